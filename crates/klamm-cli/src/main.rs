@@ -1,0 +1,3 @@
+//! The `klamm` command line.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Tooling: `cargo xtask`.
+
+fn main() {}

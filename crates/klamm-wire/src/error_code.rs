@@ -180,6 +180,10 @@ error_codes! {
     ControllerIdNotRegistered = 136, "CONTROLLER_ID_NOT_REGISTERED", false;
 }
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "the variants come from a macro; `#[default]` cannot be placed on one"
+)]
 impl Default for ErrorCode {
     fn default() -> Self {
         Self::None

@@ -1,1 +1,17 @@
-//! klamm-wire
+//! Bytes and what they mean: frames, the served API table, record batches, error codes.
+//!
+//! A thin layer over [`kafka_protocol`]: it supplies the message schemas; this crate supplies what a broker needs
+//! around them. Nothing here does I/O.
+
+pub mod api;
+pub mod error_code;
+pub mod fetch_response;
+pub mod record;
+
+pub use api::{ApiKey, Request, Response};
+pub use error_code::ErrorCode;
+pub use fetch_response::{FetchPartition, FetchResponse, FetchTopic};
+pub use kafka_protocol::messages;
+pub use kafka_protocol::protocol::StrBytes;
+pub use record::batch::{BatchHeader, RecordBatch};
+pub use uuid::Uuid;

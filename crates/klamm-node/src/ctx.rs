@@ -1,0 +1,58 @@
+//! The context of one step.
+
+use klamm_wire::{Request, Response};
+
+use crate::effect::{CallId, Effect, ReplyTo};
+use crate::ids::NodeId;
+use crate::rng::Rng;
+use crate::time::{Timestamp, WallTime};
+use crate::trace::{Trace, TraceKind};
+
+/// Everything a node is handed for one step: the time, its random stream, and where its effects and trace events go.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The node's monotonic clock.
+    pub now: Timestamp,
+    /// The node's wall clock.
+    pub wall: WallTime,
+    /// The node.
+    pub node: NodeId,
+    /// The node's random stream.
+    pub rng: &'a mut Rng,
+    /// Where trace events go.
+    pub trace: &'a mut Trace,
+    /// Where effects go, in order.
+    pub effects: &'a mut Vec<Effect>,
+    /// The next unused [`CallId`] of this node.
+    pub next_call: &'a mut u64,
+}
+
+impl Ctx<'_> {
+    /// Answers a request.
+    pub fn reply(&mut self, to: ReplyTo, response: impl Into<Response>) {
+        self.effects.push(Effect::Reply { to, response: response.into() });
+    }
+
+    /// Ends a request without an answer, closing its connection.
+    pub fn close(&mut self, to: ReplyTo) {
+        self.effects.push(Effect::Close { to });
+    }
+
+    /// Asks another node; the answer comes to `on_response` under the returned id.
+    pub fn send(&mut self, to: NodeId, api_version: i16, request: Request, timeout_ms: u32) -> CallId {
+        let call = CallId(*self.next_call);
+        *self.next_call += 1;
+        self.effects.push(Effect::Send { to, call, api_version, request: Box::new(request), timeout_ms });
+        call
+    }
+
+    /// Whether trace events are kept. Ask before building an event on a hot path.
+    pub const fn tracing(&self) -> bool {
+        self.trace.is_enabled()
+    }
+
+    /// Records a decision.
+    pub fn trace(&mut self, kind: TraceKind) {
+        self.trace.record(self.now, Some(self.node), kind);
+    }
+}

@@ -1,0 +1,247 @@
+//! Every decision as a typed event, and its one-line rendering.
+
+use std::fmt;
+
+use klamm_wire::StrBytes;
+
+use crate::ids::{NodeId, TopicPartition};
+use crate::time::Timestamp;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceEvent {
+    /// When, on the world's clock.
+    pub at: Timestamp,
+    /// Which node decided; `None` for the world itself.
+    pub node: Option<NodeId>,
+    /// What was decided.
+    pub kind: TraceKind,
+}
+
+/// What was decided. Offsets are exclusive ends unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TraceKind {
+    /// A node's process started.
+    NodeStarted,
+    /// A node's process ended; `cause` says how.
+    NodeStopped {
+        /// `crash`, `shutdown`, `power loss`.
+        cause: &'static str,
+    },
+    /// The controller registered a broker.
+    BrokerRegistered {
+        /// The broker.
+        broker: NodeId,
+        /// Its new epoch.
+        epoch: i64,
+    },
+    /// The controller fenced a broker.
+    BrokerFenced {
+        /// The broker.
+        broker: NodeId,
+        /// Why.
+        cause: &'static str,
+    },
+    /// The controller unfenced a broker.
+    BrokerUnfenced {
+        /// The broker.
+        broker: NodeId,
+    },
+    /// The controller created a topic.
+    TopicCreated {
+        /// The topic.
+        topic: StrBytes,
+        /// Its partitions.
+        partitions: i32,
+    },
+    /// The controller deleted a topic.
+    TopicDeleted {
+        /// The topic.
+        topic: StrBytes,
+    },
+    /// The controller changed a partition's leader.
+    LeaderElected {
+        /// The partition.
+        partition: TopicPartition,
+        /// The new leader; -1 for none.
+        leader: NodeId,
+        /// Its epoch.
+        epoch: i32,
+        /// Why.
+        cause: &'static str,
+    },
+    /// The controller changed a partition's ISR.
+    IsrChanged {
+        /// The partition.
+        partition: TopicPartition,
+        /// The ISR before.
+        from: Vec<NodeId>,
+        /// The ISR now.
+        to: Vec<NodeId>,
+        /// The partition epoch of the change.
+        partition_epoch: i32,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A leader asked the controller for another ISR.
+    IsrProposed {
+        /// The partition.
+        partition: TopicPartition,
+        /// The ISR that it wants.
+        isr: Vec<NodeId>,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A broker became leader of a partition.
+    BecameLeader {
+        /// The partition.
+        partition: TopicPartition,
+        /// The epoch.
+        epoch: i32,
+        /// Where the epoch starts.
+        start_offset: i64,
+    },
+    /// A broker became follower of a partition.
+    BecameFollower {
+        /// The partition.
+        partition: TopicPartition,
+        /// The epoch.
+        epoch: i32,
+        /// Whom it follows.
+        leader: NodeId,
+    },
+    /// A replica's log grew.
+    Appended {
+        /// The partition.
+        partition: TopicPartition,
+        /// The log end before.
+        from: i64,
+        /// The log end now.
+        to: i64,
+    },
+    /// A replica's high watermark moved.
+    HighWatermarkMoved {
+        /// The partition.
+        partition: TopicPartition,
+        /// Before.
+        from: i64,
+        /// Now.
+        to: i64,
+    },
+    /// A replica's log was truncated.
+    LogTruncated {
+        /// The partition.
+        partition: TopicPartition,
+        /// The log end before.
+        from: i64,
+        /// The log end now.
+        to: i64,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A group changed state.
+    GroupState {
+        /// The group.
+        group: StrBytes,
+        /// Before.
+        from: &'static str,
+        /// Now.
+        to: &'static str,
+        /// Its generation.
+        generation: i32,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A group's member was removed.
+    MemberRemoved {
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+        /// Why.
+        cause: &'static str,
+    },
+    /// Something that no other kind describes; the text says what.
+    Note {
+        /// What happened.
+        text: String,
+    },
+}
+
+impl fmt::Display for TraceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node {
+            Some(node) => write!(f, "{} [{node}] {}", self.at, self.kind),
+            None => write!(f, "{} [-] {}", self.at, self.kind),
+        }
+    }
+}
+
+/// The ids of a replica list as Kafka prints them: `[1, 2, 3]`.
+struct Ids<'a>(&'a [NodeId]);
+
+impl fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (i, id) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            id.fmt(f)?;
+        }
+        f.write_str("]")
+    }
+}
+
+impl fmt::Display for TraceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeStarted => f.write_str("started"),
+            Self::NodeStopped { cause } => write!(f, "stopped: {cause}"),
+            Self::BrokerRegistered { broker, epoch } => {
+                write!(f, "broker {broker} registered with epoch {epoch}")
+            }
+            Self::BrokerFenced { broker, cause } => write!(f, "broker {broker} fenced: {cause}"),
+            Self::BrokerUnfenced { broker } => write!(f, "broker {broker} unfenced"),
+            Self::TopicCreated { topic, partitions } => {
+                write!(f, "topic {topic} created, {partitions} partitions")
+            }
+            Self::TopicDeleted { topic } => write!(f, "topic {topic} deleted"),
+            Self::LeaderElected { partition, leader, epoch, cause } => {
+                write!(f, "{partition} leader {leader} epoch {epoch}: {cause}")
+            }
+            Self::IsrChanged { partition, from, to, partition_epoch, cause } => {
+                write!(
+                    f,
+                    "{partition} ISR {} -> {} partition epoch {partition_epoch}: {cause}",
+                    Ids(from),
+                    Ids(to)
+                )
+            }
+            Self::IsrProposed { partition, isr, cause } => {
+                write!(f, "{partition} proposes ISR {}: {cause}", Ids(isr))
+            }
+            Self::BecameLeader { partition, epoch, start_offset } => {
+                write!(f, "{partition} leads epoch {epoch} from offset {start_offset}")
+            }
+            Self::BecameFollower { partition, epoch, leader } => {
+                write!(f, "{partition} follows {leader} in epoch {epoch}")
+            }
+            Self::Appended { partition, from, to } => write!(f, "{partition} log end {from} -> {to}"),
+            Self::HighWatermarkMoved { partition, from, to } => {
+                write!(f, "{partition} high watermark {from} -> {to}")
+            }
+            Self::LogTruncated { partition, from, to, cause } => {
+                write!(f, "{partition} truncated {from} -> {to}: {cause}")
+            }
+            Self::GroupState { group, from, to, generation, cause } => {
+                write!(f, "group {group} {from} -> {to} generation {generation}: {cause}")
+            }
+            Self::MemberRemoved { group, member, cause } => {
+                write!(f, "group {group} member {member} removed: {cause}")
+            }
+            Self::Note { text } => f.write_str(text),
+        }
+    }
+}

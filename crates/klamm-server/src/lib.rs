@@ -1,1 +1,12 @@
-//! klamm-server
+//! The live driver: real listeners, real time, and a [`World`](klamm_world::World) behind one lock.
+//!
+//! Every socket task and timer of every [`Server`] runs on one shared runtime of a few threads, whatever runtime (or
+//! none) the caller has: a test that blocks its own thread does not block the cluster it talks to.
+
+mod replay;
+mod server;
+mod settings;
+
+pub use replay::replay;
+pub use server::{BrokerEndpoint, Server};
+pub use settings::{ServerSettings, StartError, TopicSpec};

@@ -1,1 +1,13 @@
-//! klamm-world
+//! The whole cluster as one value: schedule, network, nodes, simulated clients, recording.
+//!
+//! A [`World`] is a function of its inputs. It is handed the time and one [`Input`] after another, pushes [`Output`]s
+//! into a buffer that the caller owns, and says when it next wants to be woken. It never blocks and never asks what
+//! time it is; the same settings and the same (time, input) pairs give the same history, byte for byte.
+
+mod input;
+mod settings;
+mod world;
+
+pub use input::{ClientRequest, Command, Input, Output};
+pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
+pub use world::World;

@@ -1,0 +1,116 @@
+//! What goes into a world, and what comes out.
+
+use klamm_node::{ConnectionId, NodeId};
+use klamm_wire::record::inspect::InspectedProduce;
+use klamm_wire::{ApiKey, Request, Response, StrBytes};
+
+/// Something that happens to a world from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Nothing but the passing of time.
+    Tick,
+    /// A client opened a connection.
+    Connect {
+        /// The new connection; never used before.
+        connection: ConnectionId,
+        /// The broker it leads to.
+        broker: NodeId,
+        /// The host that the client connects from.
+        host: StrBytes,
+    },
+    /// A client's connection is gone. What it had asked for goes on, its answers go nowhere.
+    Disconnect {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A client sent a request.
+    Request(ClientRequest),
+    /// The cluster's owner does something to it.
+    Command(Command),
+}
+
+/// One request from a client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientRequest {
+    /// The connection it came over.
+    pub connection: ConnectionId,
+    /// The header's correlation id, given back with the answer.
+    pub correlation_id: i32,
+    /// The request's version.
+    pub api_version: i16,
+    /// The header's `client.id`.
+    pub client_id: Option<StrBytes>,
+    /// The request.
+    pub request: Request,
+    /// For a Produce request: its records, inspected outside the world.
+    pub inspected: Option<InspectedProduce>,
+}
+
+/// What the cluster's owner can do to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Starts a node that is down, on the disk that it left behind.
+    Start(NodeId),
+    /// Stops a node in order: a broker hands over its leaderships first (controlled shutdown).
+    Stop(NodeId),
+    /// Kills a node's process. What it had written stays.
+    Crash(NodeId),
+    /// Cuts a node's power. What it had flushed stays.
+    PowerLoss(NodeId),
+    /// Sets how far a node's wall clock is ahead of the world's, in milliseconds.
+    SetWallSkew {
+        /// The node.
+        node: NodeId,
+        /// Milliseconds ahead; negative for behind.
+        millis: i64,
+    },
+}
+
+/// Something that a world wants its driver to do or know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Send a response.
+    Response {
+        /// The connection to send it over.
+        connection: ConnectionId,
+        /// The request's correlation id.
+        correlation_id: i32,
+        /// What was asked.
+        api_key: ApiKey,
+        /// The version to encode it in.
+        api_version: i16,
+        /// The response.
+        response: Response,
+    },
+    /// A request was handled and has no response: a produce with acks=0.
+    NoResponse {
+        /// The connection that it came over.
+        connection: ConnectionId,
+        /// The request's correlation id.
+        correlation_id: i32,
+    },
+    /// Close a connection. The world has forgotten it already.
+    Close {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A node is up: a broker's listener may accept connections.
+    NodeStarted {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node is down. Its connections were closed with an [`Output::Close`] each.
+    NodeStopped {
+        /// The node.
+        node: NodeId,
+        /// `crash`, `shutdown`, `power loss`.
+        cause: &'static str,
+    },
+    /// A node could not start, or had to stop.
+    NodeFailed {
+        /// The node.
+        node: NodeId,
+        /// Why, for a person.
+        message: String,
+    },
+}

@@ -1,0 +1,73 @@
+//! What a world is made of.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::{NodeId, WallTime};
+use klamm_wire::StrBytes;
+
+/// Everything that decides how a world begins. Two worlds with equal settings and inputs have equal histories.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorldSettings {
+    /// The root of every random stream.
+    pub seed: u64,
+    /// The cluster's id; drawn from the seed when absent.
+    pub cluster_id: Option<StrBytes>,
+    /// The brokers.
+    pub brokers: Vec<BrokerSpec>,
+    /// The controllers' node ids; they must differ from the brokers'.
+    pub controllers: Vec<NodeId>,
+    /// Server properties, the same for every node.
+    pub config: BTreeMap<String, String>,
+    /// Every link between two nodes, until a command changes one.
+    pub link: LinkSettings,
+    /// What the wall clock shows at the world's beginning.
+    pub wall_epoch: WallTime,
+    /// How many trace events are kept; 0 turns tracing off.
+    pub trace_capacity: usize,
+    /// How many steps may pass without time moving before the world stops with a diagnosis.
+    pub step_budget: u64,
+}
+
+impl Default for WorldSettings {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            cluster_id: None,
+            brokers: Vec::new(),
+            controllers: vec![NodeId(Self::FIRST_CONTROLLER)],
+            config: BTreeMap::new(),
+            link: LinkSettings::default(),
+            wall_epoch: WallTime(0),
+            trace_capacity: 0,
+            step_budget: 1_000_000,
+        }
+    }
+}
+
+impl WorldSettings {
+    /// The node id of the first controller where nothing else is said.
+    pub const FIRST_CONTROLLER: i32 = 100;
+}
+
+/// One broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerSpec {
+    /// Its node id.
+    pub node: NodeId,
+    /// The host that it tells clients to connect to.
+    pub host: StrBytes,
+    /// The port that it tells clients to connect to.
+    pub port: u16,
+    /// Its rack.
+    pub rack: Option<StrBytes>,
+}
+
+/// How messages travel over one directed link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinkSettings {
+    /// The shortest time a message takes.
+    pub latency: Duration,
+    /// A message takes up to this much longer, drawn evenly from the link's own random stream.
+    pub jitter: Duration,
+}

@@ -1,0 +1,3 @@
+//! The cross-crate tests: one binary, a module a subject.
+
+mod apache_kafka;

@@ -1,0 +1,1 @@
+//! Other people's clients, each a program in `tests/clients`.

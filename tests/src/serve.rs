@@ -1,0 +1,1 @@
+//! The `klamm` binary as a process.

@@ -4,15 +4,18 @@
 //! each at its own pace. A [`MetadataDelta`] says what a run of records changed, so that a broker acts on that only.
 
 pub mod delta;
+pub mod features;
 pub mod image;
 pub mod publisher;
 pub mod record;
 
 pub use delta::{MetadataDelta, TopicDelta};
+pub use features::{SUPPORTED_FEATURES, SupportedFeature};
 pub use image::{
-    BrokerRegistration, ClusterImage, ConfigResource, ConfigResourceKind, ConfigsImage, Endpoint,
-    FeaturesImage, LeaderRecoveryState, MetadataImage, NO_LEADER, NO_LEADER_CHANGE, PartitionRegistration,
-    ProducerIdsImage, Provenance, TopicImage, TopicsImage,
+    BrokerRegistration, ClusterImage, ConfigResource, ConfigResourceKind, ConfigsImage, DIRECTORY_LOST,
+    DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, FeaturesImage, LeaderRecoveryState, MetadataImage,
+    NO_LEADER, NO_LEADER_CHANGE, PartitionRegistration, ProducerIdsImage, Provenance, TopicImage,
+    TopicsImage, is_reserved_directory,
 };
 pub use publisher::MetadataPublisher;
 pub use record::{MetadataError, MetadataRecord};

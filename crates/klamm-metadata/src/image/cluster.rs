@@ -6,6 +6,7 @@ use std::sync::Arc;
 use klamm_node::NodeId;
 use klamm_wire::{StrBytes, Uuid};
 
+use super::topics::{DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED};
 use crate::delta::MetadataDelta;
 use crate::record::{
     BrokerRegistrationChangeRecord, MetadataError, RegisterBrokerRecord, UnregisterBrokerRecord,
@@ -51,6 +52,25 @@ impl BrokerRegistration {
     /// The listener called `name`.
     pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| &*endpoint.name == name)
+    }
+
+    /// Whether a replica in this directory can be served: the directory is registered, or not known yet
+    /// (`BrokerRegistration.hasOnlineDir`).
+    pub fn has_online_dir(&self, directory: Uuid) -> bool {
+        match directory {
+            DIRECTORY_UNASSIGNED | DIRECTORY_MIGRATING => true,
+            DIRECTORY_LOST => false,
+            other => self.log_dirs.is_empty() || self.log_dirs.contains(&other),
+        }
+    }
+
+    /// Where the broker's new replicas go: its only directory, or one that it picks itself.
+    pub fn default_dir(&self) -> Uuid {
+        match self.log_dirs.as_slice() {
+            [] => DIRECTORY_MIGRATING,
+            [only] => *only,
+            _ => DIRECTORY_UNASSIGNED,
+        }
     }
 }
 

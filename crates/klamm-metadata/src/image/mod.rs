@@ -9,7 +9,8 @@ pub use cluster::{BrokerRegistration, ClusterImage, Endpoint};
 pub use configs::{ConfigResource, ConfigResourceKind, ConfigsImage};
 pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, FeaturesImage, METADATA_VERSION};
 pub use topics::{
-    LeaderRecoveryState, NO_LEADER, NO_LEADER_CHANGE, PartitionRegistration, TopicImage, TopicsImage,
+    DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, LeaderRecoveryState, NO_LEADER,
+    NO_LEADER_CHANGE, PartitionRegistration, TopicImage, TopicsImage, is_reserved_directory,
 };
 
 use std::sync::Arc;

@@ -158,9 +158,14 @@ impl PartitionRegistration {
 /// The directory of a replica that was placed before directories had ids (`DirectoryId.MIGRATING`).
 pub const DIRECTORY_MIGRATING: Uuid = Uuid::from_u128(0);
 /// The directory of a replica that its broker has not placed yet (`DirectoryId.UNASSIGNED`).
-pub const DIRECTORY_UNASSIGNED: Uuid = Uuid::from_u128(2);
+pub const DIRECTORY_UNASSIGNED: Uuid = Uuid::from_u128(1);
 /// The directory of a replica whose directory is offline (`DirectoryId.LOST`).
-pub const DIRECTORY_LOST: Uuid = Uuid::from_u128(1);
+pub const DIRECTORY_LOST: Uuid = Uuid::from_u128(2);
+
+/// Whether a directory id is one of the hundred that Kafka keeps for itself (`DirectoryId.reserved`).
+pub fn is_reserved_directory(id: Uuid) -> bool {
+    id.as_u128() < 100
+}
 
 fn ids(list: &[i32]) -> Vec<NodeId> {
     list.iter().copied().map(NodeId).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::stub::{Disk, LogError};
+use klamm_log::{Disk, LogError};
 use klamm_node::{CallId, ConnectionId, Ctx, Incoming, NodeId, SendError, TimerTable, Timestamp};
 use klamm_wire::{Response, StrBytes, Uuid};
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::stub::Disk;
+use klamm_log::Disk;
 use klamm_node::{Ctx, NodeId, Origin, ReplyTo, TimerTable, Timestamp, TopicPartition};
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 

@@ -9,6 +9,4 @@ mod core;
 mod group;
 mod handlers;
 
-pub mod stub;
-
 pub use broker::{Broker, BrokerSettings, PartitionView};

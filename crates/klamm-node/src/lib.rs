@@ -4,6 +4,7 @@
 //! everything it does to the outside is an [`Effect`] pushed into that context. It has no clock, socket, thread or file
 //! of its own.
 
+pub mod config;
 pub mod ctx;
 pub mod effect;
 pub mod ids;

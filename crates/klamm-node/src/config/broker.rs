@@ -1,0 +1,169 @@
+//! The keys of a broker or controller that klamm honours, and those that follow from the cluster's shape.
+//!
+//! Kafka has several hundred. One that would do nothing here is not here: setting it is refused, not ignored.
+
+use super::def::{Synonym, Valid, config_keys};
+
+const fn same(name: &'static str) -> Synonym {
+    Synonym::same(name)
+}
+
+const ROLL: &[Synonym] = &[same("log.roll.ms"), same("log.roll.hours")];
+const ROLL_JITTER: &[Synonym] = &[same("log.roll.jitter.ms"), same("log.roll.jitter.hours")];
+const RETENTION: &[Synonym] =
+    &[same("log.retention.ms"), same("log.retention.minutes"), same("log.retention.hours")];
+const FLUSH: &[Synonym] = &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")];
+
+config_keys! {
+    /// The keys of a broker, by name.
+    BROKER_KEYS {
+        /// The addresses that clients are told to connect to.
+        ADVERTISED_LISTENERS: Option<Vec<String>> = "advertised.listeners", default null, Valid::Any, High, Managed;
+        /// Whether asking for the metadata of a topic that does not exist creates it, where the client allows that.
+        AUTO_CREATE_TOPICS_ENABLE: bool = "auto.create.topics.enable", default "true", Valid::Any, High, ReadOnly;
+        /// Whether the controller gives leadership back to preferred replicas from time to time.
+        AUTO_LEADER_REBALANCE_ENABLE: bool = "auto.leader.rebalance.enable", default "true", Valid::Any, High, ReadOnly;
+        /// How often a broker tells the controller that it lives, in milliseconds.
+        BROKER_HEARTBEAT_INTERVAL_MS: i32 = "broker.heartbeat.interval.ms", default "2000", Valid::Any, Medium, ReadOnly;
+        /// The broker's id, by its older name.
+        BROKER_ID: i32 = "broker.id", default "-1", Valid::Any, High, Managed;
+        /// The rack that the broker stands in, for placement and for reading from a near replica.
+        BROKER_RACK: Option<String> = "broker.rack", default null, Valid::Any, Medium, Managed;
+        /// How long the controller waits for a heartbeat before it fences a broker, in milliseconds.
+        BROKER_SESSION_TIMEOUT_MS: i32 = "broker.session.timeout.ms", default "9000", Valid::Any, Medium, ReadOnly;
+        /// The default of a topic's key of the same name.
+        COMPRESSION_GZIP_LEVEL: i32 = "compression.gzip.level", default "-1", Valid::GzipLevel, Medium, ClusterWide;
+        /// The default of a topic's key of the same name.
+        COMPRESSION_LZ4_LEVEL: i32 = "compression.lz4.level", default "9", Valid::Between(1, 17), Medium, ClusterWide;
+        /// The default of a topic's key of the same name.
+        COMPRESSION_TYPE: String = "compression.type", default "producer",
+            Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), High, ClusterWide;
+        /// The default of a topic's key of the same name.
+        COMPRESSION_ZSTD_LEVEL: i32 = "compression.zstd.level", default "3", Valid::Between(-131_072, 22), Medium, ClusterWide;
+        /// After how many milliseconds without a request a connection is closed; a negative value never closes it.
+        CONNECTIONS_MAX_IDLE_MS: i64 = "connections.max.idle.ms", default "600000", Valid::Any, Medium, ReadOnly;
+        /// Whether a broker that is stopped hands its leaderships over first.
+        CONTROLLED_SHUTDOWN_ENABLE: bool = "controlled.shutdown.enable", default "true", Valid::Any, Medium, ReadOnly;
+        /// How many replicas a topic gets that is created without saying how many, or created by being asked for.
+        DEFAULT_REPLICATION_FACTOR: i32 = "default.replication.factor", default "1", Valid::Any, Medium, ReadOnly;
+        /// Whether topics can be deleted.
+        DELETE_TOPIC_ENABLE: bool = "delete.topic.enable", default "true", Valid::Any, High, ReadOnly;
+        /// The most bytes that one fetch response holds, whatever the client asks for.
+        FETCH_MAX_BYTES: i32 = "fetch.max.bytes", default "57671680", Valid::AtLeast(1024), Medium, ReadOnly;
+        /// How often the controller looks for partitions led by another than their preferred replica, in seconds.
+        LEADER_IMBALANCE_CHECK_INTERVAL_SECONDS: i64 = "leader.imbalance.check.interval.seconds", default "300", Valid::AtLeast(1), High, ReadOnly;
+        /// The addresses that the broker listens on.
+        LISTENERS: Vec<String> = "listeners", default "PLAINTEXT://:9092", Valid::NonEmptyListOf(&[]), High, Managed;
+        /// How long the log cleaner waits when it found nothing to clean, in milliseconds.
+        LOG_CLEANER_BACKOFF_MS: i64 = "log.cleaner.backoff.ms", default "15000", Valid::AtLeast(0), Medium, ClusterWide;
+        /// The default of a topic's `delete.retention.ms`.
+        LOG_CLEANER_DELETE_RETENTION_MS: i64 = "log.cleaner.delete.retention.ms", default "86400000", Valid::AtLeast(0), Medium, ClusterWide;
+        /// Whether compacted topics are compacted at all.
+        LOG_CLEANER_ENABLE: bool = "log.cleaner.enable", default "true", Valid::Any, Medium, ReadOnly;
+        /// The default of a topic's `max.compaction.lag.ms`.
+        LOG_CLEANER_MAX_COMPACTION_LAG_MS: i64 = "log.cleaner.max.compaction.lag.ms", default "9223372036854775807", Valid::AtLeast(1), Medium, ClusterWide;
+        /// The default of a topic's `min.cleanable.dirty.ratio`.
+        LOG_CLEANER_MIN_CLEANABLE_RATIO: f64 = "log.cleaner.min.cleanable.ratio", default "0.5", Valid::Between(0, 1), Medium, ClusterWide;
+        /// The default of a topic's `min.compaction.lag.ms`.
+        LOG_CLEANER_MIN_COMPACTION_LAG_MS: i64 = "log.cleaner.min.compaction.lag.ms", default "0", Valid::AtLeast(0), Medium, ClusterWide;
+        /// The default of a topic's `cleanup.policy`.
+        LOG_CLEANUP_POLICY: Vec<String> = "log.cleanup.policy", default "delete", Valid::ListOf(&["compact", "delete"]), Medium, ClusterWide;
+        /// The directory of the broker's logs, where `log.dirs` names none.
+        LOG_DIR: Vec<String> = "log.dir", default "/tmp/kafka-logs", Valid::NonEmptyListOf(&[]), High, Managed;
+        /// The directories of the broker's logs.
+        LOG_DIRS: Option<Vec<String>> = "log.dirs", default null, Valid::Any, High, Managed;
+        /// The default of a topic's `flush.messages`.
+        LOG_FLUSH_INTERVAL_MESSAGES: i64 = "log.flush.interval.messages", default "9223372036854775807", Valid::AtLeast(1), High, ClusterWide;
+        /// The default of a topic's `flush.ms`; where it is not set, `log.flush.scheduler.interval.ms` is.
+        LOG_FLUSH_INTERVAL_MS: Option<i64> = "log.flush.interval.ms", default null, Valid::Any, High, ClusterWide, synonyms FLUSH;
+        /// How often the recovery point of every log is written down, in milliseconds.
+        LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS: i32 = "log.flush.offset.checkpoint.interval.ms", default "60000", Valid::AtLeast(0), High, ReadOnly;
+        /// How often the broker looks for logs that are due to be flushed, in milliseconds.
+        LOG_FLUSH_SCHEDULER_INTERVAL_MS: i64 = "log.flush.scheduler.interval.ms", default "9223372036854775807", Valid::Any, High, ReadOnly;
+        /// How often the log start offset of every log is written down, in milliseconds.
+        LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS: i32 = "log.flush.start.offset.checkpoint.interval.ms", default "60000", Valid::AtLeast(0), High, ReadOnly;
+        /// The default of a topic's `index.interval.bytes`.
+        LOG_INDEX_INTERVAL_BYTES: i32 = "log.index.interval.bytes", default "4096", Valid::AtLeast(0), Medium, ClusterWide;
+        /// The default of a topic's `segment.index.bytes`.
+        LOG_INDEX_SIZE_MAX_BYTES: i32 = "log.index.size.max.bytes", default "10485760", Valid::AtLeast(4), Medium, ClusterWide;
+        /// How long after the start of a broker its background work on logs first runs, in milliseconds.
+        LOG_INITIAL_TASK_DELAY_MS: i64 = "log.initial.task.delay.ms", default "30000", Valid::AtLeast(0), Low, ReadOnly, internal true;
+        /// The default of a topic's `message.timestamp.after.max.ms`.
+        LOG_MESSAGE_TIMESTAMP_AFTER_MAX_MS: i64 = "log.message.timestamp.after.max.ms", default "3600000", Valid::AtLeast(0), Medium, ClusterWide;
+        /// The default of a topic's `message.timestamp.before.max.ms`.
+        LOG_MESSAGE_TIMESTAMP_BEFORE_MAX_MS: i64 = "log.message.timestamp.before.max.ms", default "9223372036854775807", Valid::AtLeast(0), Medium, ClusterWide;
+        /// The default of a topic's `message.timestamp.type`.
+        LOG_MESSAGE_TIMESTAMP_TYPE: String = "log.message.timestamp.type", default "CreateTime",
+            Valid::OneOf(&["CreateTime", "LogAppendTime"]), Medium, ClusterWide;
+        /// The default of a topic's `retention.bytes`.
+        LOG_RETENTION_BYTES: i64 = "log.retention.bytes", default "-1", Valid::Any, High, ClusterWide;
+        /// How often the broker looks for segments that retention discards, in milliseconds.
+        LOG_RETENTION_CHECK_INTERVAL_MS: i64 = "log.retention.check.interval.ms", default "300000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The default of a topic's `retention.ms`, in hours; `log.retention.ms` and `log.retention.minutes` come first.
+        LOG_RETENTION_HOURS: i32 = "log.retention.hours", default "168", Valid::Any, High, ReadOnly, synonyms RETENTION;
+        /// The default of a topic's `retention.ms`, in minutes; `log.retention.ms` comes first.
+        LOG_RETENTION_MINUTES: Option<i32> = "log.retention.minutes", default null, Valid::Any, High, ReadOnly, synonyms RETENTION;
+        /// The default of a topic's `retention.ms`.
+        LOG_RETENTION_MS: Option<i64> = "log.retention.ms", default null, Valid::Any, High, ClusterWide, synonyms RETENTION;
+        /// The default of a topic's `segment.ms`, in hours; `log.roll.ms` comes first.
+        LOG_ROLL_HOURS: i32 = "log.roll.hours", default "168", Valid::AtLeast(1), High, ReadOnly, synonyms ROLL;
+        /// The default of a topic's `segment.jitter.ms`, in hours; `log.roll.jitter.ms` comes first.
+        LOG_ROLL_JITTER_HOURS: i32 = "log.roll.jitter.hours", default "0", Valid::AtLeast(0), High, ReadOnly, synonyms ROLL_JITTER;
+        /// The default of a topic's `segment.jitter.ms`.
+        LOG_ROLL_JITTER_MS: Option<i64> = "log.roll.jitter.ms", default null, Valid::Any, High, ClusterWide, synonyms ROLL_JITTER;
+        /// The default of a topic's `segment.ms`.
+        LOG_ROLL_MS: Option<i64> = "log.roll.ms", default null, Valid::Any, High, ClusterWide, synonyms ROLL;
+        /// The default of a topic's `segment.bytes`.
+        LOG_SEGMENT_BYTES: i32 = "log.segment.bytes", default "1073741824", Valid::AtLeast(1_048_576), High, ClusterWide;
+        /// The default of a topic's `file.delete.delay.ms`.
+        LOG_SEGMENT_DELETE_DELAY_MS: i64 = "log.segment.delete.delay.ms", default "60000", Valid::AtLeast(0), High, ClusterWide;
+        /// The most connections that the broker accepts.
+        MAX_CONNECTIONS: i32 = "max.connections", default "2147483647", Valid::AtLeast(0), Medium, ReadOnly;
+        /// The most connections that the broker accepts from one address.
+        MAX_CONNECTIONS_PER_IP: i32 = "max.connections.per.ip", default "2147483647", Valid::AtLeast(0), Medium, ReadOnly;
+        /// How many incremental fetch sessions the broker remembers.
+        MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS: i32 = "max.incremental.fetch.session.cache.slots", default "1000", Valid::AtLeast(0), Medium, ReadOnly;
+        /// The most partitions that one DescribeTopicPartitions response holds.
+        MAX_REQUEST_PARTITION_SIZE_LIMIT: i32 = "max.request.partition.size.limit", default "2000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The default of a topic's `max.message.bytes`.
+        MESSAGE_MAX_BYTES: i32 = "message.max.bytes", default "1048588", Valid::AtLeast(0), High, ClusterWide;
+        /// The default of a topic's key of the same name.
+        MIN_INSYNC_REPLICAS: i32 = "min.insync.replicas", default "1", Valid::AtLeast(1), High, ClusterWide;
+        /// The broker's id.
+        NODE_ID: Option<i32> = "node.id", default null, Valid::Any, High, Managed;
+        /// How many partitions a topic gets that is created without saying how many, or created by being asked for.
+        NUM_PARTITIONS: i32 = "num.partitions", default "1", Valid::AtLeast(1), Medium, ReadOnly;
+        /// What the process is: a broker, a controller, or both.
+        PROCESS_ROLES: Vec<String> = "process.roles", default "broker", Valid::NonEmptyListOf(&["broker", "controller"]), High, Managed;
+        /// How long the state of an idempotent producer is kept after its last batch, in milliseconds.
+        PRODUCER_ID_EXPIRATION_MS: i32 = "producer.id.expiration.ms", default "86400000", Valid::AtLeast(1), Low, ClusterWide;
+        /// How long a follower leaves a partition alone after an error in fetching it, in milliseconds.
+        REPLICA_FETCH_BACKOFF_MS: i32 = "replica.fetch.backoff.ms", default "1000", Valid::AtLeast(0), Medium, ReadOnly;
+        /// How many bytes a follower asks for from each partition.
+        REPLICA_FETCH_MAX_BYTES: i32 = "replica.fetch.max.bytes", default "1048576", Valid::AtLeast(0), Medium, ReadOnly;
+        /// How many bytes must be there before a leader answers a follower's fetch at once.
+        REPLICA_FETCH_MIN_BYTES: i32 = "replica.fetch.min.bytes", default "1", Valid::Any, High, ReadOnly;
+        /// How many bytes a follower asks for in one fetch.
+        REPLICA_FETCH_RESPONSE_MAX_BYTES: i32 = "replica.fetch.response.max.bytes", default "10485760", Valid::AtLeast(0), Medium, ReadOnly;
+        /// How long a leader lets a follower's fetch wait for new records, in milliseconds.
+        REPLICA_FETCH_WAIT_MAX_MS: i32 = "replica.fetch.wait.max.ms", default "500", Valid::Any, High, ReadOnly;
+        /// How often the high watermark of every partition is written down, in milliseconds.
+        REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS: i64 = "replica.high.watermark.checkpoint.interval.ms", default "5000", Valid::Any, High, ReadOnly;
+        /// How long a follower may be behind its leader before it leaves the in-sync set, in milliseconds.
+        REPLICA_LAG_TIME_MAX_MS: i64 = "replica.lag.time.max.ms", default "30000", Valid::Any, High, ReadOnly;
+        /// Which replica a consumer is sent to read from; `org.apache.kafka.common.replica.RackAwareReplicaSelector`
+        /// prefers the consumer's own rack, and where it is not set everybody reads from the leader.
+        REPLICA_SELECTOR_CLASS: Option<String> = "replica.selector.class", default null,
+            Valid::Any, Medium, ReadOnly;
+        /// How long a follower waits for the answer to a fetch before it takes the connection for dead, in milliseconds.
+        REPLICA_SOCKET_TIMEOUT_MS: i32 = "replica.socket.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
+        /// How long a node waits for another node's answer, in milliseconds.
+        REQUEST_TIMEOUT_MS: i32 = "request.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
+        /// The largest request that a listener reads, in bytes.
+        SOCKET_REQUEST_MAX_BYTES: i32 = "socket.request.max.bytes", default "104857600", Valid::AtLeast(1), High, ReadOnly;
+        /// The default of a topic's key of the same name.
+        UNCLEAN_LEADER_ELECTION_ENABLE: bool = "unclean.leader.election.enable", default "false", Valid::Any, High, ClusterWide;
+        /// How often the controller looks for partitions that an unclean election would bring back, in milliseconds.
+        UNCLEAN_LEADER_ELECTION_INTERVAL_MS: i64 = "unclean.leader.election.interval.ms", default "300000", Valid::AtLeast(1), Medium, ReadOnly, internal true;
+    }
+}

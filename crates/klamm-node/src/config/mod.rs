@@ -1,0 +1,143 @@
+//! Configuration: each key defined once, and how a value is resolved through its layers.
+//!
+//! [`TOPIC_KEYS`], [`BROKER_KEYS`] and [`GROUP_COORDINATOR_KEYS`] are the tables; the constants in [`topic`], [`broker`]
+//! and [`group`] read single keys with their Rust type:
+//!
+//! ```
+//! use klamm_node::config::{BrokerConfig, group, topic};
+//!
+//! let broker = BrokerConfig::new([("log.retention.hours".to_owned(), "1".to_owned())].into())?;
+//! assert_eq!(broker.get(group::GROUP_INITIAL_REBALANCE_DELAY_MS), 0);
+//! assert_eq!(broker.topic(&[].into()).get(topic::RETENTION_MS), 3_600_000);
+//! # Ok::<(), klamm_node::config::ConfigError>(())
+//! ```
+//!
+//! Reading parses the value again each time: read when a configuration changes, and keep what was read.
+
+pub mod broker;
+pub mod def;
+pub mod group;
+mod nearest;
+mod reference;
+pub mod topic;
+mod validate;
+mod view;
+
+pub use broker::BROKER_KEYS;
+pub use def::{
+    ConfigError, ConfigKey, ConfigKind, ConfigType, Importance, Key, Scope, Synonym, Valid, Value,
+};
+pub use group::GROUP_COORDINATOR_KEYS;
+pub use nearest::nearest;
+pub use reference::reference;
+pub use topic::TOPIC_KEYS;
+pub use validate::{validate_dynamic_broker_configs, validate_static_broker_config, validate_topic_configs};
+pub use view::{BrokerConfig, ConfigSource, Described, DescribedSynonym, TopicConfig};
+
+/// The definition of a topic's key.
+pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
+    find(TOPIC_KEYS, name)
+}
+
+/// The definition of a broker's key, the group coordinator's included.
+pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
+    find(BROKER_KEYS, name).or_else(|| find(GROUP_COORDINATOR_KEYS, name))
+}
+
+/// Every key of a broker, the group coordinator's included, by name.
+pub fn broker_keys() -> Vec<&'static ConfigKey> {
+    let mut keys: Vec<_> = BROKER_KEYS.iter().chain(GROUP_COORDINATOR_KEYS).collect();
+    keys.sort_by_key(|key| key.name);
+    keys
+}
+
+/// A default that is not Kafka's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DifferentDefault {
+    /// The key.
+    pub name: &'static str,
+    /// Kafka's default.
+    pub kafka: &'static str,
+    /// What klamm does.
+    pub klamm: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Every default that is not Kafka's. `docs/defaults.md` shows this table.
+pub static DIFFERENT_DEFAULTS: &[DifferentDefault] = &[
+    DifferentDefault {
+        name: "group.initial.rebalance.delay.ms",
+        kafka: "3000",
+        klamm: "0",
+        reason: "a test's group has its members when it needs them; three seconds on every first join is most of a \
+                 test's run",
+    },
+    DifferentDefault {
+        name: "offsets.topic.replication.factor",
+        kafka: "3",
+        klamm: "3, or the number of brokers where there are fewer",
+        reason: "a cluster of one broker can have consumer groups without being configured for it",
+    },
+];
+
+/// Server properties that a cluster of `brokers` brokers starts with, below whatever its user sets.
+pub fn properties_of_size(brokers: usize) -> Vec<(&'static str, String)> {
+    match brokers {
+        0..3 => vec![(group::OFFSETS_TOPIC_REPLICATION_FACTOR.name(), brokers.max(1).to_string())],
+        _ => Vec::new(),
+    }
+}
+
+fn find(keys: &'static [ConfigKey], name: &str) -> Option<&'static ConfigKey> {
+    keys.binary_search_by(|key| key.name.cmp(name)).ok().map(|at| &keys[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_and_every_default_is_valid() {
+        for table in [TOPIC_KEYS, BROKER_KEYS, GROUP_COORDINATOR_KEYS] {
+            assert!(table.is_sorted_by(|a, b| a.name < b.name));
+            for key in table {
+                if let Some(default) = key.default {
+                    let value = key.parse(default).unwrap_or_else(|error| panic!("{}: {error}", key.name));
+                    assert_eq!(value.to_string(), default, "{} is not in Kafka's form", key.name);
+                }
+            }
+        }
+        assert!(BROKER_KEYS.iter().all(|key| find(GROUP_COORDINATOR_KEYS, key.name).is_none()));
+    }
+
+    #[test]
+    fn a_topic_key_and_its_broker_key_agree() {
+        for key in TOPIC_KEYS {
+            let Some(broker) = key.synonyms.first().and_then(|synonym| broker_key(synonym.name)) else {
+                continue;
+            };
+            assert_eq!(key.kind, broker.kind, "{}", key.name);
+            assert_eq!(broker.scope, Scope::ClusterWide, "{}", broker.name);
+            let unset = BrokerConfig::new([].into()).unwrap();
+            let through_broker = key
+                .synonyms
+                .iter()
+                .find_map(|s| broker_key(s.name).and_then(|b| b.default).and_then(|value| s.convert(value)));
+            assert_eq!(
+                unset.topic(&[].into()).value(key.name).map(|value| value.to_string()),
+                through_broker,
+                "{}",
+                key.name
+            );
+        }
+    }
+
+    #[test]
+    fn different_defaults_name_known_keys() {
+        for different in DIFFERENT_DEFAULTS {
+            let key = broker_key(different.name).unwrap();
+            assert!(different.klamm.starts_with(key.default.unwrap()), "{}", different.name);
+        }
+    }
+}

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod error_code;
 pub mod fetch_response;
+pub mod internal;
 pub mod record;
 
 pub use api::{ApiKey, Request, Response};

@@ -1,0 +1,38 @@
+//! `FenceBrokerRecord`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
+
+/// `FenceBrokerRecord`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FenceBrokerRecord {
+    /// `Id`, versions 0.
+    pub id: i32,
+    /// `Epoch`, versions 0.
+    pub epoch: i64,
+}
+
+impl Field for FenceBrokerRecord {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.id.write(out, form)?;
+        self.epoch.write(out, form)?;
+        let tags = TagWriter::default();
+        tags.finish(out);
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { id: Field::read(bytes, form)?, epoch: Field::read(bytes, form)? };
+        read_tags(bytes, |_, _| Ok(false))?;
+        Ok(value)
+    }
+}
+
+impl Schema for FenceBrokerRecord {
+    const NAME: &'static str = "FenceBrokerRecord";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = 0;
+}

@@ -1,0 +1,31 @@
+//! `NoOpRecord`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
+
+/// `NoOpRecord`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NoOpRecord {}
+
+impl Field for NoOpRecord {
+    fn write(&self, out: &mut BytesMut, _: Form) -> Result<(), SchemaError> {
+        let tags = TagWriter::default();
+        tags.finish(out);
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, _: Form) -> Result<Self, SchemaError> {
+        let value = Self {};
+        read_tags(bytes, |_, _| Ok(false))?;
+        Ok(value)
+    }
+}
+
+impl Schema for NoOpRecord {
+    const NAME: &'static str = "NoOpRecord";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = 0;
+}

@@ -1,0 +1,36 @@
+//! `RemoveTopicRecord`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
+
+/// `RemoveTopicRecord`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemoveTopicRecord {
+    /// `TopicId`, versions 0.
+    pub topic_id: Uuid,
+}
+
+impl Field for RemoveTopicRecord {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.topic_id.write(out, form)?;
+        let tags = TagWriter::default();
+        tags.finish(out);
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { topic_id: Field::read(bytes, form)? };
+        read_tags(bytes, |_, _| Ok(false))?;
+        Ok(value)
+    }
+}
+
+impl Schema for RemoveTopicRecord {
+    const NAME: &'static str = "RemoveTopicRecord";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = 0;
+}

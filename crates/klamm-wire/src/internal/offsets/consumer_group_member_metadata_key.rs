@@ -1,0 +1,36 @@
+//! `ConsumerGroupMemberMetadataKey`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::StrBytes;
+use crate::internal::codec::{Field, Form, Schema, SchemaError};
+
+/// `ConsumerGroupMemberMetadataKey`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsumerGroupMemberMetadataKey {
+    /// `GroupId`, versions 0.
+    pub group_id: StrBytes,
+    /// `MemberId`, versions 0.
+    pub member_id: StrBytes,
+}
+
+impl Field for ConsumerGroupMemberMetadataKey {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.group_id.write(out, form)?;
+        self.member_id.write(out, form)?;
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { group_id: Field::read(bytes, form)?, member_id: Field::read(bytes, form)? };
+        Ok(value)
+    }
+}
+
+impl Schema for ConsumerGroupMemberMetadataKey {
+    const NAME: &'static str = "ConsumerGroupMemberMetadataKey";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = i16::MAX;
+}

@@ -1,0 +1,33 @@
+//! `ConsumerGroupMetadataKey`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::StrBytes;
+use crate::internal::codec::{Field, Form, Schema, SchemaError};
+
+/// `ConsumerGroupMetadataKey`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsumerGroupMetadataKey {
+    /// `GroupId`, versions 0.
+    pub group_id: StrBytes,
+}
+
+impl Field for ConsumerGroupMetadataKey {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.group_id.write(out, form)?;
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { group_id: Field::read(bytes, form)? };
+        Ok(value)
+    }
+}
+
+impl Schema for ConsumerGroupMetadataKey {
+    const NAME: &'static str = "ConsumerGroupMetadataKey";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = i16::MAX;
+}

@@ -1,0 +1,61 @@
+//! `ConsumerGroupTargetAssignmentMemberValue`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
+
+/// `ConsumerGroupTargetAssignmentMemberValue`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsumerGroupTargetAssignmentMemberValue {
+    /// `TopicPartitions`, versions 0.
+    pub topic_partitions: Vec<TopicPartition>,
+}
+
+impl Field for ConsumerGroupTargetAssignmentMemberValue {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.topic_partitions.write(out, form)?;
+        let tags = TagWriter::default();
+        tags.finish(out);
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { topic_partitions: Field::read(bytes, form)? };
+        read_tags(bytes, |_, _| Ok(false))?;
+        Ok(value)
+    }
+}
+
+/// A part of `ConsumerGroupTargetAssignmentMemberValue`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicPartition {
+    /// `TopicId`, versions 0.
+    pub topic_id: Uuid,
+    /// `Partitions`, versions 0.
+    pub partitions: Vec<i32>,
+}
+
+impl Field for TopicPartition {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.topic_id.write(out, form)?;
+        self.partitions.write(out, form)?;
+        let tags = TagWriter::default();
+        tags.finish(out);
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { topic_id: Field::read(bytes, form)?, partitions: Field::read(bytes, form)? };
+        read_tags(bytes, |_, _| Ok(false))?;
+        Ok(value)
+    }
+}
+
+impl Schema for ConsumerGroupTargetAssignmentMemberValue {
+    const NAME: &'static str = "ConsumerGroupTargetAssignmentMemberValue";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = 0;
+}

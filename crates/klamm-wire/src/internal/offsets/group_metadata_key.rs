@@ -1,0 +1,33 @@
+//! `GroupMetadataKey`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::StrBytes;
+use crate::internal::codec::{Field, Form, Schema, SchemaError};
+
+/// `GroupMetadataKey`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupMetadataKey {
+    /// `group`, versions 0.
+    pub group: StrBytes,
+}
+
+impl Field for GroupMetadataKey {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.group.write(out, form)?;
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self { group: Field::read(bytes, form)? };
+        Ok(value)
+    }
+}
+
+impl Schema for GroupMetadataKey {
+    const NAME: &'static str = "GroupMetadataKey";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = i16::MAX;
+}

@@ -1,0 +1,46 @@
+//! `ShareGroupTargetAssignmentMetadataValue`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
+
+/// `ShareGroupTargetAssignmentMetadataValue`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShareGroupTargetAssignmentMetadataValue {
+    /// `AssignmentEpoch`, versions 0.
+    pub assignment_epoch: i32,
+    /// `AssignmentTimestamp`, versions 0; tag 0; by default `0`.
+    pub assignment_timestamp: i64,
+}
+
+impl Field for ShareGroupTargetAssignmentMetadataValue {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.assignment_epoch.write(out, form)?;
+        let mut tags = TagWriter::default();
+        if self.assignment_timestamp != 0 {
+            tags.put(0, &self.assignment_timestamp, form)?;
+        }
+        tags.finish(out);
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let mut value = Self { assignment_epoch: Field::read(bytes, form)?, assignment_timestamp: 0 };
+        read_tags(bytes, |tag, field| {
+            match tag {
+                0 => value.assignment_timestamp = Field::read(field, form)?,
+                _ => return Ok(false),
+            };
+            Ok(true)
+        })?;
+        Ok(value)
+    }
+}
+
+impl Schema for ShareGroupTargetAssignmentMetadataValue {
+    const NAME: &'static str = "ShareGroupTargetAssignmentMetadataValue";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = 0;
+}

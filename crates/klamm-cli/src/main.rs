@@ -1,3 +1,44 @@
-//! The `klamm` command line.
+//! The `klamm` command line: a cluster to serve, and enough to look around in any Kafka cluster without another tool.
 
-fn main() {}
+mod client;
+mod consume;
+mod errors;
+mod groups;
+mod output;
+mod produce;
+mod replay;
+mod serve;
+mod topics;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "klamm", version, about = "A Kafka cluster for tests, and tools to look at one")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Topics(topics::Arguments),
+    Produce(produce::Arguments),
+    Consume(consume::Arguments),
+    Groups(groups::Arguments),
+    Replay(replay::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Topics(arguments) => topics::run(arguments),
+        Command::Produce(arguments) => produce::run(&arguments),
+        Command::Consume(arguments) => consume::run(&arguments),
+        Command::Groups(arguments) => groups::run(arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+    };
+    errors::report(result)
+}

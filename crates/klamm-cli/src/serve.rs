@@ -1,0 +1,232 @@
+//! `klamm serve`: a cluster with listeners, until a signal.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use klamm_node::config::validate_static_broker_config;
+use klamm_server::{Server, ServerSettings, StartError, TopicSpec};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::errors::Mistake;
+
+/// Start a cluster and serve it until Ctrl-C or SIGTERM
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How many brokers
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    brokers: u16,
+    /// The first broker's port, the others follow it; with 0 each takes any free port
+    #[arg(long, default_value_t = 9092)]
+    port: u16,
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// The host that clients are told to connect to [default: the address listened on]
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
+    /// A topic to create: NAME, NAME:PARTITIONS or NAME:PARTITIONS:REPLICATION; can be repeated
+    #[arg(long, value_name = "SPEC")]
+    topic: Vec<String>,
+    /// A server property, as key=value; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    config: Vec<String>,
+    /// Keep the logs in this directory, as Kafka lays them out [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Record the run into this file, for `klamm replay`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Print one line of JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let json = arguments.json;
+    let settings = settings(arguments)?;
+    // One thread is enough to wait for a signal; the cluster has its own runtime.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    // Before the start, so that a signal during it is not lost.
+    let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let server = Server::start(settings).map_err(mistake)?;
+    announce(&server, json, started)?;
+    runtime.block_on(wait(&mut signals));
+    server.stop();
+    Ok(())
+}
+
+fn settings(arguments: Arguments) -> Result<ServerSettings, Mistake> {
+    let config = arguments.config.iter().map(|pair| config(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let topics =
+        arguments.topic.iter().map(|spec| topic(spec, arguments.brokers)).collect::<Result<_, _>>()?;
+    Ok(ServerSettings {
+        brokers: arguments.brokers,
+        host: arguments.host,
+        advertise: arguments.advertise,
+        port: arguments.port,
+        topics,
+        config,
+        data_dir: arguments.data_dir,
+        record: arguments.record,
+        ..ServerSettings::default()
+    })
+}
+
+/// Reads `key=value`.
+fn config(pair: &str) -> Result<(String, String), Mistake> {
+    let Some((key, value)) = pair.split_once('=') else {
+        return Err(Mistake(format!("--config takes key=value, not {pair:?}")));
+    };
+    let key = key.trim();
+    validate_static_broker_config(key, value).map_err(|error| Mistake(error.to_string()))?;
+    Ok((key.to_owned(), value.trim().to_owned()))
+}
+
+/// Reads `NAME[:PARTITIONS[:REPLICATION]]`. A replication that is not given is 3, or all brokers where there are fewer.
+pub(crate) fn topic(spec: &str, brokers: u16) -> Result<TopicSpec, Mistake> {
+    let bad =
+        |why: &str| Mistake(format!("bad topic {spec:?}: {why}; write NAME[:PARTITIONS[:REPLICATION]]"));
+    let mut parts = spec.split(':');
+    let name = parts.next().unwrap_or_default();
+    if let Some(why) = bad_name(name) {
+        return Err(bad(why));
+    }
+    let partitions = match parts.next() {
+        None => -1,
+        Some(text) => match text.parse::<i32>() {
+            Ok(count) if count > 0 => count,
+            _ => return Err(bad("the number of partitions must be 1 or more")),
+        },
+    };
+    let replication = match parts.next() {
+        None => i16::try_from(brokers.min(3)).unwrap_or(3),
+        Some(text) => match text.parse::<i16>() {
+            Ok(count) if count > 0 && i32::from(count) <= i32::from(brokers) => count,
+            Ok(count) if count > 0 => {
+                return Err(bad(&format!("{count} replicas need {count} brokers, and there are {brokers}")));
+            }
+            _ => return Err(bad("the number of replicas must be 1 or more")),
+        },
+    };
+    if parts.next().is_some() {
+        return Err(bad("there are too many colons"));
+    }
+    Ok(TopicSpec::new(name, partitions, replication))
+}
+
+/// Why Kafka would refuse a topic's name (`Topic.validate`).
+fn bad_name(name: &str) -> Option<&'static str> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    match name {
+        "" => Some("the name is empty"),
+        "." | ".." => Some("the name cannot be . or .."),
+        _ if name.len() > 249 => Some("the name is longer than 249 characters"),
+        _ if !name.bytes().all(legal) => Some("a name has ASCII letters, digits, '.', '_' and '-' only"),
+        _ => None,
+    }
+}
+
+/// Most of what stops a start is something that a person can change.
+fn mistake(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Mistake(format!(
+                "port {} of {} is in use; choose another --port, or --port 0 for any free one",
+                address.port(),
+                address.ip()
+            ))
+            .into()
+        }
+        StartError::Node { .. } | StartError::NotReady { .. } => error.into(),
+        StartError::Settings(_)
+        | StartError::Host { .. }
+        | StartError::Bind { .. }
+        | StartError::DataDir { .. }
+        | StartError::Record { .. }
+        | StartError::Topic { .. } => Mistake(error.to_string()).into(),
+    }
+}
+
+fn announce(server: &Server, json: bool, started: Instant) -> anyhow::Result<()> {
+    let bootstrap = server.bootstrap_servers();
+    let mut stdout = std::io::stdout().lock();
+    if json {
+        let brokers: Vec<_> = server
+            .brokers()
+            .iter()
+            .map(|broker| serde_json::json!({ "id": broker.id, "host": broker.host, "port": broker.port }))
+            .collect();
+        let line =
+            serde_json::json!({ "bootstrap": bootstrap, "brokers": brokers, "pid": std::process::id() });
+        writeln!(stdout, "{line}")?;
+    } else {
+        let count = server.brokers().len();
+        let brokers = if count == 1 { "1 broker".to_owned() } else { format!("{count} brokers") };
+        let first = bootstrap.split(',').next().unwrap_or_default();
+        writeln!(
+            stdout,
+            "klamm: {brokers} up after {:.1} ms\n\n  bootstrap.servers = {bootstrap}\n\nTry, in another terminal:\n\n  \
+             klamm topics --bootstrap {first} create hello:3\n  \
+             echo world | klamm produce --bootstrap {first} hello\n  \
+             klamm consume --bootstrap {first} hello\n\nCtrl-C stops the cluster.",
+            started.elapsed().as_secs_f64() * 1_000.0
+        )?;
+    }
+    stdout.flush()?;
+    Ok(())
+}
+
+async fn wait(signals: &mut [Signal; 2]) {
+    let [interrupt, terminate] = signals;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_topic_spec() {
+        assert_eq!(topic("orders", 3).unwrap(), TopicSpec::new("orders", -1, 3));
+        assert_eq!(topic("orders:6", 1).unwrap(), TopicSpec::new("orders", 6, 1));
+        assert_eq!(topic("orders:6:2", 3).unwrap(), TopicSpec::new("orders", 6, 2));
+        for (spec, why) in [
+            ("", "the name is empty"),
+            ("a b", "a name has ASCII letters"),
+            ("a:0", "the number of partitions must be 1 or more"),
+            ("a:x", "the number of partitions must be 1 or more"),
+            ("a:1:4", "4 replicas need 4 brokers, and there are 3"),
+            ("a:1:0", "the number of replicas must be 1 or more"),
+            ("a:1:1:1", "there are too many colons"),
+        ] {
+            let Mistake(message) = topic(spec, 3).unwrap_err();
+            assert!(message.contains(why), "{message}");
+        }
+    }
+
+    #[test]
+    fn reads_a_server_property() {
+        assert_eq!(
+            config("min.insync.replicas=2").unwrap(),
+            ("min.insync.replicas".to_owned(), "2".to_owned())
+        );
+        let error = |pair| config(pair).unwrap_err().0;
+        assert_eq!(error("nonsense"), "--config takes key=value, not \"nonsense\"");
+        assert_eq!(
+            error("min.insync.replica=2"),
+            "unknown config key min.insync.replica; did you mean min.insync.replicas?"
+        );
+        assert_eq!(
+            error("min.insync.replicas=0"),
+            "Invalid value 0 for configuration min.insync.replicas: Value must be at least 1"
+        );
+    }
+}

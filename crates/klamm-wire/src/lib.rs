@@ -6,10 +6,11 @@
 pub mod api;
 pub mod error_code;
 pub mod fetch_response;
+pub mod frame;
 pub mod internal;
 pub mod record;
 
-pub use api::{ApiKey, Request, Response};
+pub use api::{Api, ApiKey, DecodedRequest, FrameError, Request, RequestHeader, Response};
 pub use error_code::ErrorCode;
 pub use fetch_response::{FetchPartition, FetchResponse, FetchTopic};
 pub use kafka_protocol::messages;

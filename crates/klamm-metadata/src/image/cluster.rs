@@ -185,6 +185,23 @@ impl ClusterImage {
         Ok(())
     }
 
+    /// Follows a FenceBrokerRecord or UnfenceBrokerRecord, which metadata.version 3.3 and later no longer writes.
+    pub(crate) fn set_fenced(
+        &mut self,
+        id: i32,
+        epoch: i64,
+        fenced: bool,
+        delta: &mut MetadataDelta,
+    ) -> Result<(), MetadataError> {
+        let change = BrokerRegistrationChangeRecord {
+            broker_id: id,
+            broker_epoch: epoch,
+            fenced: if fenced { 1 } else { -1 },
+            ..BrokerRegistrationChangeRecord::default()
+        };
+        self.change(&change, delta)
+    }
+
     fn check(
         &self,
         record: &'static str,

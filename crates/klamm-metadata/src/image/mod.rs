@@ -91,12 +91,14 @@ impl MetadataImage {
                 delta.producer_ids = true;
                 Ok(())
             }
-            // Markers around a run of records (the publisher heeds them), and records without state of ours.
-            MetadataRecord::NoOp(_)
-            | MetadataRecord::RegisterController(_)
-            | MetadataRecord::BeginTransaction(_)
-            | MetadataRecord::EndTransaction(_)
-            | MetadataRecord::AbortTransaction(_) => Ok(()),
+            MetadataRecord::FenceBroker(r) => {
+                Arc::make_mut(&mut self.cluster).set_fenced(r.id, r.epoch, true, delta)
+            }
+            MetadataRecord::UnfenceBroker(r) => {
+                Arc::make_mut(&mut self.cluster).set_fenced(r.id, r.epoch, false, delta)
+            }
+            // Markers around a run of records (the publisher heeds them), and records whose state no node needs yet.
+            _ => Ok(()),
         }
     }
 }

@@ -2,6 +2,10 @@
 
 mod codegen;
 mod kafka;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -18,11 +22,24 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Run Apache Kafka from its Maven jars, until Enter or a signal.
     Kafka(kafka::Arguments),
+    /// Run every check and test: formatting, tidiness, clippy, unit, property, integration and real-client tests.
+    Test,
+    /// Check the rules of this repository that no compiler knows.
+    Tidy,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Kafka(arguments) => kafka::run(arguments),
+        Task::Test => test::run(),
+        Task::Tidy => tidy::check(&klamm_tests::workspace::root()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,4 +1,16 @@
-//! The group coordinator's API keys, one file each.
+//! The group coordinator's API keys, one file each. A handler looks names up and checks the form; the coordinator decides.
+
+mod delete_groups;
+mod describe_groups;
+mod find_coordinator;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod sync_group;
 
 use klamm_node::Ctx;
 use klamm_wire::Request;
@@ -7,6 +19,19 @@ use crate::broker::Broker;
 use crate::core::RequestContext;
 
 /// Answers a request that belongs to the group coordinator.
-pub(crate) fn handle(_broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, _request: Request) {
-    ctx.close(rc.reply_to);
+pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: Request) {
+    match request {
+        Request::FindCoordinator(request) => find_coordinator::handle(broker, ctx, &rc, request),
+        Request::JoinGroup(request) => join_group::handle(broker, ctx, &rc, request),
+        Request::SyncGroup(request) => sync_group::handle(broker, ctx, &rc, request),
+        Request::Heartbeat(request) => heartbeat::handle(broker, ctx, &rc, &request),
+        Request::LeaveGroup(request) => leave_group::handle(broker, ctx, &rc, request),
+        Request::DescribeGroups(request) => describe_groups::handle(broker, ctx, &rc, &request),
+        Request::ListGroups(request) => list_groups::handle(broker, ctx, &rc, &request),
+        Request::DeleteGroups(request) => delete_groups::handle(broker, ctx, &rc, request),
+        Request::OffsetCommit(request) => offset_commit::handle(broker, ctx, &rc, request),
+        Request::OffsetFetch(request) => offset_fetch::handle(broker, ctx, &rc, request),
+        Request::OffsetDelete(request) => offset_delete::handle(broker, ctx, &rc, request),
+        _ => ctx.close(rc.reply_to),
+    }
 }

@@ -1,0 +1,217 @@
+//! The coordinator's records, and how they lie in `__consumer_offsets` (Kafka's `GroupCoordinatorRecordHelpers` and `…Serde`).
+//! Kafka's own tools can read them: `kafka-dump-log --offsets-decoder`.
+
+use bytes::Bytes;
+use klamm_wire::internal::offsets::{
+    GroupMetadataKey, GroupMetadataValue, GroupRecordKey, LegacyOffsetCommitKey, MemberMetadata,
+    OffsetCommitKey, OffsetCommitValue,
+};
+use klamm_wire::internal::{Schema, SchemaError};
+use klamm_wire::record::builder::BatchBuilder;
+use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
+
+use super::classic::ClassicGroup;
+use super::member::{Member, Protocol};
+use super::offsets::OffsetAndMetadata;
+
+/// The version that Kafka 4 writes (`GROUP_METADATA_VALUE_VERSION`).
+const GROUP_METADATA_VALUE_VERSION: i16 = 3;
+/// The version that Kafka 4 writes, unless the client set an expiry of its own: only version 1 has room for that.
+const OFFSET_COMMIT_VALUE_VERSION: i16 = 4;
+const OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
+/// What a batch of records may expand to when it is read back, in bytes.
+const MAX_BATCH_SIZE: usize = 256 * 1024 * 1024;
+
+/// A record of the coordinator. A value of `None` is a tombstone.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// A committed offset.
+    Offset {
+        /// The group.
+        group: StrBytes,
+        /// The topic.
+        topic: StrBytes,
+        /// The partition.
+        partition: i32,
+        /// The position.
+        value: Option<OffsetAndMetadata>,
+    },
+    /// A classic group's generation.
+    Group {
+        /// The group.
+        group: StrBytes,
+        /// The generation.
+        value: Option<GroupValue>,
+    },
+}
+
+/// What a record says of a classic group.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GroupValue(GroupMetadataValue);
+
+impl GroupValue {
+    /// What a group looks like now, with each member's part of an assignment.
+    pub(crate) fn of(group: &ClassicGroup, assignment: impl Fn(&Member) -> Bytes) -> Self {
+        let members = group.members().map(|member| MemberMetadata {
+            member_id: member.id.clone(),
+            group_instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            rebalance_timeout: member.rebalance_timeout_ms,
+            session_timeout: member.session_timeout_ms,
+            subscription: member.metadata(group.protocol_name()),
+            assignment: assignment(member),
+        });
+        Self(GroupMetadataValue {
+            protocol_type: group.protocol_type().cloned().unwrap_or_default(),
+            generation: group.generation(),
+            protocol: group.protocol_name().cloned(),
+            leader: group.leader().cloned(),
+            current_state_timestamp: group.state_timestamp().unwrap_or(-1),
+            members: members.collect(),
+        })
+    }
+
+    /// A group that was made this moment.
+    pub(crate) fn empty(group: &ClassicGroup) -> Self {
+        Self(GroupMetadataValue {
+            current_state_timestamp: group.state_timestamp().unwrap_or(-1),
+            ..GroupMetadataValue::default()
+        })
+    }
+
+    /// The group that the record describes.
+    pub(crate) fn into_group(self, id: StrBytes) -> ClassicGroup {
+        let value = self.0;
+        let protocol = value.protocol.clone().unwrap_or_default();
+        let members = value.members.into_iter().map(|m| Member {
+            id: m.member_id,
+            instance_id: m.group_instance_id,
+            client_id: m.client_id,
+            client_host: m.client_host,
+            rebalance_timeout_ms: if m.rebalance_timeout == -1 {
+                m.session_timeout
+            } else {
+                m.rebalance_timeout
+            },
+            session_timeout_ms: m.session_timeout,
+            protocols: vec![Protocol { name: protocol.clone(), metadata: m.subscription }],
+            assignment: m.assignment,
+            joining: None,
+            syncing: None,
+            is_new: false,
+        });
+        ClassicGroup::restored(
+            id,
+            Some(value.protocol_type).filter(|t| !t.is_empty()),
+            value.protocol,
+            value.generation,
+            value.leader,
+            (value.current_state_timestamp != -1).then_some(value.current_state_timestamp),
+            members.collect(),
+        )
+    }
+}
+
+/// One batch of these records, at offset 0.
+pub(crate) fn encode(records: &[Record], wall_ms: i64) -> Result<RecordBatch, ErrorCode> {
+    let mut batch = BatchBuilder::new();
+    for record in records {
+        let (key, value) = encode_record(record).map_err(|_| ErrorCode::UnknownServerError)?;
+        batch.push(wall_ms, Some(&key), value.as_deref(), &[]);
+    }
+    batch.build().map_err(|_| ErrorCode::UnknownServerError)
+}
+
+fn encode_record(record: &Record) -> Result<(Bytes, Option<Bytes>), SchemaError> {
+    match record {
+        Record::Offset { group, topic, partition, value } => {
+            let key = OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition: *partition };
+            let value = value.as_ref().map(encode_offset).transpose()?;
+            Ok((GroupRecordKey::from(key).encode()?, value))
+        }
+        Record::Group { group, value } => {
+            let key = GroupMetadataKey { group: group.clone() };
+            let value =
+                value.as_ref().map(|v| v.0.to_versioned_bytes(GROUP_METADATA_VALUE_VERSION)).transpose()?;
+            Ok((GroupRecordKey::from(key).encode()?, value))
+        }
+    }
+}
+
+fn encode_offset(value: &OffsetAndMetadata) -> Result<Bytes, SchemaError> {
+    let version = match value.expire_timestamp {
+        Some(_) => OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY,
+        None => OFFSET_COMMIT_VALUE_VERSION,
+    };
+    OffsetCommitValue {
+        offset: value.offset,
+        leader_epoch: value.leader_epoch,
+        metadata: value.metadata.clone(),
+        commit_timestamp: value.commit_timestamp,
+        expire_timestamp: value.expire_timestamp.unwrap_or(-1),
+        topic_id: value.topic_id,
+    }
+    .to_versioned_bytes(version)
+}
+
+/// The records of a batch with their offsets. What this coordinator does not know (another kind of group, a newer
+/// version, a marker) is left out, as Kafka does when it loads.
+pub(crate) fn decode(batch: &RecordBatch) -> Vec<(i64, Record)> {
+    if batch.header.is_control() {
+        return Vec::new();
+    }
+    let Ok(records) = batch.records(MAX_BATCH_SIZE) else { return Vec::new() };
+    let bytes = records.bytes();
+    let mut decoded = Vec::new();
+    for record in &records {
+        let Ok(record) = record else { break };
+        let Some(key) = record.key else { continue };
+        let value = record.value.map(|value| bytes.slice_ref(value));
+        if let Some(known) = decode_record(&bytes.slice_ref(key), value.as_ref()) {
+            decoded.push((batch.header.base_offset + i64::from(record.offset_delta), known));
+        }
+    }
+    decoded
+}
+
+fn decode_offset(bytes: &Bytes) -> Option<OffsetAndMetadata> {
+    let (value, _) = OffsetCommitValue::from_versioned_bytes(bytes).ok()?;
+    Some(OffsetAndMetadata {
+        offset: value.offset,
+        leader_epoch: value.leader_epoch,
+        metadata: value.metadata,
+        commit_timestamp: value.commit_timestamp,
+        expire_timestamp: (value.expire_timestamp != -1).then_some(value.expire_timestamp),
+        topic_id: value.topic_id,
+    })
+}
+
+/// A tombstone stays one; `None` for a value that cannot be read.
+fn known<T>(value: Option<&Bytes>, read: impl Fn(&Bytes) -> Option<T>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(bytes) => read(bytes).map(Some),
+    }
+}
+
+fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {
+    match GroupRecordKey::decode(key).ok()? {
+        GroupRecordKey::OffsetCommit(OffsetCommitKey { group, topic, partition }) => {
+            Some(Record::Offset { group, topic, partition, value: known(value, decode_offset)? })
+        }
+        // Type 0 is how Kafka wrote offsets until 0.9.
+        GroupRecordKey::LegacyOffsetCommit(key) => {
+            let LegacyOffsetCommitKey { group, topic, partition } = key;
+            Some(Record::Offset { group, topic, partition, value: known(value, decode_offset)? })
+        }
+        GroupRecordKey::GroupMetadata(GroupMetadataKey { group }) => {
+            let value = known(value, |bytes| {
+                let (value, _) = GroupMetadataValue::from_versioned_bytes(bytes).ok()?;
+                Some(GroupValue(value))
+            })?;
+            Some(Record::Group { group, value })
+        }
+        _ => None,
+    }
+}

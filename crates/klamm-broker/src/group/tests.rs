@@ -1,0 +1,1 @@
+//! The coordinator, driven without a broker.

@@ -1,0 +1,60 @@
+//! The coordinator's deadlines.
+
+use klamm_wire::StrBytes;
+
+/// A deadline of the group coordinator. Each belongs to a partition of `__consumer_offsets`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GroupTimer {
+    /// More of the partition's log is to be loaded.
+    Load {
+        /// The partition.
+        partition: i32,
+    },
+    /// An append has not been committed in time.
+    WriteTimeout {
+        /// The partition.
+        partition: i32,
+    },
+    /// Offsets that expired are to be forgotten.
+    ExpireOffsets {
+        /// The partition.
+        partition: i32,
+    },
+    /// A group's members have had their time to join.
+    Join {
+        /// The partition.
+        partition: i32,
+        /// The group.
+        group: StrBytes,
+    },
+    /// A group's members have had their time to sync.
+    Sync {
+        /// The partition.
+        partition: i32,
+        /// The group.
+        group: StrBytes,
+    },
+    /// A member has been silent for its session timeout.
+    Session {
+        /// The partition.
+        partition: i32,
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+    },
+}
+
+impl GroupTimer {
+    /// The partition of `__consumer_offsets` that the deadline belongs to.
+    pub(crate) const fn partition(&self) -> i32 {
+        match self {
+            Self::Load { partition }
+            | Self::WriteTimeout { partition }
+            | Self::ExpireOffsets { partition }
+            | Self::Join { partition, .. }
+            | Self::Sync { partition, .. }
+            | Self::Session { partition, .. } => *partition,
+        }
+    }
+}

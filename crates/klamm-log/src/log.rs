@@ -1,16 +1,16 @@
-//! One replica's log (`UnifiedLog`).
+//! One replica's log (`UnifiedLog`): its state, and what can be asked of it. What changes it lies in files of their own.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use klamm_wire::record::inspect::InspectedBatch;
+use bytes::{Bytes, BytesMut};
 
 use crate::config::LogConfig;
-use crate::disk::Disk;
-use crate::error::{AppendError, LogError, ReadError};
+use crate::disk::{Disk, FlushId};
+use crate::error::LogError;
 use crate::leader_epoch_cache::{EpochEndOffset, LeaderEpochCache};
-use crate::producer_state::ActiveProducer;
-use crate::timestamp::TimestampOffset;
+use crate::producer_state::{ActiveProducer, ProducerState};
+use crate::segment::Segment;
 
 /// Who appends, which decides what is checked (`AppendOrigin`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum AppendOrigin {
     Client,
     /// The group or transaction coordinator: markers are allowed.
     Coordinator,
-    /// The leader of a Raft quorum: control batches are allowed, and offsets are assigned as for a client.
+    /// The leader of a Raft quorum: control batches are allowed, sizes and timestamps are its own affair.
     Raft,
     /// The leader of this partition: the batches are taken as they are.
     Replication,
@@ -51,7 +51,7 @@ pub struct LogAppendInfo {
     pub max_timestamp: i64,
     /// Bytes appended.
     pub bytes: usize,
-    /// Records appended.
+    /// Offsets appended.
     pub records: i64,
     /// Whether an idempotent producer sent a batch again: nothing was appended, and the offsets are those of the first time.
     pub duplicate: bool,
@@ -118,17 +118,58 @@ pub struct SegmentInfo {
     pub largest_timestamp: i64,
 }
 
+/// What every log of a node shares in settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// `producer.id.expiration.ms`
+    pub producer_id_expiration_ms: i64,
+    /// `transaction.max.timeout.ms`: an open transaction this old, and five minutes more, is late.
+    pub max_transaction_timeout_ms: i64,
+    /// Seed of `segment.jitter.ms`.
+    pub seed: u64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { producer_id_expiration_ms: 86_400_000, max_transaction_timeout_ms: 900_000, seed: 0 }
+    }
+}
+
 /// One replica of one partition. Times are the node's wall clock in milliseconds.
 #[derive(Debug, Clone)]
 pub struct Log {
-    dir: String,
-    config: Arc<LogConfig>,
-    leader_epochs: LeaderEpochCache,
-    log_start_offset: i64,
-    high_watermark: i64,
+    pub(crate) dir: String,
+    pub(crate) config: Arc<LogConfig>,
+    pub(crate) limits: LogLimits,
+    /// By base offset; the last is the active one. Never empty.
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) leader_epochs: LeaderEpochCache,
+    pub(crate) producers: ProducerState,
+    pub(crate) log_start_offset: i64,
+    pub(crate) log_end_offset: i64,
+    pub(crate) high_watermark: i64,
+    pub(crate) first_unstable_offset: Option<i64>,
+    pub(crate) recovery_point: i64,
+    pub(crate) last_flush_ms: i64,
+    pub(crate) flushes: Vec<PendingFlush>,
+    /// Offsets of the producer snapshots on disk, ascending.
+    pub(crate) snapshots: Vec<i64>,
+    /// Files that wait to be removed: when, and their paths.
+    pub(crate) deletions: VecDeque<(i64, Vec<String>)>,
+    /// First offset that compaction has not looked at.
+    pub(crate) cleaner_checkpoint: Option<i64>,
+    pub(crate) verify_crcs: bool,
+    /// Where new batch heads are written: many share one allocation.
+    pub(crate) heads: BytesMut,
 }
 
-#[expect(clippy::todo, unused_variables, reason = "being built")]
+/// Fsyncs under way, and the offset that is durable when they are done.
+#[derive(Debug, Clone)]
+pub(crate) struct PendingFlush {
+    pub(crate) waiting: Vec<FlushId>,
+    pub(crate) offset: i64,
+}
+
 impl Log {
     /// The directory of the log, relative to the disk's root: `logs/topic-0`.
     pub fn dir(&self) -> &str {
@@ -142,7 +183,18 @@ impl Log {
 
     /// Takes a new configuration.
     pub fn update_config(&mut self, config: Arc<LogConfig>) {
+        if config.segment_index_bytes != self.config.segment_index_bytes {
+            let active = self.active_mut();
+            active.offset_index.set_max_bytes(config.segment_index_bytes);
+            active.time_index.set_max_bytes(config.segment_index_bytes);
+        }
         self.config = config;
+    }
+
+    /// Whether a follower checks the CRC of what its leader sends. Off by default: nothing between two nodes of one world
+    /// can change a byte, unless a fault is armed that does.
+    pub const fn set_verify_crcs(&mut self, verify: bool) {
+        self.verify_crcs = verify;
     }
 
     /// First offset of the log.
@@ -151,8 +203,13 @@ impl Log {
     }
 
     /// Offset after the last record.
-    pub fn log_end_offset(&self) -> i64 {
-        todo!()
+    pub const fn log_end_offset(&self) -> i64 {
+        self.log_end_offset
+    }
+
+    /// Whether the log holds no record.
+    pub const fn is_empty(&self) -> bool {
+        self.log_start_offset == self.log_end_offset
     }
 
     /// First offset that is not known to be committed.
@@ -161,110 +218,50 @@ impl Log {
     }
 
     /// First offset of an open transaction or the high watermark, whichever is smaller.
-    pub fn last_stable_offset(&self) -> i64 {
-        todo!()
+    pub const fn last_stable_offset(&self) -> i64 {
+        match self.first_unstable_offset {
+            Some(offset) if offset < self.high_watermark => offset,
+            _ => self.high_watermark,
+        }
     }
 
     /// First offset of the earliest transaction that is open, or whose marker is not below the high watermark.
-    pub fn first_unstable_offset(&self) -> Option<i64> {
-        todo!()
+    pub const fn first_unstable_offset(&self) -> Option<i64> {
+        self.first_unstable_offset
     }
 
     /// All offsets at once.
-    pub fn offsets(&self) -> LogOffsets {
-        todo!()
+    pub const fn offsets(&self) -> LogOffsets {
+        LogOffsets {
+            log_start_offset: self.log_start_offset,
+            log_end_offset: self.log_end_offset,
+            high_watermark: self.high_watermark,
+            last_stable_offset: self.last_stable_offset(),
+        }
     }
 
     /// Sets the high watermark, clamped to the log's offsets; returns what it became. It may go back: followers take their leader's.
     pub fn update_high_watermark(&mut self, offset: i64) -> i64 {
-        todo!()
+        self.high_watermark =
+            offset.clamp(self.log_start_offset, self.log_end_offset.max(self.log_start_offset));
+        self.producers.forget_decided_below(self.high_watermark);
+        self.refresh_first_unstable_offset();
+        self.high_watermark
     }
 
-    /// Raises the high watermark to `offset`, which must not be above the log end offset. The old one, if it moved.
+    /// Raises the high watermark to `offset`, at most to the log end offset. The old one, if it moved.
     pub fn maybe_increment_high_watermark(&mut self, offset: i64) -> Option<i64> {
-        todo!()
+        let old = self.high_watermark;
+        if offset.min(self.log_end_offset) <= old {
+            return None;
+        }
+        self.update_high_watermark(offset);
+        Some(old)
     }
 
-    /// Appends batches as the partition's leader: checks them, assigns offsets, stamps the leader epoch. All or none.
-    pub fn append_as_leader(
-        &mut self,
-        disk: &mut dyn Disk,
-        batches: &[InspectedBatch],
-        leader_epoch: i32,
-        now_ms: i64,
-        origin: AppendOrigin,
-    ) -> Result<LogAppendInfo, AppendError> {
-        todo!()
-    }
-
-    /// Appends what a leader sent, as it came; slices may cut batches anywhere, and a cut last batch is left out.
-    /// Batches of a leader epoch above `leader_epoch` end the append (KIP-966's divergence guard in `UnifiedLog.appendAsFollower`).
-    pub fn append_as_follower(
-        &mut self,
-        disk: &mut dyn Disk,
-        records: &[Bytes],
-        leader_epoch: i32,
-        now_ms: i64,
-    ) -> Result<LogAppendInfo, AppendError> {
-        todo!()
-    }
-
-    /// Reads whole batches from the one that contains `offset`, at most `max_bytes` together; with `min_one_batch` the first
-    /// batch comes even if it is larger.
-    pub fn read(
-        &self,
-        disk: &dyn Disk,
-        offset: i64,
-        max_bytes: usize,
-        isolation: FetchIsolation,
-        min_one_batch: bool,
-    ) -> Result<FetchData, ReadError> {
-        todo!()
-    }
-
-    /// Aborted transactions with records in `start_offset..upper_offset`.
-    pub fn aborted_transactions(
-        &self,
-        disk: &dyn Disk,
-        start_offset: i64,
-        upper_offset: i64,
-    ) -> Result<Vec<AbortedTxn>, LogError> {
-        todo!()
-    }
-
-    /// The first record at or after a timestamp, or a special lookup ([`special_timestamp`](crate::special_timestamp));
-    /// `None` when there is none. `LATEST` answers the log end offset: bounding it by isolation is the caller's part.
-    pub fn fetch_offset_by_timestamp(
-        &self,
-        disk: &dyn Disk,
-        timestamp: i64,
-    ) -> Result<Option<TimestampOffset>, LogError> {
-        todo!()
-    }
-
-    /// Drops every record at or above `offset`; false when there was none.
-    pub fn truncate_to(&mut self, disk: &mut dyn Disk, offset: i64, now_ms: i64) -> Result<bool, LogError> {
-        todo!()
-    }
-
-    /// Drops every record; the log then begins and ends at `new_offset` (or begins at `log_start_offset`, if given).
-    pub fn truncate_fully_and_start_at(
-        &mut self,
-        disk: &mut dyn Disk,
-        new_offset: i64,
-        log_start_offset: Option<i64>,
-        now_ms: i64,
-    ) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Raises the log start offset; true when it moved. Refuses an offset above the high watermark with `OFFSET_OUT_OF_RANGE`.
-    pub fn maybe_increment_log_start_offset(
-        &mut self,
-        disk: &mut dyn Disk,
-        offset: i64,
-    ) -> Result<bool, ReadError> {
-        todo!()
+    pub(crate) fn refresh_first_unstable_offset(&mut self) {
+        let first = self.producers.first_unstable_offset();
+        self.first_unstable_offset = first.map(|offset| offset.max(self.log_start_offset));
     }
 
     /// The leader epochs of the log.
@@ -279,7 +276,7 @@ impl Log {
 
     /// Where a leader epoch ends in this log.
     pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochEndOffset> {
-        self.leader_epochs.end_offset_for(epoch, self.log_end_offset())
+        self.leader_epochs.end_offset_for(epoch, self.log_end_offset)
     }
 
     /// Notes that `epoch` begins at `start_offset`: a new leader does so before its first append.
@@ -289,51 +286,65 @@ impl Log {
         epoch: i32,
         start_offset: i64,
     ) -> Result<(), LogError> {
-        todo!()
+        if self.leader_epochs.assign(epoch, start_offset) {
+            self.write_epochs(disk)?;
+        }
+        Ok(())
     }
 
-    /// Starts a new active segment at the log end offset.
-    pub fn roll(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Asks that everything below the log end offset become durable; the recovery point follows when it is.
-    pub fn flush(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Everything below it is durable.
-    pub fn recovery_point(&self) -> i64 {
-        todo!()
-    }
-
-    /// When the log was last flushed, in milliseconds.
-    pub fn last_flush_ms(&self) -> i64 {
-        todo!()
-    }
-
-    /// Deletes segments by retention time, retention size and log start offset; returns how many went.
-    pub fn delete_old_segments(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<usize, LogError> {
-        todo!()
-    }
-
-    /// Removes files whose segments were deleted `file.delete.delay.ms` ago, forgets expired producers.
-    pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
-        todo!()
+    pub(crate) fn write_epochs(&self, disk: &mut dyn Disk) -> Result<(), LogError> {
+        crate::checkpoint::write_epochs(disk, &self.dir, &self.leader_epochs)
     }
 
     /// The producers known to the log, by id.
     pub fn active_producers(&self) -> Vec<ActiveProducer> {
-        todo!()
+        self.producers.active()
+    }
+
+    /// Whether a transaction has been open for longer than any may be, and five minutes more (`hasLateTransaction`).
+    pub fn has_late_transaction(&self, now_ms: i64) -> bool {
+        const BUFFER_MS: i64 = 5 * 60 * 1000;
+        let late = self.limits.max_transaction_timeout_ms.saturating_add(BUFFER_MS);
+        self.producers.oldest_txn_timestamp().is_some_and(|t| t > 0 && now_ms.saturating_sub(t) > late)
     }
 
     /// Size of all segments, in bytes.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.segments.iter().map(Segment::size).sum()
     }
 
     /// The segments, oldest first.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        todo!()
+        self.segments.iter().map(Segment::info).collect()
     }
+
+    pub(crate) fn active(&self) -> &Segment {
+        self.segments.last().expect("a log has at least one segment from its making on")
+    }
+
+    pub(crate) fn active_mut(&mut self) -> &mut Segment {
+        self.segments.last_mut().expect("a log has at least one segment from its making on")
+    }
+
+    /// Index of the segment that would hold `offset`: the last whose base offset is not above it.
+    pub(crate) fn floor_segment(&self, offset: i64) -> Option<usize> {
+        self.segments.partition_point(|s| s.base_offset <= offset).checked_sub(1)
+    }
+
+    /// The jitter of a segment, the same whenever it is opened.
+    pub(crate) fn roll_jitter_ms(&self, base_offset: i64) -> i64 {
+        roll_jitter_ms(&self.config, self.limits.seed, &self.dir, base_offset)
+    }
+}
+
+pub(crate) fn roll_jitter_ms(config: &LogConfig, seed: u64, dir: &str, base_offset: i64) -> i64 {
+    let most = config.segment_jitter_ms.min(config.segment_ms);
+    if most <= 0 {
+        return 0;
+    }
+    // FNV-1a over the directory, then the offset: spread well enough, and equal from run to run.
+    let bytes = dir.bytes().chain(base_offset.to_be_bytes()).chain(seed.to_be_bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    (hash % most as u64) as i64
 }

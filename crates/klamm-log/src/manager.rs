@@ -1,37 +1,34 @@
 //! What stands around the logs of a log directory (`LogManager`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use klamm_wire::Uuid;
 
+use crate::checkpoint::{self, Offsets, decode_uuid, encode_uuid};
 use crate::config::LogConfig;
 use crate::disk::{Disk, FlushOutcome};
 use crate::error::LogError;
-use crate::log::Log;
+use crate::log::{Log, LogLimits};
+use crate::names;
+use crate::recovery::OpenLog;
 
-/// How a log directory is run. Times in milliseconds.
-#[derive(Debug, Clone)]
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const META_PROPERTIES: &str = "meta.properties";
+
+/// How a log directory is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogManagerSettings {
     /// The log directory, relative to the disk's root.
     pub dir: String,
-    /// `producer.id.expiration.ms`
-    pub producer_id_expiration_ms: i64,
-    /// `transaction.max.timeout.ms` + 5 minutes: after that an open transaction is considered hanging.
-    pub max_transaction_timeout_ms: i64,
-    /// Seed for `segment.jitter.ms`.
-    pub seed: u64,
+    /// What every log in it shares.
+    pub limits: LogLimits,
 }
 
 impl LogManagerSettings {
     /// Kafka's defaults for the log directory `dir`.
     pub fn new(dir: impl Into<String>) -> Self {
-        Self {
-            dir: dir.into(),
-            producer_id_expiration_ms: 86_400_000,
-            max_transaction_timeout_ms: 15 * 60 * 1000,
-            seed: 0,
-        }
+        Self { dir: dir.into(), limits: LogLimits::default() }
     }
 }
 
@@ -63,9 +60,13 @@ pub struct LoadedLog {
 #[derive(Debug, Clone)]
 pub struct LogManager {
     settings: LogManagerSettings,
+    clean_shutdown: bool,
+    previous_broker_epoch: Option<i64>,
+    /// Directories of deleted logs: when they are due, and their paths.
+    deletions: VecDeque<(i64, String)>,
+    deleted: u64,
 }
 
-#[expect(clippy::todo, unused_variables, reason = "being built")]
 impl LogManager {
     /// Opens a log directory, creating it when absent, and loads every log in it: after an unclean stop each is recovered from its
     /// recovery point. `config` gives each topic's configuration.
@@ -75,7 +76,65 @@ impl LogManager {
         now_ms: i64,
         config: &mut dyn FnMut(&str) -> Arc<LogConfig>,
     ) -> Result<(Self, Vec<LoadedLog>), LogError> {
-        todo!()
+        disk.create_dir(&settings.dir)?;
+        let mut manager = Self {
+            settings,
+            clean_shutdown: false,
+            previous_broker_epoch: None,
+            deletions: VecDeque::new(),
+            deleted: 0,
+        };
+        let mark = manager.path(CLEAN_SHUTDOWN);
+        if let Some(bytes) = disk.read_file(&mark)? {
+            manager.clean_shutdown = true;
+            manager.previous_broker_epoch = broker_epoch_in(&bytes);
+            // Whatever happens from here on is unclean until the next `close`.
+            disk.delete(&mark)?;
+        }
+        let logs = manager.load_logs(disk, now_ms, config)?;
+        Ok((manager, logs))
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.settings.dir)
+    }
+
+    fn load_logs(
+        &mut self,
+        disk: &mut dyn Disk,
+        now_ms: i64,
+        config: &mut dyn FnMut(&str) -> Arc<LogConfig>,
+    ) -> Result<Vec<LoadedLog>, LogError> {
+        let offsets = |disk: &dyn Disk, name: &str| match checkpoint::read_offsets(disk, &self.path(name)) {
+            // Without a checkpoint the logs are recovered from their beginning.
+            Err(LogError::Corrupt { .. }) => Ok(Offsets::new()),
+            offsets => offsets,
+        };
+        let recovery_points = offsets(disk, checkpoint::RECOVERY_POINTS)?;
+        let log_starts = offsets(disk, checkpoint::LOG_START_OFFSETS)?;
+        let high_watermarks = offsets(disk, checkpoint::REPLICATION_OFFSETS)?;
+        let mut logs = Vec::new();
+        for entry in disk.list(&self.settings.dir)?.into_iter().filter(|e| e.is_dir) {
+            let dir = self.path(&entry.name);
+            if entry.name.ends_with(names::DELETE_DIR) {
+                disk.remove_dir(&dir)?;
+                continue;
+            }
+            let Some((topic, partition)) = names::topic_partition_of(&entry.name) else { continue };
+            let key = (topic, partition);
+            let at = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
+            let options = OpenLog {
+                clean_shutdown: self.clean_shutdown,
+                recovery_point: at(&recovery_points),
+                log_start_offset: at(&log_starts),
+                high_watermark: at(&high_watermarks),
+            };
+            let topic_id = checkpoint::read_topic_id(disk, &dir)?;
+            let log = Log::open(disk, &dir, config(&key.0), self.settings.limits, options, now_ms)?;
+            let (topic, partition) = key;
+            logs.push(LoadedLog { topic, partition, topic_id, log });
+        }
+        Ok(logs)
     }
 
     /// The directory's settings.
@@ -84,23 +143,48 @@ impl LogManager {
     }
 
     /// Whether the directory was last closed by [`close`](Self::close).
-    pub fn had_clean_shutdown(&self) -> bool {
-        todo!()
+    pub const fn had_clean_shutdown(&self) -> bool {
+        self.clean_shutdown
     }
 
     /// The broker epoch of the last clean shutdown, as `.kafka_cleanshutdown` holds it (KIP-966); `None` after an unclean one.
-    pub fn previous_broker_epoch(&self) -> Option<i64> {
-        todo!()
+    pub const fn previous_broker_epoch(&self) -> Option<i64> {
+        self.previous_broker_epoch
     }
 
     /// `meta.properties`; `None` when it was not written yet.
     pub fn meta_properties(&self, disk: &dyn Disk) -> Result<Option<MetaProperties>, LogError> {
-        todo!()
+        let path = self.path(META_PROPERTIES);
+        let Some(properties) = checkpoint::read_properties(disk, &path)? else { return Ok(None) };
+        let meta = (|| {
+            Some(MetaProperties {
+                cluster_id: properties.get("cluster.id")?.clone(),
+                node_id: properties.get("node.id")?.parse().ok()?,
+                directory_id: decode_uuid(properties.get("directory.id")?)?,
+            })
+        })();
+        match meta {
+            Some(meta) => Ok(Some(meta)),
+            None => {
+                Err(LogError::Corrupt { path, message: "lacks cluster.id, node.id or directory.id".into() })
+            }
+        }
     }
 
     /// Writes `meta.properties`.
     pub fn write_meta_properties(&self, disk: &mut dyn Disk, meta: &MetaProperties) -> Result<(), LogError> {
-        todo!()
+        let text = format!(
+            "#\ncluster.id={}\ndirectory.id={}\nnode.id={}\nversion=1\n",
+            meta.cluster_id,
+            encode_uuid(meta.directory_id),
+            meta.node_id
+        );
+        Ok(disk.write_file(&self.path(META_PROPERTIES), text.as_bytes())?)
+    }
+
+    /// The directory of a partition's log.
+    pub fn log_dir(&self, topic: &str, partition: i32) -> String {
+        format!("{}/{topic}-{partition}", self.settings.dir)
     }
 
     /// Creates the log of a partition that has none, with its `partition.metadata`.
@@ -113,17 +197,48 @@ impl LogManager {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<Log, LogError> {
-        todo!()
+        let dir = self.log_dir(topic, partition);
+        disk.create_dir(&dir)?;
+        if let Some(id) = topic_id {
+            checkpoint::write_topic_id(disk, &dir, id)?;
+        }
+        Log::open(disk, &dir, config, self.settings.limits, OpenLog::default(), now_ms)
     }
 
     /// Deletes a log: its directory is renamed with `-delete` at once and removed `file.delete.delay.ms` later.
     pub fn delete_log(&mut self, disk: &mut dyn Disk, log: Log, now_ms: i64) -> Result<(), LogError> {
-        todo!()
+        for segment in &log.segments {
+            segment.close(disk);
+        }
+        self.deleted += 1;
+        // Kafka draws a UUID here; the names need only differ.
+        let unique = format!("{:016x}{:016x}", now_ms, self.deleted);
+        let base = log.dir.rsplit('/').next().unwrap_or_default();
+        // File names end at 255 bytes.
+        let room = 255 - unique.len() - names::DELETE_DIR.len() - 1;
+        let to = match names::topic_partition_of(base) {
+            Some((topic, partition)) => {
+                let suffix = format!("-{partition}");
+                let topic = &topic[..topic.floor_char_boundary(room - suffix.len())];
+                self.path(&format!("{topic}{suffix}.{unique}{}", names::DELETE_DIR))
+            }
+            None => self.path(&format!("{base}.{unique}{}", names::DELETE_DIR)),
+        };
+        disk.rename(&log.dir, &to)?;
+        self.deletions.push_back((now_ms.saturating_add(log.config.file_delete_delay_ms), to));
+        Ok(())
     }
 
     /// Removes what was deleted long enough ago; returns the wall time of the next removal.
     pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Option<i64>, LogError> {
-        todo!()
+        while let Some((due, _)) = self.deletions.front()
+            && *due <= now_ms
+        {
+            if let Some((_, dir)) = self.deletions.pop_front() {
+                disk.remove_dir(&dir)?;
+            }
+        }
+        Ok(self.deletions.front().map(|(due, _)| *due))
     }
 
     /// Writes `replication-offset-checkpoint`: the high watermark of each (topic, partition).
@@ -132,7 +247,7 @@ impl LogManager {
         disk: &mut dyn Disk,
         offsets: &BTreeMap<(String, i32), i64>,
     ) -> Result<(), LogError> {
-        todo!()
+        checkpoint::write_offsets(disk, &self.path(checkpoint::REPLICATION_OFFSETS), offsets)
     }
 
     /// Writes `recovery-point-offset-checkpoint` and `log-start-offset-checkpoint` of these logs (all of the directory).
@@ -141,27 +256,58 @@ impl LogManager {
         disk: &mut dyn Disk,
         logs: &mut dyn Iterator<Item = &Log>,
     ) -> Result<(), LogError> {
-        todo!()
+        let mut recovery_points = Offsets::new();
+        let mut log_starts = Offsets::new();
+        for log in logs {
+            let name = log.dir.rsplit('/').next().unwrap_or_default();
+            let Some(key) = names::topic_partition_of(name) else { continue };
+            if log.log_start_offset > log.segments[0].base_offset {
+                log_starts.insert(key.clone(), log.log_start_offset);
+            }
+            recovery_points.insert(key, log.recovery_point);
+        }
+        checkpoint::write_offsets(disk, &self.path(checkpoint::RECOVERY_POINTS), &recovery_points)?;
+        checkpoint::write_offsets(disk, &self.path(checkpoint::LOG_START_OFFSETS), &log_starts)
     }
 
-    /// Notes how an fsync ended, on the disk and in the logs that asked for it.
+    /// Notes how an fsync ended, on the disk and in the log that asked for it.
     pub fn on_flushed(
         &mut self,
         disk: &mut dyn Disk,
         outcome: &FlushOutcome,
         logs: &mut dyn Iterator<Item = &mut Log>,
-    ) -> Result<(), LogError> {
-        todo!()
+        now_ms: i64,
+    ) {
+        disk.complete_flush(outcome);
+        for log in logs {
+            if log.on_flushed(outcome, now_ms) {
+                break;
+            }
+        }
     }
 
     /// Ends a process in order: flushes every log, writes snapshots, checkpoints and `.kafka_cleanshutdown`.
     pub fn close(
         &mut self,
         disk: &mut dyn Disk,
-        logs: &mut dyn Iterator<Item = &mut Log>,
+        logs: &mut [&mut Log],
         broker_epoch: Option<i64>,
         now_ms: i64,
     ) -> Result<(), LogError> {
-        todo!()
+        for log in logs.iter_mut() {
+            log.close(disk, now_ms)?;
+        }
+        self.checkpoint_logs(disk, &mut logs.iter().map(|log| &**log))?;
+        let text = format!("{{\"version\":0,\"brokerEpoch\":{}}}", broker_epoch.unwrap_or(-1));
+        Ok(disk.write_file(&self.path(CLEAN_SHUTDOWN), text.as_bytes())?)
     }
+}
+
+/// The broker epoch in `.kafka_cleanshutdown`, a flat JSON object that Kafka or [`LogManager::close`] wrote.
+fn broker_epoch_in(bytes: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (_, rest) = text.split_once("\"brokerEpoch\"")?;
+    let number = rest.trim_start().strip_prefix(':')?.trim_start();
+    let end = number.find(|c: char| c != '-' && !c.is_ascii_digit()).unwrap_or(number.len());
+    number[..end].parse().ok().filter(|epoch| *epoch >= 0)
 }

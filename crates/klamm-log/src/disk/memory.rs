@@ -1,5 +1,320 @@
-//! A disk in memory: log files are ropes of shared slices.
+//! A disk in memory: log files are ropes of shared slices, so three replicas of a record hold one copy of its payload.
 
-/// A disk in memory.
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::rope::Rope;
+use super::{DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushJob, FlushOutcome, FlushState};
+
+/// A disk in memory. Flushing is immediate; what was not flushed is lost with [`Disk::power_loss`] all the same.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryDisk {}
+pub struct MemoryDisk {
+    files: Vec<Option<File>>,
+    free: Vec<u32>,
+    paths: BTreeMap<String, u32>,
+    dirs: BTreeSet<String>,
+    used: u64,
+}
+
+#[derive(Debug, Clone)]
+struct File {
+    data: Data,
+    /// Bytes that survive a power loss.
+    flushed: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    Rope(Rope),
+    Flat(Vec<u8>),
+}
+
+impl File {
+    fn new(kind: FileKind) -> Self {
+        let data = match kind {
+            FileKind::Log => Data::Rope(Rope::default()),
+            FileKind::Index { .. } | FileKind::Plain => Data::Flat(Vec::new()),
+        };
+        Self { data, flushed: 0 }
+    }
+
+    fn len(&self) -> u64 {
+        match &self.data {
+            Data::Rope(rope) => rope.len(),
+            Data::Flat(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn truncate(&mut self, len: u64) {
+        match &mut self.data {
+            Data::Rope(rope) => rope.truncate(len),
+            Data::Flat(bytes) => bytes.truncate(len as usize),
+        }
+        self.flushed = self.flushed.min(len);
+    }
+}
+
+fn closed(file: FileId) -> DiskError {
+    DiskError::new(DiskErrorKind::Io, format!("file {}", file.0), "file was deleted")
+}
+
+impl MemoryDisk {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn file(&self, id: FileId) -> Result<&File, DiskError> {
+        self.files.get(id.0 as usize).and_then(Option::as_ref).ok_or_else(|| closed(id))
+    }
+
+    fn file_mut(&mut self, id: FileId) -> Result<&mut File, DiskError> {
+        self.files.get_mut(id.0 as usize).and_then(Option::as_mut).ok_or_else(|| closed(id))
+    }
+
+    fn insert(&mut self, path: &str, file: File) -> u32 {
+        let slot = self.free.pop().unwrap_or(self.files.len() as u32);
+        if slot as usize == self.files.len() {
+            self.files.push(Some(file));
+        } else {
+            self.files[slot as usize] = Some(file);
+        }
+        self.paths.insert(path.to_owned(), slot);
+        slot
+    }
+
+    fn remove(&mut self, path: &str) {
+        if let Some(slot) = self.paths.remove(path) {
+            if let Some(file) = self.files[slot as usize].take() {
+                self.used -= file.len();
+            }
+            self.free.push(slot);
+        }
+    }
+
+    /// The paths of files under a directory.
+    fn under(&self, dir: &str) -> Vec<String> {
+        let prefix = format!("{dir}/");
+        let files = self.paths.range(prefix.clone()..).map(|(path, _)| path);
+        files.take_while(|path| path.starts_with(&prefix)).cloned().collect()
+    }
+
+    fn dirs_under(&self, dir: &str) -> Vec<String> {
+        let prefix = format!("{dir}/");
+        self.dirs.range(prefix.clone()..).take_while(|path| path.starts_with(&prefix)).cloned().collect()
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn open(&mut self, path: &str, kind: FileKind) -> Result<FileId, DiskError> {
+        match self.paths.get(path) {
+            Some(slot) => Ok(FileId(*slot)),
+            None => Ok(FileId(self.insert(path, File::new(kind)))),
+        }
+    }
+
+    fn close(&mut self, _: FileId) {}
+
+    fn len(&self, file: FileId) -> u64 {
+        self.file(file).map_or(0, File::len)
+    }
+
+    fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
+        let file = self.file_mut(file)?;
+        let before = file.len();
+        for chunk in chunks {
+            match &mut file.data {
+                Data::Rope(rope) => rope.push(chunk.clone()),
+                Data::Flat(bytes) => bytes.extend_from_slice(chunk),
+            }
+        }
+        let added = file.len() - before;
+        self.used += added;
+        Ok(())
+    }
+
+    fn append_bytes(&mut self, file: FileId, bytes: &[u8]) -> Result<(), DiskError> {
+        match &mut self.file_mut(file)?.data {
+            Data::Rope(rope) => rope.push(Bytes::copy_from_slice(bytes)),
+            Data::Flat(flat) => flat.extend_from_slice(bytes),
+        }
+        self.used += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn read(&self, file: FileId, position: u64, len: usize, out: &mut Vec<Bytes>) -> Result<(), DiskError> {
+        match &self.file(file)?.data {
+            Data::Rope(rope) => rope.read(position, len, out),
+            Data::Flat(bytes) => {
+                let start = bytes.len().min(position as usize);
+                let end = bytes.len().min(start.saturating_add(len));
+                if start < end {
+                    out.push(Bytes::copy_from_slice(&bytes[start..end]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_into(&self, file: FileId, position: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        Ok(match &self.file(file)?.data {
+            Data::Rope(rope) => rope.read_into(position, buffer),
+            Data::Flat(bytes) => {
+                let rest = bytes.get(position as usize..).unwrap_or_default();
+                let take = rest.len().min(buffer.len());
+                buffer[..take].copy_from_slice(&rest[..take]);
+                take
+            }
+        })
+    }
+
+    fn contents(&self, id: FileId) -> Result<&[u8], DiskError> {
+        match &self.file(id)?.data {
+            Data::Flat(bytes) => Ok(bytes),
+            Data::Rope(_) => Err(DiskError::new(
+                DiskErrorKind::Io,
+                format!("file {}", id.0),
+                "a log file is not in one piece",
+            )),
+        }
+    }
+
+    fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
+        let file = self.file_mut(file)?;
+        let before = file.len();
+        file.truncate(len);
+        let gone = before - file.len();
+        self.used -= gone;
+        Ok(())
+    }
+
+    fn request_flush(&mut self, file: FileId) -> Result<FlushState, DiskError> {
+        self.flush(file)?;
+        Ok(FlushState::Done)
+    }
+
+    fn take_flush_jobs(&mut self) -> Vec<FlushJob> {
+        Vec::new()
+    }
+
+    fn complete_flush(&mut self, _: &FlushOutcome) {}
+
+    fn flush(&mut self, file: FileId) -> Result<(), DiskError> {
+        let file = self.file_mut(file)?;
+        file.flushed = file.len();
+        Ok(())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.paths.contains_key(path) || self.dirs.contains(path)
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<DirEntry>, DiskError> {
+        let prefix = format!("{dir}/");
+        let name = |path: &String| {
+            let rest = &path[prefix.len()..];
+            (!rest.contains('/')).then(|| rest.to_owned())
+        };
+        let files = self.paths.range(prefix.clone()..).map(|(path, _)| path);
+        let files = files.take_while(|p| p.starts_with(&prefix)).filter_map(name);
+        let dirs = self.dirs.range(prefix.clone()..).take_while(|p| p.starts_with(&prefix)).filter_map(name);
+        let mut entries: Vec<_> = files.map(|name| DirEntry { name, is_dir: false }).collect();
+        entries.extend(dirs.map(|name| DirEntry { name, is_dir: true }));
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn create_dir(&mut self, dir: &str) -> Result<(), DiskError> {
+        let ends = dir.match_indices('/').map(|(at, _)| at).chain([dir.len()]);
+        for end in ends.filter(|end| *end > 0) {
+            if !self.dirs.contains(&dir[..end]) {
+                self.dirs.insert(dir[..end].to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_dir(&mut self, dir: &str) -> Result<(), DiskError> {
+        for path in self.under(dir) {
+            self.remove(&path);
+        }
+        for path in self.dirs_under(dir) {
+            self.dirs.remove(&path);
+        }
+        self.dirs.remove(dir);
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        if let Some(slot) = self.paths.remove(from) {
+            self.remove(to);
+            self.paths.insert(to.to_owned(), slot);
+            return Ok(());
+        }
+        if !self.dirs.remove(from) {
+            return Err(DiskError::new(DiskErrorKind::NotFound, from, "no such file or directory"));
+        }
+        let moved = |path: &str| format!("{to}{}", &path[from.len()..]);
+        for path in self.under(from) {
+            if let Some(slot) = self.paths.remove(&path) {
+                self.paths.insert(moved(&path), slot);
+            }
+        }
+        for path in self.dirs_under(from) {
+            self.dirs.remove(&path);
+            self.dirs.insert(moved(&path));
+        }
+        self.dirs.insert(to.to_owned());
+        Ok(())
+    }
+
+    fn delete(&mut self, path: &str) -> Result<(), DiskError> {
+        self.remove(path);
+        Ok(())
+    }
+
+    fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>, DiskError> {
+        let Some(slot) = self.paths.get(path) else { return Ok(None) };
+        Ok(Some(match &self.file(FileId(*slot))?.data {
+            Data::Rope(rope) => rope.to_vec(),
+            Data::Flat(bytes) => bytes.clone(),
+        }))
+    }
+
+    fn write_file(&mut self, path: &str, contents: &[u8]) -> Result<(), DiskError> {
+        self.remove(path);
+        let len = contents.len() as u64;
+        self.insert(path, File { data: Data::Flat(contents.to_vec()), flushed: len });
+        self.used += len;
+        Ok(())
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.used
+    }
+
+    fn crash(&mut self) {}
+
+    fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
+        for (path, slot) in &self.paths {
+            let Some(file) = &mut self.files[*slot as usize] else { continue };
+            let unflushed = file.len() - file.flushed;
+            if unflushed > 0 {
+                let kept = keep(path, unflushed).min(unflushed);
+                self.used -= unflushed - kept;
+                file.truncate(file.flushed + kept);
+                file.flushed = file.len();
+            }
+        }
+    }
+
+    fn fork(&self) -> Option<Box<dyn Disk>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 mod memory;
+mod rope;
 
 pub use memory::MemoryDisk;
 

@@ -1,5 +1,19 @@
 //! What the log knows of its producers (`ProducerStateManager`): idempotence, fencing, open transactions.
 
+mod entry;
+mod snapshot;
+
+use std::collections::BTreeMap;
+
+use klamm_wire::ErrorCode;
+use klamm_wire::record::control::EndTxnMarker;
+
+pub(crate) use entry::{BatchMetadata, ProducerEntry};
+pub(crate) use snapshot::{read_snapshot, write_snapshot};
+
+use crate::error::AppendError;
+use crate::log::{AbortedTxn, AppendOrigin, CompletedTxn};
+
 /// One producer as DescribeProducers shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActiveProducer {
@@ -15,4 +29,295 @@ pub struct ActiveProducer {
     pub coordinator_epoch: i32,
     /// First offset of its open transaction.
     pub current_txn_start_offset: Option<i64>,
+}
+
+/// A batch as its producer's state sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProducerBatch {
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) first_sequence: i32,
+    pub(crate) last_sequence: i32,
+    pub(crate) first_offset: i64,
+    pub(crate) last_offset: i64,
+    pub(crate) max_timestamp: i64,
+    pub(crate) is_transactional: bool,
+    /// The marker, if this is a control batch: `Some(None)` when the batch holds none (compaction removed it).
+    pub(crate) marker: Option<Option<EndTxnMarker>>,
+}
+
+/// A transaction that is open, or whose marker the high watermark has not passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Txn {
+    producer_id: i64,
+    last_offset: Option<i64>,
+}
+
+/// The state of every producer of a log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProducerState {
+    producers: BTreeMap<i64, ProducerEntry>,
+    /// Open transactions by first offset.
+    ongoing: BTreeMap<i64, Txn>,
+    /// Decided transactions whose marker is not below the high watermark, by first offset.
+    unreplicated: BTreeMap<i64, Txn>,
+    /// Offset up to which the log was taken in.
+    map_end_offset: i64,
+}
+
+impl ProducerState {
+    pub(crate) const fn map_end_offset(&self) -> i64 {
+        self.map_end_offset
+    }
+
+    pub(crate) const fn set_map_end_offset(&mut self, offset: i64) {
+        self.map_end_offset = offset;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.producers.is_empty() && self.unreplicated.is_empty()
+    }
+
+    pub(crate) const fn producers(&self) -> &BTreeMap<i64, ProducerEntry> {
+        &self.producers
+    }
+
+    pub(crate) fn active(&self) -> Vec<ActiveProducer> {
+        let show = |(id, entry): (&i64, &ProducerEntry)| ActiveProducer {
+            producer_id: *id,
+            producer_epoch: entry.producer_epoch,
+            last_sequence: entry.last_sequence(),
+            last_timestamp: entry.last_timestamp,
+            coordinator_epoch: entry.coordinator_epoch,
+            current_txn_start_offset: entry.current_txn_first_offset,
+        };
+        self.producers.iter().map(show).collect()
+    }
+
+    /// First offset of the earliest transaction that is open, or decided above the high watermark.
+    pub(crate) fn first_unstable_offset(&self) -> Option<i64> {
+        let first = |txns: &BTreeMap<i64, Txn>| txns.first_key_value().map(|(offset, _)| *offset);
+        match (first(&self.ongoing), first(&self.unreplicated)) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The batch in which this one was appended before, if it is among its producer's last five.
+    pub(crate) fn duplicate_of(&self, batch: &ProducerBatch) -> Option<BatchMetadata> {
+        let entry = self.producers.get(&batch.producer_id)?;
+        if entry.producer_epoch != batch.producer_epoch || batch.marker.is_some() {
+            return None;
+        }
+        entry.find(batch.first_sequence, batch.last_sequence)
+    }
+
+    /// Checks a batch against its producer's state and says what the state becomes. `earlier` holds what batches before it in the
+    /// same append made of it.
+    pub(crate) fn prepare(
+        &self,
+        batch: &ProducerBatch,
+        origin: AppendOrigin,
+        earlier: &[Prepared],
+    ) -> Result<Prepared, AppendError> {
+        let current = self.producers.get(&batch.producer_id);
+        let pending = earlier.iter().rev().find(|p| p.producer_id == batch.producer_id).map(|p| &p.entry);
+        let mut entry = pending.or(current).cloned().unwrap_or_default();
+        let is_known = current.is_some_and(|c| c.producer_epoch >= 0);
+        let mut prepared = Prepared {
+            producer_id: batch.producer_id,
+            entry: ProducerEntry::default(),
+            started: None,
+            completed: None,
+        };
+        match batch.marker {
+            Some(None) => {}
+            Some(Some(marker)) => {
+                check_epoch(&entry, batch, origin)?;
+                check_coordinator(&entry, batch, marker, origin)?;
+                prepared.completed = entry.current_txn_first_offset.map(|first_offset| CompletedTxn {
+                    producer_id: batch.producer_id,
+                    first_offset,
+                    last_offset: batch.first_offset,
+                    is_aborted: !marker.committed,
+                });
+                entry.end_txn(batch.producer_epoch, marker.coordinator_epoch, batch.max_timestamp);
+            }
+            None => {
+                check_epoch(&entry, batch, origin)?;
+                if origin == AppendOrigin::Client {
+                    check_sequence(&entry, is_known, batch)?;
+                }
+                entry.add(batch);
+                match entry.current_txn_first_offset {
+                    Some(_) if !batch.is_transactional && origin != AppendOrigin::Replication => {
+                        return Err(AppendError::new(
+                            ErrorCode::InvalidTxnState,
+                            format!(
+                                "Expected transactional write from producer {} at offset {}",
+                                batch.producer_id, batch.first_offset
+                            ),
+                        ));
+                    }
+                    None if batch.is_transactional => {
+                        entry.current_txn_first_offset = Some(batch.first_offset);
+                        prepared.started = Some(batch.first_offset);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        prepared.entry = entry;
+        Ok(prepared)
+    }
+
+    /// Takes over what [`prepare`](Self::prepare) found. A completed transaction stays open until [`complete`](Self::complete).
+    pub(crate) fn commit(&mut self, prepared: Prepared) -> Option<CompletedTxn> {
+        let Prepared { producer_id, entry, started, completed } = prepared;
+        if let Some(first_offset) = started {
+            self.ongoing.insert(first_offset, Txn { producer_id, last_offset: None });
+        }
+        if entry.producer_epoch >= 0 {
+            self.producers.insert(producer_id, entry);
+        }
+        completed
+    }
+
+    /// The entry of a transaction in the transaction index, if it was aborted. Its last stable offset is the first offset of
+    /// another open transaction, or the marker's next offset.
+    pub(crate) fn aborted(&self, completed: &CompletedTxn) -> Option<AbortedTxn> {
+        if !completed.is_aborted {
+            return None;
+        }
+        let other = self.ongoing.iter().find(|(_, txn)| txn.producer_id != completed.producer_id);
+        Some(AbortedTxn {
+            producer_id: completed.producer_id,
+            first_offset: completed.first_offset,
+            last_offset: completed.last_offset,
+            last_stable_offset: other.map_or(completed.last_offset + 1, |(first_offset, _)| *first_offset),
+        })
+    }
+
+    /// A transaction has its marker; it stays unstable until the high watermark passes the marker.
+    pub(crate) fn complete(&mut self, completed: &CompletedTxn) {
+        if let Some(mut txn) = self.ongoing.remove(&completed.first_offset) {
+            txn.last_offset = Some(completed.last_offset);
+            self.unreplicated.insert(completed.first_offset, txn);
+        }
+    }
+
+    /// Forgets decided transactions whose marker lies below `offset`: the high watermark, or the log start offset.
+    pub(crate) fn forget_decided_below(&mut self, offset: i64) {
+        if !self.unreplicated.is_empty() {
+            self.unreplicated.retain(|_, txn| txn.last_offset.is_none_or(|last| last >= offset));
+        }
+    }
+
+    /// Forgets producers that have been silent for `expiration_ms` and have no open transaction.
+    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.producers.retain(|_, entry| !entry.is_expired(now_ms, expiration_ms));
+    }
+
+    /// Forgets everything; the log is taken in from `offset` on.
+    pub(crate) fn reset(&mut self, offset: i64) {
+        *self = Self { map_end_offset: offset, ..Self::default() };
+    }
+
+    /// Takes over the producers of a snapshot at `offset`.
+    pub(crate) fn load(
+        &mut self,
+        offset: i64,
+        entries: Vec<(i64, ProducerEntry)>,
+        now_ms: i64,
+        expiration_ms: i64,
+    ) {
+        self.reset(offset);
+        for (producer_id, entry) in entries {
+            if entry.is_expired(now_ms, expiration_ms) {
+                continue;
+            }
+            if let Some(first_offset) = entry.current_txn_first_offset {
+                self.ongoing.insert(first_offset, Txn { producer_id, last_offset: None });
+            }
+            self.producers.insert(producer_id, entry);
+        }
+    }
+
+    /// Timestamp of the last append of the producer whose transaction has been open longest.
+    pub(crate) fn oldest_txn_timestamp(&self) -> Option<i64> {
+        let (_, txn) = self.ongoing.first_key_value()?;
+        self.producers.get(&txn.producer_id).map(|entry| entry.last_timestamp)
+    }
+}
+
+/// What an accepted batch makes of its producer's state.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    producer_id: i64,
+    entry: ProducerEntry,
+    /// The first offset of the transaction that the batch begins.
+    started: Option<i64>,
+    /// The transaction that the batch's marker ends.
+    completed: Option<CompletedTxn>,
+}
+
+fn check_epoch(
+    entry: &ProducerEntry,
+    batch: &ProducerBatch,
+    origin: AppendOrigin,
+) -> Result<(), AppendError> {
+    if batch.producer_epoch >= entry.producer_epoch || origin == AppendOrigin::Replication {
+        return Ok(());
+    }
+    Err(AppendError::new(
+        ErrorCode::InvalidProducerEpoch,
+        format!(
+            "Epoch of producer {} at offset {} is {}, which is smaller than the last seen epoch {}",
+            batch.producer_id, batch.first_offset, batch.producer_epoch, entry.producer_epoch
+        ),
+    ))
+}
+
+fn check_coordinator(
+    entry: &ProducerEntry,
+    batch: &ProducerBatch,
+    marker: EndTxnMarker,
+    origin: AppendOrigin,
+) -> Result<(), AppendError> {
+    if marker.coordinator_epoch >= entry.coordinator_epoch || origin == AppendOrigin::Replication {
+        return Ok(());
+    }
+    Err(AppendError::new(
+        ErrorCode::TransactionCoordinatorFenced,
+        format!(
+            "Invalid coordinator epoch for producer {} at offset {}: {} (zombie), {} (current)",
+            batch.producer_id, batch.first_offset, marker.coordinator_epoch, entry.coordinator_epoch
+        ),
+    ))
+}
+
+fn check_sequence(entry: &ProducerEntry, is_known: bool, batch: &ProducerBatch) -> Result<(), AppendError> {
+    let (id, first) = (batch.producer_id, batch.first_sequence);
+    let error = |message: String| Err(AppendError::new(ErrorCode::OutOfOrderSequenceNumber, message));
+    if batch.producer_epoch != entry.producer_epoch {
+        if first != 0 && entry.producer_epoch >= 0 {
+            return error(format!(
+                "Invalid sequence number for new epoch of producer {id} at offset {}: {} (request epoch), {first} (seq. \
+                 number), {} (current producer epoch)",
+                batch.first_offset, batch.producer_epoch, entry.producer_epoch
+            ));
+        }
+        return Ok(());
+    }
+    let last = entry.last_sequence();
+    let follows = i64::from(first) == i64::from(last) + 1 || (first == 0 && last == i32::MAX);
+    // A producer whose records are all gone (retention, DeleteRecords) may go on where it was.
+    if is_known && !follows {
+        return error(format!(
+            "Out of order sequence number for producer {id} at offset {}: {first} (incoming seq. number), {last} (current \
+             end sequence number)",
+            batch.first_offset
+        ));
+    }
+    Ok(())
 }

@@ -1,0 +1,96 @@
+//! A file's bytes as a list of shared slices.
+
+use bytes::Bytes;
+
+/// Slices one after another; appending keeps a slice, reading shares it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rope {
+    chunks: Vec<Chunk>,
+    len: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Chunk {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Rope {
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let start = self.len;
+        self.len += bytes.len() as u64;
+        self.chunks.push(Chunk { start, bytes });
+    }
+
+    /// Index of the chunk that holds `position`, which must be below the length.
+    fn chunk_at(&self, position: u64) -> usize {
+        // Readers follow the end: look there before searching.
+        match self.chunks.last() {
+            Some(last) if position >= last.start => self.chunks.len() - 1,
+            _ => self.chunks.partition_point(|c| c.start <= position) - 1,
+        }
+    }
+
+    pub(super) fn read(&self, position: u64, len: usize, out: &mut Vec<Bytes>) {
+        let end = self.len.min(position.saturating_add(len as u64));
+        if position >= end {
+            return;
+        }
+        let mut left = (end - position) as usize;
+        let mut at = self.chunk_at(position);
+        let mut skip = (position - self.chunks[at].start) as usize;
+        while left > 0 {
+            let bytes = &self.chunks[at].bytes;
+            let take = left.min(bytes.len() - skip);
+            out.push(if take == bytes.len() { bytes.clone() } else { bytes.slice(skip..skip + take) });
+            left -= take;
+            skip = 0;
+            at += 1;
+        }
+    }
+
+    pub(super) fn read_into(&self, position: u64, buffer: &mut [u8]) -> usize {
+        if position >= self.len {
+            return 0;
+        }
+        let mut at = self.chunk_at(position);
+        let mut skip = (position - self.chunks[at].start) as usize;
+        let mut filled = 0;
+        while filled < buffer.len() && at < self.chunks.len() {
+            let bytes = &self.chunks[at].bytes[skip..];
+            let take = bytes.len().min(buffer.len() - filled);
+            buffer[filled..filled + take].copy_from_slice(&bytes[..take]);
+            filled += take;
+            skip = 0;
+            at += 1;
+        }
+        filled
+    }
+
+    pub(super) fn truncate(&mut self, len: u64) {
+        if len >= self.len {
+            return;
+        }
+        self.chunks.truncate(self.chunks.partition_point(|c| c.start < len));
+        if let Some(last) = self.chunks.last_mut() {
+            last.bytes.truncate((len - last.start) as usize);
+        }
+        self.len = len;
+    }
+
+    /// Everything, copied into one piece.
+    pub(super) fn to_vec(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.len as usize);
+        for chunk in &self.chunks {
+            out.extend_from_slice(&chunk.bytes);
+        }
+        out
+    }
+}

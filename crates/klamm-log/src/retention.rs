@@ -1,0 +1,109 @@
+//! Deleting old segments, and the files they leave.
+
+use crate::disk::{Disk, DiskError};
+use crate::error::LogError;
+use crate::log::Log;
+use crate::names;
+use crate::segment::Segment;
+
+impl Log {
+    /// Deletes segments by retention time, retention size and log start offset; returns how many went.
+    ///
+    /// No segment at or above the high watermark goes. When every segment goes, an empty one takes their place.
+    pub fn delete_old_segments(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<usize, LogError> {
+        let start = self.log_start_offset;
+        let mut deleted = self.delete_while(disk, now_ms, |_, next| next.is_some_and(|n| n <= start))?;
+        if !self.config.delete {
+            return Ok(deleted);
+        }
+        let (size, most) = (self.size(), self.config.retention_bytes);
+        if let Ok(most) = u64::try_from(most) {
+            let mut excess = size.saturating_sub(most);
+            deleted += self.delete_while(disk, now_ms, |segment, _| {
+                let gone = size >= most && excess >= segment.size();
+                if gone {
+                    excess -= segment.size();
+                }
+                gone
+            })?;
+        }
+        let retention = self.config.retention_ms;
+        if retention >= 0 {
+            deleted += self.delete_while(disk, now_ms, |segment, _| {
+                now_ms.saturating_sub(segment.largest_timestamp()) > retention
+            })?;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes segments from the oldest on while `gone` holds of a segment and the next one's base offset.
+    fn delete_while(
+        &mut self,
+        disk: &mut dyn Disk,
+        now_ms: i64,
+        mut gone: impl FnMut(&Segment, Option<i64>) -> bool,
+    ) -> Result<usize, LogError> {
+        let mut count = 0;
+        for (at, segment) in self.segments.iter().enumerate() {
+            let next = self.segments.get(at + 1).map(|s| s.base_offset);
+            let committed = self.high_watermark >= next.unwrap_or(self.log_end_offset);
+            let last_and_empty = next.is_none() && segment.size() == 0;
+            if !committed || last_and_empty || !gone(segment, next) {
+                break;
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(0);
+        }
+        if count == self.segments.len() {
+            self.roll(disk, now_ms)?;
+        }
+        let rest = self.segments.split_off(count);
+        let old = std::mem::replace(&mut self.segments, rest);
+        let first = self.segments[0].base_offset;
+        // Below the high watermark, as every deleted segment is: this cannot be refused.
+        let _ = self.maybe_increment_log_start_offset(disk, first);
+        self.delete_segments_later(disk, &old, now_ms)?;
+        Ok(count)
+    }
+
+    /// Renames the files of segments that are no part of the log any more, and has them removed `file.delete.delay.ms` later.
+    pub(crate) fn delete_segments_later(
+        &mut self,
+        disk: &mut dyn Disk,
+        segments: &[Segment],
+        now_ms: i64,
+    ) -> Result<(), DiskError> {
+        let mut files = Vec::new();
+        for segment in segments {
+            segment.close(disk);
+            files.extend(segment.rename(disk, &self.dir, "", names::DELETED)?);
+            let base = segment.base_offset;
+            self.remove_snapshots(disk, |offset| offset == base)?;
+        }
+        if !files.is_empty() {
+            self.deletions.push_back((now_ms.saturating_add(self.config.file_delete_delay_ms), files));
+        }
+        Ok(())
+    }
+
+    /// Removes files whose segments were deleted `file.delete.delay.ms` ago, and forgets producers silent for
+    /// `producer.id.expiration.ms` (Kafka looks every ten minutes).
+    pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
+        while let Some((due, _)) = self.deletions.front()
+            && *due <= now_ms
+        {
+            for path in self.deletions.pop_front().map(|(_, files)| files).unwrap_or_default() {
+                disk.delete(&path)?;
+            }
+        }
+        self.producers.expire(now_ms, self.limits.producer_id_expiration_ms);
+        Ok(())
+    }
+
+    /// When files of deleted segments are due to be removed, in milliseconds.
+    pub fn next_deletion_ms(&self) -> Option<i64> {
+        self.deletions.front().map(|(due, _)| *due)
+    }
+}

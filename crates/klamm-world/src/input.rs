@@ -4,6 +4,9 @@ use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
+use crate::settings::LinkSettings;
+use crate::stall::Stall;
+
 /// Something that happens to a world from outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -36,6 +39,8 @@ pub struct ClientRequest {
     pub connection: ConnectionId,
     /// The header's correlation id, given back with the answer.
     pub correlation_id: i32,
+    /// What is asked.
+    pub api_key: ApiKey,
     /// The request's version.
     pub api_version: i16,
     /// The header's `client.id`.
@@ -57,6 +62,15 @@ pub enum Command {
     Crash(NodeId),
     /// Cuts a node's power. What it had flushed stays.
     PowerLoss(NodeId),
+    /// Changes the link from one node to another, for the messages to come.
+    SetLink {
+        /// Where messages leave.
+        from: NodeId,
+        /// Where they arrive.
+        to: NodeId,
+        /// How they travel.
+        link: LinkSettings,
+    },
     /// Sets how far a node's wall clock is ahead of the world's, in milliseconds.
     SetWallSkew {
         /// The node.
@@ -113,4 +127,6 @@ pub enum Output {
         /// Why, for a person.
         message: String,
     },
+    /// The world has stopped: its nodes answered each other without end. It does nothing more.
+    Stalled(Stall),
 }

@@ -4,10 +4,22 @@
 //! into a buffer that the caller owns, and says when it next wants to be woken. It never blocks and never asks what
 //! time it is; the same settings and the same (time, input) pairs give the same history, byte for byte.
 
+mod connection;
 mod input;
+mod network;
+mod node;
+pub mod recording;
+mod schedule;
 mod settings;
+mod stall;
+mod status;
 mod world;
+
+#[cfg(test)]
+mod probe;
 
 pub use input::{ClientRequest, Command, Input, Output};
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
+pub use stall::Stall;
+pub use status::{ClusterStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};
 pub use world::World;

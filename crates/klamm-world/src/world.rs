@@ -1,20 +1,133 @@
-//! The world itself.
+//! The world itself: `handle`, `next_deadline`, and how one step leads to the next.
 
-use klamm_node::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::input::{Input, Output};
+use klamm_broker::{Broker, BrokerSettings};
+use klamm_controller::{Controller, ControllerSettings};
+use klamm_log::{Disk, MemoryDisk};
+use klamm_node::{
+    CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, SendError, Timestamp, Trace,
+    TraceKind,
+};
+use klamm_wire::{Request, Response, StrBytes};
+
+use crate::connection::{Connections, MAX_QUEUED};
+use crate::input::{ClientRequest, Command, Input, Output};
+use crate::network::{Body, Message, Network};
+use crate::node::{Clocks, Node, Slot};
+use crate::schedule::Schedule;
 use crate::settings::WorldSettings;
+use crate::stall::{Stall, StepBudget};
 
-/// A whole cluster.
+/// A whole cluster: every broker and controller, their disks, and the network between them.
+///
+/// The contract with whoever drives it:
+/// 1. call [`World::handle`] with a time that does not go back, whenever something happens outside;
+/// 2. perform the [`Output`]s it pushed, in order;
+/// 3. call it with [`Input::Tick`] no later than [`World::next_deadline`].
+///
+/// A late call is no problem: everything that was due is done at the time it was due.
 #[derive(Debug)]
 pub struct World {
-    settings: WorldSettings,
+    pub(crate) settings: WorldSettings,
+    cluster_id: StrBytes,
+    now: Timestamp,
+    /// Every node, in order of node ids.
+    pub(crate) slots: Vec<Slot>,
+    network: Network,
+    schedule: Schedule<Event>,
+    connections: Connections,
+    trace: Trace,
+    budget: StepBudget,
+    stall: Option<Stall>,
+    /// Empty between steps; kept for its capacity.
+    effects: Vec<Effect>,
+}
+
+/// Something that happens at its time.
+#[derive(Debug)]
+enum Event {
+    /// A message arrives.
+    Arrival(Message),
+    /// A connection's broker turns to the next request.
+    NextRequest(ConnectionId),
+}
+
+/// How a node's process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Shutdown,
+    Crash,
+    PowerLoss,
+}
+
+impl End {
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Crash => "crash",
+            Self::PowerLoss => "power loss",
+        }
+    }
 }
 
 impl World {
-    /// A world in which nothing runs yet: [`Command::Start`](crate::Command::Start) starts each node.
-    pub const fn new(settings: WorldSettings) -> Self {
-        Self { settings }
+    /// A world in which nothing runs yet: [`Command::Start`] starts each node. A node without a disk in `disks` gets an
+    /// empty one in memory.
+    pub fn new(settings: WorldSettings, mut disks: BTreeMap<NodeId, Box<dyn Disk>>) -> Self {
+        let cluster_id = settings.cluster_id.clone().unwrap_or_else(|| cluster_id(settings.seed));
+        let clocks = |_: NodeId| Clocks {
+            uptime: Duration::ZERO,
+            wall_epoch: settings.wall_epoch.millis(),
+            wall_skew: 0,
+        };
+        let mut ids: Vec<_> = settings.brokers.iter().map(|broker| broker.node).collect();
+        ids.extend(&settings.controllers);
+        ids.sort_unstable();
+        ids.dedup();
+        let slots = ids
+            .into_iter()
+            .map(|id| {
+                let disk = disks.remove(&id).unwrap_or_else(|| Box::new(MemoryDisk::default()));
+                Slot::new(id, settings.seed, clocks(id), disk)
+            })
+            .collect();
+        Self {
+            cluster_id,
+            now: Timestamp::ZERO,
+            slots,
+            network: Network::new(settings.seed, settings.link),
+            schedule: Schedule::default(),
+            connections: Connections::default(),
+            trace: Trace::new(settings.trace_capacity),
+            budget: StepBudget::new(settings.step_budget),
+            stall: None,
+            effects: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Lets everything happen that is due by `now`, each thing at its own time; then `input`, and what follows from it
+    /// at that moment. A `now` before an earlier call's counts as that call's.
+    pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
+        self.budget.reset();
+        self.advance(now, out);
+        if self.stall.is_none() {
+            self.apply(input, out);
+            self.settle(out);
+        }
+    }
+
+    /// When the world next wants to be handed an [`Input::Tick`]; `None` when nothing will happen by itself.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let at = self.next_event();
+        (at != Timestamp::MAX && self.stall.is_none()).then_some(at.max(self.now))
+    }
+
+    /// The time of the last call of [`World::handle`].
+    pub const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// What the world is made of.
@@ -22,13 +135,419 @@ impl World {
         &self.settings
     }
 
-    /// Lets everything happen that is due by `now`, then `input`, and what follows from it at that moment.
-    pub fn handle(&mut self, _now: Timestamp, _input: Input, _out: &mut Vec<Output>) {
-        todo!()
+    /// The cluster's id.
+    pub const fn cluster_id(&self) -> &StrBytes {
+        &self.cluster_id
     }
 
-    /// When the world next wants to be handed a [`Input::Tick`].
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        todo!()
+    /// What was decided so far.
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Why the world has stopped, if it has.
+    pub const fn stall(&self) -> Option<&Stall> {
+        self.stall.as_ref()
+    }
+
+    /// How many clients' connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Things that wait: events on their way and calls that are not answered.
+    pub fn pending(&self) -> usize {
+        self.schedule.len() + self.slots.iter().map(|slot| slot.calls.len()).sum::<usize>()
+    }
+
+    fn next_event(&self) -> Timestamp {
+        self.slots.iter().fold(self.schedule.next(), |earliest, slot| {
+            earliest.min(slot.deadline).min(slot.calls.earliest_timeout())
+        })
+    }
+
+    fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        while self.stall.is_none() {
+            let next = self.next_event();
+            if next > now {
+                break;
+            }
+            if next > self.now {
+                self.now = next;
+                self.budget.reset();
+            }
+            self.settle(out);
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Lets happen what is due at this moment, until nothing is.
+    fn settle(&mut self, out: &mut Vec<Output>) {
+        while self.stall.is_none() {
+            if let Some(event) = self.schedule.pop_due(self.now) {
+                self.happen(event, out);
+            } else if let Some(slot) = self.slots.iter().position(|slot| slot.deadline <= self.now) {
+                let node = self.slots[slot].id;
+                if self.take_step(out, || format!("timer of node {node}")) {
+                    self.step(slot, out, |node, ctx| node.on_timer(ctx));
+                }
+            } else if let Some(slot) =
+                self.slots.iter().position(|slot| slot.calls.earliest_timeout() <= self.now)
+            {
+                for call in self.slots[slot].calls.expire(self.now) {
+                    self.respond(slot, call, Err(SendError::TimedOut), out);
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn apply(&mut self, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Tick => {}
+            Input::Connect { connection, broker, host } => self.connect(connection, broker, host, out),
+            Input::Disconnect { connection } => self.disconnect(connection, out),
+            Input::Request(request) => self.request(request, out),
+            Input::Command(command) => self.command(command, out),
+        }
+    }
+
+    fn command(&mut self, command: Command, out: &mut Vec<Output>) {
+        match command {
+            Command::Start(node) => self.start(node, out),
+            Command::Stop(node) => self.stop(node, out),
+            Command::Crash(node) => self.end(node, End::Crash, out),
+            Command::PowerLoss(node) => self.end(node, End::PowerLoss, out),
+            Command::SetLink { from, to, link } => self.network.set(from, to, link),
+            Command::SetWallSkew { node, millis } => {
+                if let Some(slot) = self.slot(node) {
+                    self.slots[slot].clocks.wall_skew = millis;
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, id: ConnectionId, broker: NodeId, host: StrBytes, out: &mut Vec<Output>) {
+        if self.slot(broker).is_some_and(|slot| self.slots[slot].node.is_some()) {
+            self.connections.open(id, broker, host);
+        } else {
+            out.push(Output::Close { connection: id });
+        }
+    }
+
+    fn disconnect(&mut self, id: ConnectionId, out: &mut Vec<Output>) {
+        if let Some(connection) = self.connections.close(id)
+            && let Some(slot) = self.slot(connection.broker)
+        {
+            self.step(slot, out, |node, ctx| node.on_disconnect(ctx, id));
+        }
+    }
+
+    /// A request from a client that is gone, or unknown, is dropped.
+    fn request(&mut self, request: ClientRequest, out: &mut Vec<Output>) {
+        let id = request.connection;
+        let Some(connection) = self.connections.get(id) else { return };
+        if connection.in_flight.is_none() && connection.queue.is_empty() {
+            self.begin(request, out);
+        } else if connection.queue.len() < MAX_QUEUED {
+            connection.queue.push_back(request);
+        } else {
+            out.push(Output::Close { connection: id });
+            self.disconnect(id, out);
+        }
+    }
+
+    /// Hands a request to its connection's broker.
+    fn begin(&mut self, request: ClientRequest, out: &mut Vec<Output>) {
+        let Some(connection) = self.connections.get(request.connection) else { return };
+        let ordinal = connection.begin(&request);
+        let broker = connection.broker;
+        let incoming = Incoming {
+            reply_to: ReplyTo::Client { connection: request.connection, ordinal },
+            origin: Origin::Client { connection: request.connection, host: connection.host.clone() },
+            api_version: request.api_version,
+            client_id: request.client_id,
+            request: request.request,
+            inspected: request.inspected,
+        };
+        if let Some(slot) = self.slot(broker)
+            && self.take_step(out, || format!("{:?} from a client to node {broker}", request.api_key))
+        {
+            self.step(slot, out, |node, ctx| node.on_request(ctx, incoming));
+        }
+    }
+
+    fn happen(&mut self, event: Event, out: &mut Vec<Output>) {
+        match event {
+            Event::Arrival(message) => self.arrive(message, out),
+            Event::NextRequest(id) => {
+                if let Some(connection) = self.connections.get(id)
+                    && connection.in_flight.is_none()
+                    && let Some(request) = connection.queue.pop_front()
+                {
+                    self.begin(request, out);
+                }
+            }
+        }
+    }
+
+    fn arrive(&mut self, message: Message, out: &mut Vec<Output>) {
+        let Message { from, to, body } = message;
+        match body {
+            Body::Request { call, incarnation, api_version, request } => {
+                let slot = self.slot(to).filter(|slot| {
+                    let slot = &self.slots[*slot];
+                    slot.node.is_some() && incarnation.is_none_or(|sent_to| sent_to == slot.incarnation)
+                });
+                let Some(slot) = slot else {
+                    self.send(to, from, Body::Failure { call, error: SendError::Disconnected });
+                    return;
+                };
+                if self.take_step(out, || format!("{} from node {from} to node {to}", name(&*request))) {
+                    let incoming = Incoming {
+                        reply_to: ReplyTo::Node { node: from, call },
+                        origin: Origin::Node(from),
+                        api_version,
+                        client_id: None,
+                        request: *request,
+                        inspected: None,
+                    };
+                    self.step(slot, out, |node, ctx| node.on_request(ctx, incoming));
+                }
+            }
+            Body::Response { call, response } => self.respond_to(to, call, Ok(response), out),
+            Body::Failure { call, error } => self.respond_to(to, call, Err(error), out),
+        }
+    }
+
+    /// Ends a call with its result, if it has not ended (timed out, or died with its caller's process).
+    fn respond_to(
+        &mut self,
+        caller: NodeId,
+        call: CallId,
+        result: Result<Response, SendError>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(slot) = self.slot(caller)
+            && self.slots[slot].calls.close(call)
+        {
+            self.respond(slot, call, result, out);
+        }
+    }
+
+    fn respond(
+        &mut self,
+        slot: usize,
+        call: CallId,
+        result: Result<Response, SendError>,
+        out: &mut Vec<Output>,
+    ) {
+        let caller = self.slots[slot].id;
+        if self.take_step(out, || format!("a response to node {caller}")) {
+            self.step(slot, out, |node, ctx| node.on_response(ctx, call, result));
+        }
+    }
+
+    /// Runs one step of a node, then does what it asked for.
+    fn step(&mut self, slot: usize, out: &mut Vec<Output>, step: impl FnOnce(&mut Node, &mut Ctx<'_>)) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.slots[slot].step(self.now, &mut self.trace, &mut effects, step);
+        self.perform(slot, &mut effects, out);
+        self.effects = effects;
+    }
+
+    fn perform(&mut self, slot: usize, effects: &mut Vec<Effect>, out: &mut Vec<Output>) {
+        let node = self.slots[slot].id;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send { to, call, api_version, request, timeout_ms } => {
+                    let times_out = self.now + Duration::from_millis(u64::from(timeout_ms));
+                    self.slots[slot].calls.open(call, to, times_out);
+                    let incarnation = self.slot(to).and_then(|to| {
+                        let to = &self.slots[to];
+                        to.node.is_some().then_some(to.incarnation)
+                    });
+                    self.send(node, to, Body::Request { call, incarnation, api_version, request });
+                }
+                Effect::Reply { to: ReplyTo::Node { node: caller, call }, response } => {
+                    self.send(node, caller, Body::Response { call, response });
+                }
+                Effect::NoReply { to: ReplyTo::Node { .. } } => {}
+                Effect::Close { to: ReplyTo::Node { node: caller, call } } => {
+                    self.send(node, caller, Body::Failure { call, error: SendError::Disconnected });
+                }
+                Effect::Reply { to: ReplyTo::Client { connection, ordinal }, response } => {
+                    self.finish(connection, ordinal, Some(response), out);
+                }
+                Effect::NoReply { to: ReplyTo::Client { connection, ordinal } } => {
+                    self.finish(connection, ordinal, None, out);
+                }
+                Effect::Close { to: ReplyTo::Client { connection, ordinal } } => {
+                    if self.connections.get(connection).is_some_and(|open| open.end(ordinal).is_some()) {
+                        self.connections.close(connection);
+                        out.push(Output::Close { connection });
+                    }
+                }
+                Effect::Halt => self.end(node, End::Shutdown, out),
+            }
+        }
+    }
+
+    /// Ends a client's request; its connection's next may begin.
+    fn finish(
+        &mut self,
+        connection: ConnectionId,
+        ordinal: u64,
+        response: Option<Response>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(open) = self.connections.get(connection) else { return };
+        let Some(request) = open.end(ordinal) else { return };
+        if !open.queue.is_empty() {
+            self.schedule.push(self.now, self.now, Event::NextRequest(connection));
+        }
+        let correlation_id = request.correlation_id;
+        out.push(match response {
+            Some(response) => Output::Response {
+                connection,
+                correlation_id,
+                api_key: request.api_key,
+                api_version: request.api_version,
+                response,
+            },
+            None => Output::NoResponse { connection, correlation_id },
+        });
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, body: Body) {
+        let at = self.network.arrival(self.now, from, to);
+        self.schedule.push(self.now, at, Event::Arrival(Message { from, to, body }));
+    }
+
+    fn start(&mut self, id: NodeId, out: &mut Vec<Output>) {
+        let Some(slot) = self.slot(id) else {
+            out.push(Output::NodeFailed { node: id, message: format!("there is no node {id}") });
+            return;
+        };
+        if self.slots[slot].node.is_some() {
+            return;
+        }
+        self.trace.record(self.now, Some(id), TraceKind::NodeStarted);
+        let mut effects = std::mem::take(&mut self.effects);
+        let booted = match self.broker_settings(id) {
+            Some(settings) => self.slots[slot].boot(self.now, &mut self.trace, &mut effects, |disk, ctx| {
+                Broker::boot(settings, disk, ctx).map(|node| Node::Broker(Box::new(node)))
+            }),
+            None => {
+                let settings = self.controller_settings(id);
+                self.slots[slot].boot(self.now, &mut self.trace, &mut effects, |disk, ctx| {
+                    Controller::boot(settings, disk, ctx).map(|node| Node::Controller(Box::new(node)))
+                })
+            }
+        };
+        match booted {
+            Some(Ok(())) => out.push(Output::NodeStarted { node: id }),
+            Some(Err(error)) => out.push(Output::NodeFailed { node: id, message: error.to_string() }),
+            None => out.push(Output::NodeFailed {
+                node: id,
+                message: "its disk was lost when an earlier start failed".to_owned(),
+            }),
+        }
+        self.perform(slot, &mut effects, out);
+        self.effects = effects;
+    }
+
+    fn stop(&mut self, id: NodeId, out: &mut Vec<Output>) {
+        let Some(slot) = self.slot(id) else { return };
+        let mut in_order = true;
+        self.step(slot, out, |node, ctx| in_order = node.begin_shutdown(ctx));
+        if !in_order {
+            self.end(id, End::Shutdown, out);
+        }
+    }
+
+    fn end(&mut self, id: NodeId, how: End, out: &mut Vec<Output>) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(disk) = self.slots[slot].end() else { return };
+        if how == End::PowerLoss {
+            let mut torn = Rng::stream(self.settings.seed, &format!("power loss of {id} at {}", self.now.0));
+            disk.power_loss(&mut |_, unflushed| torn.below(unflushed.saturating_add(1)));
+        } else {
+            disk.crash();
+        }
+        self.trace.record(self.now, Some(id), TraceKind::NodeStopped { cause: how.cause() });
+        for connection in self.connections.close_all(id) {
+            out.push(Output::Close { connection });
+        }
+        // Whoever waits for this node's answer sees the connection break.
+        for caller in 0..self.slots.len() {
+            let calls: Vec<_> = self.slots[caller].calls.to(id).collect();
+            let caller = self.slots[caller].id;
+            for call in calls {
+                self.send(id, caller, Body::Failure { call, error: SendError::Disconnected });
+            }
+        }
+        out.push(Output::NodeStopped { node: id, cause: how.cause() });
+    }
+
+    fn broker_settings(&self, id: NodeId) -> Option<BrokerSettings> {
+        let spec = self.settings.brokers.iter().find(|broker| broker.node == id)?;
+        Some(BrokerSettings {
+            node: id,
+            cluster_id: self.cluster_id.clone(),
+            host: spec.host.clone(),
+            port: spec.port,
+            rack: spec.rack.clone(),
+            controllers: self.settings.controllers.clone(),
+            config: self.settings.config.clone(),
+        })
+    }
+
+    fn controller_settings(&self, id: NodeId) -> ControllerSettings {
+        let mut settings = ControllerSettings::new(id, self.cluster_id.clone());
+        settings.voters.clone_from(&self.settings.controllers);
+        settings.config.clone_from(&self.settings.config);
+        settings
+    }
+
+    pub(crate) fn slot(&self, id: NodeId) -> Option<usize> {
+        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
+    }
+
+    /// Counts a step; false when the budget is used up, which stops the world.
+    fn take_step(&mut self, out: &mut Vec<Output>, name: impl FnOnce() -> String) -> bool {
+        match self.budget.take(self.now, name) {
+            Ok(()) => true,
+            Err(stall) => {
+                self.schedule.clear();
+                self.trace.record(self.now, None, TraceKind::Note { text: stall.to_string() });
+                self.stall = Some(stall.clone());
+                out.push(Output::Stalled(stall));
+                false
+            }
+        }
     }
 }
+
+/// A cluster id as Kafka prints one: 16 bytes in URL-safe base64, which is 22 characters.
+fn cluster_id(seed: u64) -> StrBytes {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u128::from_be_bytes(Rng::stream(seed, "cluster id").uuid().into_bytes());
+    let text: String = (0..22)
+        .map(|i| {
+            let shifted = if i == 21 { bits << 4 } else { bits >> (122 - 6 * i) };
+            char::from(ALPHABET[(shifted & 0x3f) as usize])
+        })
+        .collect();
+    StrBytes::from(text)
+}
+
+/// A request's kind, for a person: the head of its `Debug` form.
+fn name(request: &Request) -> String {
+    let text = format!("{request:?}");
+    text.split(['(', ' ']).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

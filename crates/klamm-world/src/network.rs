@@ -1,0 +1,220 @@
+//! The network between nodes: directed links that take time, and messages that travel as values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::{CallId, NodeId, Rng, SendError, Timestamp};
+use klamm_wire::{Request, Response};
+
+use crate::settings::LinkSettings;
+
+/// A message on its way from one node to another.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// The sender.
+    pub(crate) from: NodeId,
+    /// The receiver.
+    pub(crate) to: NodeId,
+    /// What it says.
+    pub(crate) body: Body,
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// The sender asks.
+    Request {
+        /// The sender's name for the call.
+        call: CallId,
+        /// The receiver's incarnation when the message left, if it was up: a later one has not got this connection.
+        incarnation: Option<u32>,
+        /// The request's version.
+        api_version: i16,
+        /// The request.
+        request: Box<Request>,
+    },
+    /// The sender answers a call of the receiver's.
+    Response {
+        /// The receiver's name for the call.
+        call: CallId,
+        /// The answer.
+        response: Response,
+    },
+    /// The receiver's connection for a call is found broken.
+    Failure {
+        /// The receiver's name for the call.
+        call: CallId,
+        /// How.
+        error: SendError,
+    },
+}
+
+/// Every directed link between two nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    seed: u64,
+    default: LinkSettings,
+    links: BTreeMap<(NodeId, NodeId), Link>,
+}
+
+#[derive(Debug, Clone)]
+struct Link {
+    settings: LinkSettings,
+    rng: Rng,
+    last_arrival: Timestamp,
+}
+
+impl Network {
+    /// A network whose links are all like `default`.
+    pub(crate) const fn new(seed: u64, default: LinkSettings) -> Self {
+        Self { seed, default, links: BTreeMap::new() }
+    }
+
+    /// Changes a link for the messages to come.
+    pub(crate) fn set(&mut self, from: NodeId, to: NodeId, settings: LinkSettings) {
+        self.link(from, to).settings = settings;
+    }
+
+    /// When a message that leaves now arrives. Messages on one link do not overtake each other.
+    pub(crate) fn arrival(&mut self, now: Timestamp, from: NodeId, to: NodeId) -> Timestamp {
+        if self.links.is_empty() && self.default == LinkSettings::default() {
+            return now;
+        }
+        let link = self.link(from, to);
+        let jitter = u64::try_from(link.settings.jitter.as_nanos()).unwrap_or(u64::MAX);
+        let extra = if jitter == 0 { 0 } else { link.rng.below(jitter.saturating_add(1)) };
+        let at = now + link.settings.latency + Duration::from_nanos(extra);
+        link.last_arrival = link.last_arrival.max(at);
+        link.last_arrival
+    }
+
+    fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
+        let (seed, settings) = (self.seed, self.default);
+        self.links.entry((from, to)).or_insert_with(|| Link {
+            settings,
+            // Keyed by the link, so that traffic elsewhere does not shift this link's draws.
+            rng: Rng::stream(seed, &format!("link {from}->{to}")),
+            last_arrival: Timestamp::ZERO,
+        })
+    }
+}
+
+/// A node's calls to others that are not answered yet, in order of their ids.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls {
+    open: BTreeMap<CallId, Call>,
+    /// No call times out before this. It is not moved when calls are answered: nearly all are, and soon.
+    earliest: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    to: NodeId,
+    times_out: Timestamp,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), earliest: Timestamp::MAX }
+    }
+}
+
+impl Calls {
+    /// Notes a call.
+    pub(crate) fn open(&mut self, call: CallId, to: NodeId, times_out: Timestamp) {
+        self.open.insert(call, Call { to, times_out });
+        self.earliest = self.earliest.min(times_out);
+    }
+
+    /// Ends a call; false when it has ended already.
+    pub(crate) fn close(&mut self, call: CallId) -> bool {
+        self.open.remove(&call).is_some()
+    }
+
+    /// No call times out before this.
+    pub(crate) const fn earliest_timeout(&self) -> Timestamp {
+        self.earliest
+    }
+
+    /// Ends and returns the calls that have timed out.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<CallId> {
+        let mut expired = Vec::new();
+        let mut earliest = Timestamp::MAX;
+        self.open.retain(|id, call| {
+            if call.times_out <= now {
+                expired.push(*id);
+                return false;
+            }
+            earliest = earliest.min(call.times_out);
+            true
+        });
+        self.earliest = earliest;
+        expired
+    }
+
+    /// The open calls to a node.
+    pub(crate) fn to(&self, node: NodeId) -> impl Iterator<Item = CallId> {
+        self.open.iter().filter(move |(_, call)| call.to == node).map(|(id, _)| *id)
+    }
+
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn millis(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn messages_on_one_link_do_not_overtake() {
+        let mut network = Network::new(7, LinkSettings { latency: millis(1), jitter: millis(50) });
+        let mut last = Timestamp::ZERO;
+        let mut spread = false;
+        for i in 0..200 {
+            let now = Timestamp::from_millis(i);
+            let arrival = network.arrival(now, NodeId(1), NodeId(2));
+            assert!(arrival >= last && arrival >= now + millis(1));
+            spread |= arrival > now + millis(2);
+            last = arrival;
+        }
+        assert!(spread, "jitter was never drawn");
+    }
+
+    #[test]
+    fn a_links_jitter_does_not_depend_on_other_links() {
+        let settings = LinkSettings { latency: millis(0), jitter: millis(50) };
+        let arrivals = |noise: bool| {
+            let mut network = Network::new(7, settings);
+            (0..50)
+                .map(|i| {
+                    if noise {
+                        network.arrival(Timestamp::from_millis(i * 100), NodeId(3), NodeId(1));
+                    }
+                    network.arrival(Timestamp::from_millis(i * 100), NodeId(1), NodeId(2))
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(arrivals(false), arrivals(true));
+    }
+
+    #[test]
+    fn calls_expire_once_and_only_if_unanswered() {
+        let mut calls = Calls::default();
+        calls.open(CallId(1), NodeId(2), Timestamp(10));
+        calls.open(CallId(2), NodeId(2), Timestamp(20));
+        calls.open(CallId(3), NodeId(3), Timestamp(10));
+        assert!(calls.close(CallId(3)) && !calls.close(CallId(3)));
+        assert_eq!(calls.earliest_timeout(), Timestamp(10));
+        assert_eq!(calls.expire(Timestamp(10)), [CallId(1)]);
+        assert_eq!(calls.earliest_timeout(), Timestamp(20));
+        assert_eq!(calls.to(NodeId(2)).collect::<Vec<_>>(), [CallId(2)]);
+        assert_eq!(calls.expire(Timestamp(30)), [CallId(2)]);
+        assert_eq!((calls.len(), calls.earliest_timeout()), (0, Timestamp::MAX));
+    }
+}

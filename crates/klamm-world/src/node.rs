@@ -1,0 +1,215 @@
+//! A node's place in the world: its process when it runs, its disk when it does not, its clocks, its open calls.
+
+use std::time::Duration;
+
+use klamm_broker::Broker;
+use klamm_controller::Controller;
+use klamm_log::Disk;
+use klamm_node::{
+    CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Rng, SendError, Timestamp, Trace, WallTime,
+};
+use klamm_wire::Response;
+
+use crate::network::Calls;
+
+/// A running node.
+#[derive(Debug)]
+pub(crate) enum Node {
+    /// A broker.
+    Broker(Box<Broker>),
+    /// A controller.
+    Controller(Box<Controller>),
+    /// A node that a test of the world itself plays.
+    #[cfg(test)]
+    Probe(crate::probe::Probe),
+}
+
+impl Node {
+    pub(crate) fn on_request(&mut self, ctx: &mut Ctx<'_>, incoming: Incoming) {
+        match self {
+            Self::Broker(node) => node.on_request(ctx, incoming),
+            Self::Controller(node) => node.on_request(ctx, incoming),
+            #[cfg(test)]
+            Self::Probe(node) => node.on_request(ctx, incoming),
+        }
+    }
+
+    pub(crate) fn on_response(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        call: CallId,
+        result: Result<Response, SendError>,
+    ) {
+        match self {
+            Self::Broker(node) => node.on_response(ctx, call, result),
+            Self::Controller(node) => node.on_response(ctx, call, result),
+            #[cfg(test)]
+            Self::Probe(node) => node.on_response(ctx, call, result),
+        }
+    }
+
+    pub(crate) fn on_timer(&mut self, ctx: &mut Ctx<'_>) {
+        match self {
+            Self::Broker(node) => node.on_timer(ctx),
+            Self::Controller(node) => node.on_timer(ctx),
+            #[cfg(test)]
+            Self::Probe(node) => node.on_timer(ctx),
+        }
+    }
+
+    pub(crate) fn on_disconnect(&mut self, ctx: &mut Ctx<'_>, connection: ConnectionId) {
+        if let Self::Broker(node) = self {
+            node.on_disconnect(ctx, connection);
+        }
+    }
+
+    /// Begins to stop in order; false when such a node just stops.
+    pub(crate) fn begin_shutdown(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        match self {
+            Self::Broker(node) => {
+                node.begin_controlled_shutdown(ctx);
+                true
+            }
+            Self::Controller(_) => false,
+            #[cfg(test)]
+            Self::Probe(_) => false,
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        match self {
+            Self::Broker(node) => node.next_deadline(),
+            Self::Controller(node) => node.next_deadline(),
+            #[cfg(test)]
+            Self::Probe(node) => node.next_deadline(),
+        }
+    }
+
+    pub(crate) fn into_disk(self) -> Box<dyn Disk> {
+        match self {
+            Self::Broker(node) => node.into_disk(),
+            Self::Controller(node) => node.into_disk(),
+            #[cfg(test)]
+            Self::Probe(_) => Box::new(klamm_log::MemoryDisk::default()),
+        }
+    }
+}
+
+/// A node's two clocks, as functions of the world's time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clocks {
+    /// How long the node's machine had been up when the world began.
+    pub(crate) uptime: Duration,
+    /// What the wall clock showed when the world began, in milliseconds since the epoch.
+    pub(crate) wall_epoch: i64,
+    /// How far the wall clock is ahead, in milliseconds.
+    pub(crate) wall_skew: i64,
+}
+
+impl Clocks {
+    fn monotonic(&self, now: Timestamp) -> Timestamp {
+        now + self.uptime
+    }
+
+    /// The moment in the world at which the node's monotonic clock shows `at`.
+    fn to_world(self, at: Timestamp) -> Timestamp {
+        Timestamp(at.0.saturating_sub(u64::try_from(self.uptime.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    pub(crate) const fn wall(&self, now: Timestamp) -> WallTime {
+        WallTime(self.wall_epoch.saturating_add(now.as_millis()).saturating_add(self.wall_skew))
+    }
+}
+
+/// A node's place.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: NodeId,
+    /// The process, while it runs.
+    pub(crate) node: Option<Node>,
+    /// The disk, while it does not.
+    pub(crate) disk: Option<Box<dyn Disk>>,
+    /// How often the node was started.
+    pub(crate) incarnation: u32,
+    /// When the node's next timer is due, in the world's time.
+    pub(crate) deadline: Timestamp,
+    pub(crate) clocks: Clocks,
+    pub(crate) calls: Calls,
+    rng: Rng,
+    next_call: u64,
+}
+
+impl Slot {
+    pub(crate) fn new(id: NodeId, seed: u64, clocks: Clocks, disk: Box<dyn Disk>) -> Self {
+        Self {
+            id,
+            node: None,
+            disk: Some(disk),
+            incarnation: 0,
+            deadline: Timestamp::MAX,
+            clocks,
+            calls: Calls::default(),
+            rng: Rng::stream(seed, &format!("node {id}")),
+            next_call: 0,
+        }
+    }
+
+    /// Runs one step of the node with its context; nothing when the node is down.
+    pub(crate) fn step<T>(
+        &mut self,
+        now: Timestamp,
+        trace: &mut Trace,
+        effects: &mut Vec<Effect>,
+        step: impl FnOnce(&mut Node, &mut Ctx<'_>) -> T,
+    ) -> Option<T> {
+        let node = self.node.as_mut()?;
+        let mut ctx = Ctx {
+            now: self.clocks.monotonic(now),
+            wall: self.clocks.wall(now),
+            node: self.id,
+            rng: &mut self.rng,
+            trace,
+            effects,
+            next_call: &mut self.next_call,
+        };
+        let result = step(node, &mut ctx);
+        self.deadline = node.next_deadline().map_or(Timestamp::MAX, |at| self.clocks.to_world(at));
+        Some(result)
+    }
+
+    /// Starts the node's process with `boot`, which is handed the disk.
+    pub(crate) fn boot<E>(
+        &mut self,
+        now: Timestamp,
+        trace: &mut Trace,
+        effects: &mut Vec<Effect>,
+        boot: impl FnOnce(Box<dyn Disk>, &mut Ctx<'_>) -> Result<Node, E>,
+    ) -> Option<Result<(), E>> {
+        let disk = self.disk.take()?;
+        let mut ctx = Ctx {
+            now: self.clocks.monotonic(now),
+            wall: self.clocks.wall(now),
+            node: self.id,
+            rng: &mut self.rng,
+            trace,
+            effects,
+            next_call: &mut self.next_call,
+        };
+        let node = match boot(disk, &mut ctx) {
+            Ok(node) => node,
+            Err(error) => return Some(Err(error)),
+        };
+        self.incarnation += 1;
+        self.deadline = node.next_deadline().map_or(Timestamp::MAX, |at| self.clocks.to_world(at));
+        self.node = Some(node);
+        Some(Ok(()))
+    }
+
+    /// Ends the process and returns its disk to its place.
+    pub(crate) fn end(&mut self) -> Option<&mut Box<dyn Disk>> {
+        let node = self.node.take()?;
+        self.deadline = Timestamp::MAX;
+        self.calls = Calls::default();
+        Some(self.disk.insert(node.into_disk()))
+    }
+}

@@ -1,0 +1,317 @@
+//! How settings and inputs become bytes, and come back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use klamm_node::{ConnectionId, NodeId, WallTime};
+use klamm_wire::{ApiKey, Request, StrBytes};
+
+use crate::input::{ClientRequest, Command, Input};
+use crate::settings::{BrokerSpec, LinkSettings, WorldSettings};
+
+/// Builds one entry at a time.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    entry: BytesMut,
+    taken: bool,
+}
+
+impl Encoder {
+    /// The entry that was built; the next call begins another.
+    pub(super) fn take(&mut self) -> &[u8] {
+        self.taken = true;
+        &self.entry
+    }
+
+    fn begin(&mut self) -> &mut BytesMut {
+        if std::mem::take(&mut self.taken) {
+            self.entry.clear();
+        }
+        &mut self.entry
+    }
+
+    pub(super) fn varint(&mut self, mut value: u64) {
+        let out = self.begin();
+        while value >= 0x80 {
+            out.put_u8((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        out.put_u8(value as u8);
+    }
+
+    /// A signed number, zigzag.
+    fn signed(&mut self, value: i64) {
+        self.varint(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len() as u64);
+        self.entry.put_slice(bytes);
+    }
+
+    fn optional(&mut self, text: Option<&str>) {
+        match text {
+            None => self.varint(0),
+            Some(text) => {
+                self.varint(1);
+                self.bytes(text.as_bytes());
+            }
+        }
+    }
+
+    fn node(&mut self, node: NodeId) {
+        self.signed(node.0.into());
+    }
+
+    fn link(&mut self, link: LinkSettings) {
+        self.varint(u64::try_from(link.latency.as_nanos()).unwrap_or(u64::MAX));
+        self.varint(u64::try_from(link.jitter.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn settings(&mut self, settings: &WorldSettings) {
+        let WorldSettings {
+            seed,
+            cluster_id,
+            brokers,
+            controllers,
+            config,
+            link,
+            wall_epoch,
+            trace_capacity,
+            step_budget,
+        } = settings;
+        self.varint(*seed);
+        self.optional(cluster_id.as_deref());
+        self.varint(brokers.len() as u64);
+        for BrokerSpec { node, host, port, rack } in brokers {
+            self.node(*node);
+            self.bytes(host.as_bytes());
+            self.varint((*port).into());
+            self.optional(rack.as_deref());
+        }
+        self.varint(controllers.len() as u64);
+        for controller in controllers {
+            self.node(*controller);
+        }
+        self.varint(config.len() as u64);
+        for (key, value) in config {
+            self.bytes(key.as_bytes());
+            self.bytes(value.as_bytes());
+        }
+        self.link(*link);
+        self.signed(wall_epoch.0);
+        self.varint(*trace_capacity as u64);
+        self.varint(*step_budget);
+    }
+
+    pub(super) fn input(&mut self, input: &Input) -> Result<(), String> {
+        match input {
+            Input::Tick => self.varint(0),
+            Input::Connect { connection, broker, host } => {
+                self.varint(1);
+                self.varint(connection.0);
+                self.node(*broker);
+                self.bytes(host.as_bytes());
+            }
+            Input::Disconnect { connection } => {
+                self.varint(2);
+                self.varint(connection.0);
+            }
+            Input::Request(request) => {
+                self.varint(3);
+                self.request(request)?;
+            }
+            Input::Command(command) => {
+                self.varint(4);
+                self.command(command);
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, request: &ClientRequest) -> Result<(), String> {
+        // What was found out about the records is found out again.
+        let ClientRequest {
+            connection,
+            correlation_id,
+            api_key,
+            api_version,
+            client_id,
+            request,
+            inspected: _,
+        } = request;
+        self.varint(connection.0);
+        self.signed((*correlation_id).into());
+        self.signed((*api_key as i16).into());
+        self.signed((*api_version).into());
+        self.optional(client_id.as_deref());
+        request.encode(&mut self.entry, *api_version).map_err(|error| error.to_string())
+    }
+
+    fn command(&mut self, command: &Command) {
+        match command {
+            Command::Start(node) => self.node_command(0, *node),
+            Command::Stop(node) => self.node_command(1, *node),
+            Command::Crash(node) => self.node_command(2, *node),
+            Command::PowerLoss(node) => self.node_command(3, *node),
+            Command::SetLink { from, to, link } => {
+                self.node_command(4, *from);
+                self.node(*to);
+                self.link(*link);
+            }
+            Command::SetWallSkew { node, millis } => {
+                self.node_command(5, *node);
+                self.signed(*millis);
+            }
+        }
+    }
+
+    fn node_command(&mut self, tag: u64, node: NodeId) {
+        self.varint(tag);
+        self.node(node);
+    }
+}
+
+/// What does not make sense.
+#[derive(Debug)]
+pub(super) struct Nonsense(pub(super) String);
+
+type Decoded<T> = Result<T, Nonsense>;
+
+fn nonsense<T>(what: impl Into<String>) -> Decoded<T> {
+    Err(Nonsense(what.into()))
+}
+
+/// Reads one entry.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    entry: Bytes,
+}
+
+impl Decoder {
+    pub(super) fn new(entry: Vec<u8>) -> Self {
+        Self { entry: entry.into() }
+    }
+
+    pub(super) fn varint(&mut self) -> Decoded<u64> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let Ok(byte) = self.entry.try_get_u8() else { return nonsense("it ends too early") };
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        nonsense("a number is too long")
+    }
+
+    fn signed<T: TryFrom<i64>>(&mut self) -> Decoded<T> {
+        let value = self.varint()?;
+        let value = (value >> 1) as i64 ^ -((value & 1) as i64);
+        T::try_from(value).or_else(|_| nonsense(format!("{value} is out of range")))
+    }
+
+    fn text(&mut self) -> Decoded<StrBytes> {
+        let len = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        if len > self.entry.len() {
+            return nonsense("a text is cut off");
+        }
+        StrBytes::from_utf8(self.entry.split_to(len)).or_else(|_| nonsense("a text is not UTF-8"))
+    }
+
+    fn optional(&mut self) -> Decoded<Option<StrBytes>> {
+        match self.varint()? {
+            0 => Ok(None),
+            1 => self.text().map(Some),
+            other => nonsense(format!("{other} is no presence mark")),
+        }
+    }
+
+    fn node(&mut self) -> Decoded<NodeId> {
+        self.signed().map(NodeId)
+    }
+
+    fn link(&mut self) -> Decoded<LinkSettings> {
+        Ok(LinkSettings {
+            latency: Duration::from_nanos(self.varint()?),
+            jitter: Duration::from_nanos(self.varint()?),
+        })
+    }
+
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Decoded<T>) -> Decoded<Vec<T>> {
+        let count = self.varint()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    pub(super) fn settings(&mut self) -> Decoded<WorldSettings> {
+        Ok(WorldSettings {
+            seed: self.varint()?,
+            cluster_id: self.optional()?,
+            brokers: self.list(|decoder| {
+                Ok(BrokerSpec {
+                    node: decoder.node()?,
+                    host: decoder.text()?,
+                    port: u16::try_from(decoder.varint()?).or_else(|_| nonsense("a port is out of range"))?,
+                    rack: decoder.optional()?,
+                })
+            })?,
+            controllers: self.list(Self::node)?,
+            config: self
+                .list(|decoder| Ok((decoder.text()?.to_string(), decoder.text()?.to_string())))?
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
+            link: self.link()?,
+            wall_epoch: WallTime(self.signed()?),
+            trace_capacity: usize::try_from(self.varint()?).or_else(|_| nonsense("the trace is too long"))?,
+            step_budget: self.varint()?,
+        })
+    }
+
+    pub(super) fn input(&mut self) -> Decoded<Input> {
+        Ok(match self.varint()? {
+            0 => Input::Tick,
+            1 => Input::Connect {
+                connection: ConnectionId(self.varint()?),
+                broker: self.node()?,
+                host: self.text()?,
+            },
+            2 => Input::Disconnect { connection: ConnectionId(self.varint()?) },
+            3 => Input::Request(self.request()?),
+            4 => Input::Command(self.command()?),
+            other => return nonsense(format!("there is no input {other}")),
+        })
+    }
+
+    fn request(&mut self) -> Decoded<ClientRequest> {
+        let connection = ConnectionId(self.varint()?);
+        let correlation_id = self.signed()?;
+        let key: i16 = self.signed()?;
+        let Ok(api_key) = ApiKey::try_from(key) else { return nonsense(format!("there is no API {key}")) };
+        let api_version = self.signed()?;
+        let client_id = self.optional()?;
+        let request = Request::decode(api_key, &mut self.entry, api_version)
+            .or_else(|error| nonsense(format!("{api_key:?} v{api_version}: {error}")))?;
+        Ok(ClientRequest {
+            connection,
+            correlation_id,
+            api_key,
+            api_version,
+            client_id,
+            request,
+            inspected: None,
+        })
+    }
+
+    fn command(&mut self) -> Decoded<Command> {
+        Ok(match self.varint()? {
+            0 => Command::Start(self.node()?),
+            1 => Command::Stop(self.node()?),
+            2 => Command::Crash(self.node()?),
+            3 => Command::PowerLoss(self.node()?),
+            4 => Command::SetLink { from: self.node()?, to: self.node()?, link: self.link()? },
+            5 => Command::SetWallSkew { node: self.node()?, millis: self.signed()? },
+            other => return nonsense(format!("there is no command {other}")),
+        })
+    }
+}

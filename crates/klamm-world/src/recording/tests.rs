@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use klamm_node::{ConnectionId, NodeId, WallTime};
+use klamm_wire::messages::MetadataRequest;
+use klamm_wire::{ApiKey, Request};
+
+use super::*;
+use crate::input::{ClientRequest, Command};
+use crate::settings::{BrokerSpec, LinkSettings};
+
+fn settings() -> WorldSettings {
+    WorldSettings {
+        seed: u64::MAX - 5,
+        cluster_id: Some("a cluster".into()),
+        brokers: vec![
+            BrokerSpec { node: NodeId(1), host: "hier".into(), port: 65_535, rack: Some("r".into()) },
+            BrokerSpec { node: NodeId(2), host: "dort".into(), port: 1, rack: None },
+        ],
+        controllers: vec![NodeId(100), NodeId(-7)],
+        config: [("a.b".to_owned(), "c".to_owned())].into(),
+        link: LinkSettings { latency: Duration::from_micros(3), jitter: Duration::from_secs(9) },
+        wall_epoch: WallTime(-1),
+        trace_capacity: 17,
+        step_budget: 99,
+    }
+}
+
+fn inputs() -> Vec<(Timestamp, Input)> {
+    let link = LinkSettings { latency: Duration::from_millis(5), jitter: Duration::ZERO };
+    let (one, two) = (NodeId(1), NodeId(2));
+    let inputs = [
+        Input::Command(Command::Start(one)),
+        Input::Command(Command::Stop(two)),
+        Input::Command(Command::Crash(one)),
+        Input::Command(Command::PowerLoss(two)),
+        Input::Command(Command::SetLink { from: one, to: two, link }),
+        Input::Command(Command::SetWallSkew { node: one, millis: -3_600_000 }),
+        Input::Connect { connection: ConnectionId(7), broker: one, host: "::1".into() },
+        Input::Request(ClientRequest {
+            connection: ConnectionId(7),
+            correlation_id: -2,
+            api_key: ApiKey::Metadata,
+            api_version: 12,
+            client_id: Some("ich".into()),
+            request: Request::Metadata(MetadataRequest::default().with_topics(None)),
+            inspected: None,
+        }),
+        Input::Disconnect { connection: ConnectionId(7) },
+        Input::Tick,
+    ];
+    inputs.into_iter().enumerate().map(|(i, input)| (Timestamp(i as u64 * 1_000_003), input)).collect()
+}
+
+fn recorded() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut writer = RecordingWriter::begin(&mut file, &settings()).unwrap();
+    for (now, input) in &inputs() {
+        writer.input(*now, input).unwrap();
+    }
+    file
+}
+
+#[test]
+fn what_was_written_is_read() {
+    let file = recorded();
+    let mut reader = RecordingReader::begin(&file[..]).unwrap();
+    assert_eq!(*reader.settings(), settings());
+    for expected in inputs() {
+        assert_eq!(reader.next_input().unwrap(), Some(expected));
+    }
+    assert_eq!(reader.next_input().unwrap(), None);
+}
+
+#[test]
+fn a_recording_that_was_cut_off_ends_at_its_last_whole_entry() {
+    let file = recorded();
+    let mut counts = Vec::new();
+    for len in 0..=file.len() {
+        let Ok(mut reader) = RecordingReader::begin(&file[..len]) else { continue };
+        let mut count = 0;
+        while reader.next_input().unwrap().is_some() {
+            count += 1;
+        }
+        counts.push(count);
+    }
+    assert!(counts.is_sorted());
+    assert_eq!((counts[0], counts[counts.len() - 1]), (0, inputs().len()));
+}
+
+#[test]
+fn a_damaged_recording_is_refused_and_never_panics() {
+    let file = recorded();
+    for at in 0..file.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = file.clone();
+            damaged[at] ^= flip;
+            let Ok(mut reader) = RecordingReader::begin(&damaged[..]) else { continue };
+            while let Ok(Some(_)) = reader.next_input() {}
+        }
+    }
+    assert!(matches!(RecordingReader::begin(&b"some other file"[..]), Err(RecordingError::NotARecording)));
+    let mut newer = file;
+    newer[8] = 9;
+    assert!(matches!(RecordingReader::begin(&newer[..]), Err(RecordingError::Version { found: 9 })));
+}

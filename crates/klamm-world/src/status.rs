@@ -1,0 +1,268 @@
+//! Looking into a world: what a person, a test or a condition asks it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use klamm_broker::Broker;
+use klamm_controller::Controller;
+use klamm_metadata::MetadataImage;
+use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::StrBytes;
+
+use crate::node::Node;
+use crate::world::World;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeRole {
+    /// A broker.
+    Broker,
+    /// A controller.
+    Controller,
+}
+
+/// How a node is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: NodeId,
+    /// What it is.
+    pub role: NodeRole,
+    /// Whether its process runs.
+    pub up: bool,
+    /// Whether it does its work: a broker is registered, unfenced and has the metadata.
+    pub ready: bool,
+    /// How often it was started.
+    pub incarnation: u32,
+}
+
+/// One partition, as the controller and each of its replicas have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// The leader; `None` for none.
+    pub leader: Option<NodeId>,
+    /// The leader's epoch.
+    pub leader_epoch: i32,
+    /// The partition's epoch.
+    pub partition_epoch: i32,
+    /// The replicas, the preferred leader first.
+    pub replicas: Vec<NodeId>,
+    /// The in-sync replicas.
+    pub isr: Vec<NodeId>,
+    /// The eligible leader replicas (KIP-966).
+    pub elr: Vec<NodeId>,
+    /// The replicas whose broker runs and has the partition, by broker.
+    pub logs: BTreeMap<NodeId, ReplicaStatus>,
+}
+
+/// One replica, as its broker has it. Offsets are exclusive ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// The leader's epoch that the broker knows.
+    pub leader_epoch: i32,
+    /// The first offset of its log.
+    pub log_start: i64,
+    /// The next offset of its log.
+    pub log_end: i64,
+    /// Its high watermark.
+    pub high_watermark: i64,
+}
+
+impl PartitionStatus {
+    /// The high watermark, as the leader has it.
+    pub fn high_watermark(&self) -> Option<i64> {
+        Some(self.logs.get(&self.leader?)?.high_watermark)
+    }
+
+    /// The log end, as the leader has it.
+    pub fn log_end(&self) -> Option<i64> {
+        Some(self.logs.get(&self.leader?)?.log_end)
+    }
+
+    /// Whether every replica is in sync, and has all that the leader has.
+    pub fn is_settled(&self) -> bool {
+        let end = self.log_end();
+        end.is_some()
+            && self.isr.len() == self.replicas.len()
+            && self.replicas.iter().all(|replica| {
+                let log = self.logs.get(replica);
+                log.map(|log| log.log_end) == end && log.map(|log| log.high_watermark) == end
+            })
+    }
+}
+
+/// Everything that a recorded run and its replay must agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// Every node, in order of node ids.
+    pub nodes: Vec<NodeStatus>,
+    /// Every partition.
+    pub partitions: BTreeMap<TopicPartition, PartitionStatus>,
+}
+
+impl World {
+    /// Every node, in order of node ids.
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        let controllers = &self.settings.controllers;
+        self.slots
+            .iter()
+            .map(|slot| NodeStatus {
+                node: slot.id,
+                role: if controllers.contains(&slot.id) { NodeRole::Controller } else { NodeRole::Broker },
+                up: slot.node.is_some(),
+                ready: match &slot.node {
+                    Some(Node::Broker(broker)) => broker.is_ready(),
+                    Some(_) => true,
+                    None => false,
+                },
+                incarnation: slot.incarnation,
+            })
+            .collect()
+    }
+
+    /// Whether every node runs and does its work.
+    pub fn is_ready(&self) -> bool {
+        self.nodes().iter().all(|node| node.ready)
+    }
+
+    /// Whether a node's process runs.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.slot(node).is_some_and(|slot| self.slots[slot].node.is_some())
+    }
+
+    /// Whether a topic exists, each partition has a leader, and every running broker in its ISR serves it.
+    pub fn is_topic_ready(&self, topic: &str) -> bool {
+        let Some(image) = self.metadata().and_then(|metadata| metadata.topics.by_name(topic)) else {
+            return false;
+        };
+        image.iter().all(|(partition, registration)| {
+            registration.has_leader()
+                && registration.isr.iter().all(|replica| {
+                    self.broker(*replica).is_none_or(|broker| broker.partition(topic, partition).is_some())
+                })
+        })
+    }
+
+    fn broker(&self, node: NodeId) -> Option<&Broker> {
+        match &self.slots[self.slot(node)?].node {
+            Some(Node::Broker(broker)) => Some(broker),
+            _ => None,
+        }
+    }
+
+    /// The cluster's metadata, as the controller that knows most has it.
+    pub fn metadata(&self) -> Option<&MetadataImage> {
+        let controllers = self.slots.iter().filter_map(|slot| match &slot.node {
+            Some(Node::Controller(controller)) => Some(Controller::image(controller)),
+            _ => None,
+        });
+        controllers.max_by_key(|image| image.provenance.last_contained_offset)
+    }
+
+    /// One partition; `None` when the controller knows of none such, or none runs.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<PartitionStatus> {
+        let registration = self.metadata()?.topics.partition_by_name(topic, partition)?;
+        let logs = self
+            .slots
+            .iter()
+            .filter_map(|slot| {
+                let Some(Node::Broker(broker)) = &slot.node else { return None };
+                let view = broker.partition(topic, partition)?;
+                let replica = ReplicaStatus {
+                    leader_epoch: view.leader_epoch,
+                    log_start: view.log_start,
+                    log_end: view.log_end,
+                    high_watermark: view.high_watermark,
+                };
+                Some((slot.id, replica))
+            })
+            .collect();
+        Some(PartitionStatus {
+            leader: registration.has_leader().then_some(registration.leader),
+            leader_epoch: registration.leader_epoch,
+            partition_epoch: registration.partition_epoch,
+            replicas: registration.replicas.clone(),
+            isr: registration.isr.clone(),
+            elr: registration.elr.clone(),
+            logs,
+        })
+    }
+
+    /// Every topic with its number of partitions, by name.
+    pub fn topics(&self) -> BTreeMap<StrBytes, i32> {
+        let Some(metadata) = self.metadata() else { return BTreeMap::new() };
+        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        metadata.topics.iter().map(|topic| (topic.name.clone(), count(topic.iter().len()))).collect()
+    }
+
+    /// Everything that a recorded run and its replay must agree on.
+    pub fn status(&self) -> ClusterStatus {
+        let mut partitions = BTreeMap::new();
+        for (topic, count) in self.topics() {
+            for partition in 0..count {
+                if let Some(status) = self.partition(&topic, partition) {
+                    partitions.insert(TopicPartition::new(topic.clone(), partition), status);
+                }
+            }
+        }
+        ClusterStatus { nodes: self.nodes(), partitions }
+    }
+}
+
+/// Node ids as Kafka prints them: `[1, 2, 3]`.
+struct Ids<'a>(&'a [NodeId]);
+
+impl fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|id| id.0)).finish()
+    }
+}
+
+impl fmt::Display for PartitionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.leader {
+            Some(leader) => write!(f, "leader {leader}")?,
+            None => f.write_str("no leader")?,
+        }
+        write!(
+            f,
+            " epoch {} partition epoch {} replicas {} ISR {}",
+            self.leader_epoch,
+            self.partition_epoch,
+            Ids(&self.replicas),
+            Ids(&self.isr)
+        )?;
+        if !self.elr.is_empty() {
+            write!(f, " ELR {}", Ids(&self.elr))?;
+        }
+        for (broker, log) in &self.logs {
+            write!(
+                f,
+                "; {broker}: {}..{} high watermark {}",
+                log.log_start, log.log_end, log.high_watermark
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ClusterStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for node in &self.nodes {
+            let role = match node.role {
+                NodeRole::Broker => "broker",
+                NodeRole::Controller => "controller",
+            };
+            let state = match (node.up, node.ready) {
+                (false, _) => "down",
+                (true, false) => "up, not ready",
+                (true, true) => "up",
+            };
+            writeln!(f, "{role} {}: {state}, started {} times", node.node, node.incarnation)?;
+        }
+        for (partition, status) in &self.partitions {
+            writeln!(f, "{partition}: {status}")?;
+        }
+        Ok(())
+    }
+}

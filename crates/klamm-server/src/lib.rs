@@ -3,10 +3,21 @@
 //! Every socket task and timer of every [`Server`] runs on one shared runtime of a few threads, whatever runtime (or
 //! none) the caller has: a test that blocks its own thread does not block the cluster it talks to.
 
+mod bind;
+mod call;
+mod clock;
+mod codec;
+mod connection;
+mod driver;
+mod listener;
+mod outbox;
+mod recorder;
 mod replay;
+mod runtime;
 mod server;
 mod settings;
+mod topics;
 
 pub use replay::replay;
-pub use server::{BrokerEndpoint, Server};
+pub use server::{BrokerEndpoint, NodeError, Server};
 pub use settings::{ServerSettings, StartError, TopicSpec};

@@ -1,6 +1,30 @@
 //! A running cluster with listeners.
 
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use klamm_log::Disk;
+use klamm_node::config::{self, validate_static_broker_config};
+use klamm_node::{NodeId, WallTime};
+use klamm_wire::StrBytes;
+use klamm_world::{BrokerSpec, Command, PartitionStatus, World, WorldSettings};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::bind::bind;
+use crate::connection::Limits;
+use crate::driver::{Driver, State};
+use crate::listener::{self, Listening};
+use crate::runtime::{self, block_on};
 use crate::settings::{ServerSettings, StartError};
+use crate::topics;
+
+/// How long a broker may take to hand its leaderships over before it is stopped regardless, in real time.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a dropped server waits for its tasks to end, in real time.
+const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a broker listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,35 +37,439 @@ pub struct BrokerEndpoint {
     pub port: u16,
 }
 
+/// Why a node could not be commanded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// The cluster has no such node.
+    #[error("there is no node {0}")]
+    Unknown(i32),
+    /// The node did not come up again.
+    #[error("node {node} did not start: {message}")]
+    Failed {
+        /// The node.
+        node: i32,
+        /// Why.
+        message: String,
+    },
+    /// The cluster does nothing more.
+    #[error("the cluster is dead: {0}")]
+    Dead(String),
+}
+
 /// A running cluster. Dropping it closes every listener and connection, and waits until ports and files are free.
 #[derive(Debug)]
 pub struct Server {
+    core: Arc<Core>,
+    /// Ends when the last task of this server has ended.
+    all_ended: mpsc::Receiver<()>,
+}
+
+/// What a server's tasks and handles share.
+#[derive(Debug)]
+struct Core {
+    driver: Arc<Driver>,
     endpoints: Vec<BrokerEndpoint>,
+    controllers: Vec<NodeId>,
+    /// Whether each broker's listener accepts.
+    is_listening: BTreeMap<NodeId, watch::Receiver<bool>>,
+    /// Ends the timer.
+    stop: watch::Sender<bool>,
+    on_disk: bool,
 }
 
 impl Server {
     /// Starts a cluster, and returns when its listeners accept connections, every broker is unfenced and the topics
     /// exist. Blocks for a few milliseconds; call it from any thread, inside a runtime or not.
-    pub fn start(_settings: ServerSettings) -> Result<Self, StartError> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the settings are wrong, an address is taken, or the cluster does not come up.
+    pub fn start(settings: ServerSettings) -> Result<Self, StartError> {
+        block_on(Self::start_inner(settings))
+    }
+
+    /// As [`Server::start`], for callers that await, on any runtime.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_async(settings: ServerSettings) -> Result<Self, StartError> {
+        on_our_runtime(Self::start_inner(settings)).await
+    }
+
+    async fn start_inner(settings: ServerSettings) -> Result<Self, StartError> {
+        let config = properties(&settings)?;
+        let limits = limits(&config);
+        let (endpoints, bound): (Vec<_>, Vec<_>) = bind(&settings)?.into_iter().unzip();
+        let controllers = controllers(&settings)?;
+        let world_settings = WorldSettings {
+            seed: settings.seed.unwrap_or_else(random_seed),
+            cluster_id: None,
+            brokers: broker_specs(&settings, &endpoints),
+            controllers: controllers.clone(),
+            config,
+            link: settings.link,
+            wall_epoch: wall_now(),
+            trace_capacity: settings.trace_capacity,
+            ..WorldSettings::default()
+        };
+        let disks = disks(&settings, &world_settings)?;
+        let driver = Arc::new(Driver::new(World::new(world_settings, disks), None));
+
+        let mut sockets = Vec::new();
+        for (endpoint, bound) in endpoints.iter().zip(bound) {
+            let address = bound.address;
+            let socket = bound.listen().map_err(|source| StartError::Bind { address, source })?;
+            sockets.push((NodeId(endpoint.id), socket));
+        }
+        let brokers: Vec<_> = sockets.iter().map(|(broker, _)| *broker).collect();
+        boot(&driver, controllers.iter().chain(&brokers))?;
+
+        let (alive, all_ended) = mpsc::channel(1);
+        let stop = watch::Sender::new(false);
+        spawn(&alive, keep_time(driver.clone(), stop.subscribe()));
+        let is_listening = listen(&driver, sockets, limits, &alive);
+        let core =
+            Core { driver, endpoints, controllers, is_listening, stop, on_disk: settings.data_dir.is_some() };
+        let server = Self { core: Arc::new(core), all_ended };
+
+        let driver = &server.core.driver;
+        let ready = async {
+            driver.wait_for("ready", |state| state.world.is_ready().then_some(())).await;
+            topics::create(driver, &settings.topics).await
+        };
+        match timeout(settings.start_timeout, ready).await {
+            Ok(created) => created?,
+            Err(_) => {
+                let state = driver.look("start", |state| state.world.status().to_string());
+                return Err(StartError::NotReady { after: settings.start_timeout, state });
+            }
+        }
+        Ok(server)
     }
 
     /// Where the brokers listen, in order of their ids.
     pub fn brokers(&self) -> &[BrokerEndpoint] {
-        &self.endpoints
+        &self.core.endpoints
     }
 
     /// The brokers as a `bootstrap.servers` value.
     pub fn bootstrap_servers(&self) -> String {
-        self.endpoints
+        let addresses: Vec<_> = self
+            .core
+            .endpoints
             .iter()
             .map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port))
-            .collect::<Vec<_>>()
-            .join(",")
+            .collect();
+        addresses.join(",")
+    }
+
+    /// Looks at the world. Nothing happens to it meanwhile, so be quick.
+    pub fn look<T>(&self, f: impl FnOnce(&World) -> T) -> T {
+        self.core.driver.look("look", |state| f(&state.world))
+    }
+
+    /// One partition, as the controller and each of its replicas have it.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<PartitionStatus> {
+        self.look(|world| world.partition(topic, partition))
+    }
+
+    /// Waits until `condition` returns something: it is asked now, and again after everything that happens.
+    pub async fn wait_for<T>(&self, mut condition: impl FnMut(&World) -> Option<T>) -> T {
+        self.core.driver.wait_for("wait", |state| condition(&state.world)).await
+    }
+
+    /// Stops a node in order: a broker hands its leaderships over first. Returns when it is down and its port is closed.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub async fn stop_node(&self, node: i32) -> Result<(), NodeError> {
+        let (core, id) = (self.core.clone(), self.known(node)?);
+        on_our_runtime(async move { core.stop_node(id).await }).await
+    }
+
+    /// Kills a node's process: nothing is handed over, what was written stays.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub async fn crash_node(&self, node: i32) -> Result<(), NodeError> {
+        let (core, id) = (self.core.clone(), self.known(node)?);
+        on_our_runtime(async move { core.down(id, Command::Crash(id)).await }).await
+    }
+
+    /// Cuts a node's power: what was flushed stays.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub async fn power_loss(&self, node: i32) -> Result<(), NodeError> {
+        let (core, id) = (self.core.clone(), self.known(node)?);
+        on_our_runtime(async move { core.down(id, Command::PowerLoss(id)).await }).await
+    }
+
+    /// Starts a node that is down, on its old disk and port. Returns when it accepts connections again; it may still
+    /// be fenced then.
+    ///
+    /// # Errors
+    /// When there is no such node, or it does not start.
+    pub async fn start_node(&self, node: i32) -> Result<(), NodeError> {
+        let (core, id) = (self.core.clone(), self.known(node)?);
+        on_our_runtime(async move { core.start_node(id).await }).await
+    }
+
+    /// The cluster's time since it began.
+    pub fn elapsed(&self) -> Duration {
+        self.core.driver.look("clock", |state| Duration::from_nanos(state.clock.now().0))
+    }
+
+    /// Stops the cluster's time. Requests are still served, at a time that does not pass.
+    pub fn pause_clock(&self) {
+        self.core.driver.set_clock(crate::clock::Clock::pause);
+    }
+
+    /// Lets the cluster's time pass again.
+    pub fn resume_clock(&self) {
+        self.core.driver.set_clock(crate::clock::Clock::resume);
+    }
+
+    /// Lets the cluster's time pass `scale` times as fast as real time.
+    pub fn scale_clock(&self, scale: f64) {
+        self.core.driver.set_clock(|clock| clock.set_scale(scale));
+    }
+
+    /// Lets `by` of the cluster's time pass at once; everything that is due in it happens, at its own time.
+    pub fn advance_clock(&self, by: Duration) {
+        self.core.driver.advance(by);
+    }
+
+    /// Changes the world by a command that needs no listener: a link, a skewed clock.
+    pub fn command(&self, command: Command) {
+        self.core.driver.with("command", |state| state.command(command));
     }
 
     /// Stops every broker in order, then frees everything. Blocks until that is done.
     pub fn stop(self) {
-        todo!()
+        let core = self.core.clone();
+        block_on(async move { core.stop().await });
     }
+
+    /// As [`Server::stop`], for callers that await.
+    pub async fn stop_async(mut self) {
+        let core = self.core.clone();
+        on_our_runtime(async move { core.stop().await }).await;
+        self.core.tear_down();
+        self.all_ended.recv().await;
+    }
+
+    fn known(&self, node: i32) -> Result<NodeId, NodeError> {
+        let id = NodeId(node);
+        let known = self.core.endpoints.iter().any(|endpoint| endpoint.id == node)
+            || self.core.controllers.contains(&id);
+        known.then_some(id).ok_or(NodeError::Unknown(node))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        block_on(async {
+            if self.core.on_disk {
+                // Files are left as an orderly stop leaves them.
+                self.core.stop().await;
+            }
+            self.core.tear_down();
+            if timeout(TEARDOWN_TIMEOUT, self.all_ended.recv()).await.is_err() {
+                tracing::error!("a task of a stopped cluster does not end");
+            }
+        });
+    }
+}
+
+impl Core {
+    async fn stop(&self) {
+        for endpoint in &self.endpoints {
+            // Errors say that the cluster is dead already.
+            let _ = self.stop_node(NodeId(endpoint.id)).await;
+        }
+        for controller in &self.controllers {
+            let _ = self.stop_node(*controller).await;
+        }
+    }
+
+    /// Closes every listener and connection, and ends every task.
+    fn tear_down(&self) {
+        self.driver.with("tear down", State::close_all);
+        self.stop.send_replace(true);
+    }
+
+    async fn stop_node(&self, id: NodeId) -> Result<(), NodeError> {
+        if timeout(SHUTDOWN_TIMEOUT, self.down(id, Command::Stop(id))).await.is_err() {
+            tracing::warn!(node = id.0, "did not stop in order, killing it");
+            self.down(id, Command::Crash(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, id: NodeId, command: Command) -> Result<(), NodeError> {
+        self.driver.with("command", |state| state.command(command));
+        self.until_up(id, false).await?;
+        self.until_listening(id, false).await;
+        Ok(())
+    }
+
+    async fn start_node(&self, id: NodeId) -> Result<(), NodeError> {
+        self.driver.with("command", |state| {
+            state.failures.remove(&id);
+            state.command(Command::Start(id));
+        });
+        self.until_up(id, true).await?;
+        self.until_listening(id, true).await;
+        Ok(())
+    }
+
+    async fn until_up(&self, id: NodeId, up: bool) -> Result<(), NodeError> {
+        self.driver
+            .wait_for("node", |state| {
+                if let Some(why) = state.dead() {
+                    return Some(Err(NodeError::Dead(why.to_owned())));
+                }
+                if state.world.is_up(id) == up {
+                    return Some(Ok(()));
+                }
+                let message = state.failures.remove(&id)?;
+                Some(Err(NodeError::Failed { node: id.0, message }))
+            })
+            .await
+    }
+
+    async fn until_listening(&self, id: NodeId, listening: bool) {
+        if let Some(is_listening) = self.is_listening.get(&id) {
+            // An error says that the listener's task has ended, and its socket with it.
+            let _ = is_listening.clone().wait_for(|now| *now == listening).await;
+        }
+    }
+}
+
+/// Runs a future on the shared runtime, so that it may be awaited on any.
+async fn on_our_runtime<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    match runtime::handle().spawn(future).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => unreachable!("nobody aborts it, and the shared runtime lives as long as the process"),
+    }
+}
+
+/// Starts a task that the server waits for at its end.
+fn spawn(alive: &mpsc::Sender<()>, task: impl Future<Output = ()> + Send + 'static) {
+    let alive = alive.clone();
+    runtime::handle().spawn(async move {
+        task.await;
+        drop(alive);
+    });
+}
+
+async fn keep_time(driver: Arc<Driver>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = driver.keep_time() => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+fn boot<'a>(driver: &Driver, nodes: impl Iterator<Item = &'a NodeId>) -> Result<(), StartError> {
+    driver.with("boot", |state| {
+        for node in nodes {
+            state.command(Command::Start(*node));
+        }
+        match state.failures.pop_first() {
+            Some((node, message)) => Err(StartError::Node { node: node.0, message }),
+            None => Ok(()),
+        }
+    })
+}
+
+fn listen(
+    driver: &Arc<Driver>,
+    sockets: Vec<(NodeId, Listening)>,
+    limits: Limits,
+    alive: &mpsc::Sender<()>,
+) -> BTreeMap<NodeId, watch::Receiver<bool>> {
+    let mut is_listening = BTreeMap::new();
+    for (broker, socket) in sockets {
+        let (listening, follow) = watch::channel(true);
+        let (accepting, follow_accepting) = watch::channel(false);
+        driver.with("listen", |state| state.add_listener(broker, listening));
+        is_listening.insert(broker, follow_accepting);
+        let task = listener::run(driver.clone(), broker, socket, follow, accepting, limits, alive.clone());
+        spawn(alive, task);
+    }
+    is_listening
+}
+
+/// The server properties: the user's, over those that a cluster of this size needs.
+fn properties(settings: &ServerSettings) -> Result<BTreeMap<String, String>, StartError> {
+    for (key, value) in &settings.config {
+        validate_static_broker_config(key, value).map_err(|error| StartError::Settings(error.to_string()))?;
+    }
+    let mut properties: BTreeMap<_, _> = config::properties_of_size(usize::from(settings.brokers))
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    properties.extend(settings.config.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Ok(properties)
+}
+
+fn controllers(settings: &ServerSettings) -> Result<Vec<NodeId>, StartError> {
+    let (brokers, controllers) = (settings.brokers, settings.controllers);
+    if brokers == 0 {
+        return Err(StartError::Settings("a cluster has at least one broker".to_owned()));
+    }
+    if controllers == 0 {
+        return Err(StartError::Settings("a cluster has at least one controller".to_owned()));
+    }
+    // Brokers count from 1 and must not run into the controllers.
+    let first = WorldSettings::FIRST_CONTROLLER.max(i32::from(brokers) + 1);
+    Ok((0..i32::from(controllers)).map(|i| NodeId(first + i)).collect())
+}
+
+fn broker_specs(settings: &ServerSettings, endpoints: &[BrokerEndpoint]) -> Vec<BrokerSpec> {
+    let racks = settings.racks.iter().map(|rack| Some(StrBytes::from(rack.clone())));
+    endpoints
+        .iter()
+        .zip(racks.chain(std::iter::repeat(None)))
+        .map(|(endpoint, rack)| BrokerSpec {
+            node: NodeId(endpoint.id),
+            host: StrBytes::from(endpoint.host.clone()),
+            port: endpoint.port,
+            rack,
+        })
+        .collect()
+}
+
+fn limits(properties: &BTreeMap<String, String>) -> Limits {
+    let number = |key: &str| {
+        let value = properties.get(key).map(String::as_str);
+        value.or_else(|| config::broker_key(key)?.default)?.parse::<i64>().ok()
+    };
+    Limits {
+        max_request: number("socket.request.max.bytes")
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(100 << 20),
+        max_idle: number("connections.max.idle.ms")
+            .and_then(|millis| u64::try_from(millis).ok())
+            .map(Duration::from_millis),
+    }
+}
+
+fn disks(
+    settings: &ServerSettings,
+    _world: &WorldSettings,
+) -> Result<BTreeMap<NodeId, Box<dyn Disk>>, StartError> {
+    let Some(_path) = &settings.data_dir else { return Ok(BTreeMap::new()) };
+    todo!()
+}
+
+/// A seed from the operating system: every `RandomState` has another key.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one("klamm")
+}
+
+fn wall_now() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,273 @@
+//! One client's connection: read, split, decode and check outside the lock; encode and write outside the lock.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use klamm_node::{ConnectionId, NodeId};
+use klamm_wire::api::encode_response;
+use klamm_wire::{StrBytes, frame};
+use klamm_world::ClientRequest;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::codec::{self, Received};
+use crate::driver::Driver;
+use crate::outbox::{Answer, Outbox};
+
+/// Requests of one connection that may be unanswered before its socket is no longer read.
+const MAX_IN_FLIGHT: usize = 256;
+/// Bytes that may be unsent before its socket is no longer read.
+const MAX_UNSENT: usize = 1 << 20;
+/// How much room a read is given, at least and at most.
+const READ_CHUNK: (usize, usize) = (16 << 10, 1 << 20);
+/// Slices in one vectored write.
+const MAX_SLICES: usize = 64;
+
+/// Limits on connections, from the broker's properties.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// `socket.request.max.bytes`.
+    pub(crate) max_request: usize,
+    /// `connections.max.idle.ms`; `None` for never.
+    pub(crate) max_idle: Option<Duration>,
+}
+
+/// A connection and its buffers.
+struct Connection {
+    driver: Arc<Driver>,
+    stream: TcpStream,
+    id: ConnectionId,
+    outbox: Arc<Outbox>,
+    limits: Limits,
+    /// Received and not yet split into frames.
+    received: BytesMut,
+    /// Decoded and not yet handed to the world.
+    requests: Vec<ClientRequest>,
+    /// Requests that the world has not answered.
+    in_flight: usize,
+    /// Answers a frame that the world never saw, once everything before it is answered.
+    held_back: Option<Bytes>,
+    /// Taken from the outbox; empty between turns.
+    answers: Vec<Answer>,
+    /// Encoded and not yet sent.
+    unsent: VecDeque<Bytes>,
+    unsent_bytes: usize,
+    /// Nothing more is read: the client has closed its side, or sent what is no request.
+    ended: bool,
+}
+
+/// Serves one connection until it closes.
+pub(crate) async fn serve(
+    driver: Arc<Driver>,
+    stream: TcpStream,
+    broker: NodeId,
+    host: StrBytes,
+    limits: Limits,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let (id, outbox) = (driver.next_connection(), Outbox::new());
+    driver.with("connect", |state| state.connect(id, broker, host.clone(), outbox.clone()));
+    let mut connection = Connection {
+        driver,
+        stream,
+        id,
+        outbox,
+        limits,
+        received: BytesMut::new(),
+        requests: Vec::new(),
+        in_flight: 0,
+        held_back: None,
+        answers: Vec::new(),
+        unsent: VecDeque::new(),
+        unsent_bytes: 0,
+        ended: false,
+    };
+    match connection.run().await {
+        Ok(why) => tracing::debug!(client = &*host, broker = broker.0, why, "connection closed"),
+        // A client that goes away without closing is everyday.
+        Err(error) => tracing::debug!(client = &*host, broker = broker.0, %error, "connection lost"),
+    }
+    connection.driver.with("disconnect", |state| state.disconnect(id));
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<&'static str> {
+        let mut active = Instant::now();
+        loop {
+            let mut progress = self.hand_over();
+            if self.outbox.take(&mut self.answers) {
+                return Ok("the broker closed it");
+            }
+            progress |= !self.answers.is_empty();
+            self.encode();
+            progress |= self.write()?;
+            if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
+                return Ok("the client is done");
+            }
+            if self.wants_input() {
+                match self.read() {
+                    Ok(0) => self.ended = true,
+                    Ok(_) => progress = true,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if progress {
+                active = Instant::now();
+                // One busy client must not keep a worker thread to itself.
+                tokio::task::consume_budget().await;
+                continue;
+            }
+            if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
+                return Ok("the client is done");
+            }
+            if self.wait(active).await? {
+                return Ok("it was idle for connections.max.idle.ms");
+            }
+        }
+    }
+
+    /// Whether more may be read: not while the client leaves its answers unread, nor while it has asked a lot.
+    fn wants_input(&self) -> bool {
+        !self.ended && self.unsent_bytes < MAX_UNSENT && self.in_flight < MAX_IN_FLIGHT
+    }
+
+    /// Waits for whatever this connection can go on with; true when it has been idle for too long.
+    async fn wait(&self, active: Instant) -> io::Result<bool> {
+        let interest = match (self.wants_input(), !self.unsent.is_empty()) {
+            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::WRITABLE),
+            (false, false) => None,
+        };
+        let ready = async {
+            match interest {
+                Some(interest) => self.stream.ready(interest).await.map(|_| ()),
+                None => pending().await,
+            }
+        };
+        let idle = async {
+            // A client that waits for an answer is not idle, one that does not read its answers is.
+            match self.limits.max_idle {
+                Some(max_idle) if self.in_flight == 0 || !self.unsent.is_empty() => {
+                    tokio::time::sleep_until((active + max_idle).into()).await;
+                }
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.outbox.woken() => Ok(false),
+            result = ready => result.map(|()| false),
+            () = idle => Ok(true),
+        }
+    }
+
+    /// Splits and decodes what was received, and hands it to the world in one go; whether there was anything.
+    fn hand_over(&mut self) -> bool {
+        while self.held_back.is_none()
+            && self.unsent_bytes < MAX_UNSENT
+            && self.in_flight + self.requests.len() < MAX_IN_FLIGHT
+        {
+            match codec::next_request(self.id, &mut self.received, self.limits.max_request) {
+                Ok(Some(Received::Request(request))) => self.requests.push(*request),
+                Ok(Some(Received::Unsupported(answer))) => self.held_back = Some(answer),
+                Ok(None) => break,
+                Err(error) => {
+                    if !self.ended {
+                        let client =
+                            self.stream.peer_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
+                        tracing::warn!(client, %error, "closing a connection: what it sent is no request");
+                    }
+                    self.ended = true;
+                    self.received.clear();
+                    break;
+                }
+            }
+        }
+        if self.requests.is_empty() {
+            return false;
+        }
+        self.in_flight += self.requests.len();
+        let (id, requests) = (self.id, &mut self.requests);
+        self.driver.with("request", |state| state.requests(id, requests.drain(..)));
+        true
+    }
+
+    fn encode(&mut self) {
+        for answer in self.answers.drain(..) {
+            self.in_flight = self.in_flight.saturating_sub(1);
+            let Answer::Response { correlation_id, api_key, api_version, response } = answer else {
+                continue;
+            };
+            match encode_response(api_key, api_version, correlation_id, &response) {
+                Ok(slices) => {
+                    self.unsent_bytes += slices.iter().map(Bytes::len).sum::<usize>();
+                    self.unsent.extend(slices);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "closing a connection: klamm has a bug");
+                    self.ended = true;
+                }
+            }
+        }
+        if self.in_flight == 0
+            && let Some(answer) = self.held_back.take()
+        {
+            self.unsent_bytes += answer.len();
+            self.unsent.push_back(answer);
+        }
+    }
+
+    /// Writes what the socket takes; whether it took anything.
+    fn write(&mut self) -> io::Result<bool> {
+        let mut wrote = false;
+        while !self.unsent.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+            match self.stream.try_write_vectored(&slices[..count]) {
+                Ok(written) => {
+                    wrote = true;
+                    self.sent(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(wrote)
+    }
+
+    fn sent(&mut self, mut written: usize) {
+        self.unsent_bytes -= written;
+        while let Some(front) = self.unsent.front_mut() {
+            if front.len() > written {
+                front.advance(written);
+                return;
+            }
+            written -= front.len();
+            self.unsent.pop_front();
+        }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        // As much as the frame that has begun lacks, but no more at once than it has already proved to send:
+        // a length is only a claim.
+        let missing = frame::missing(&self.received, self.limits.max_request).unwrap_or(0);
+        let missing = missing.min(self.received.len().max(READ_CHUNK.1));
+        let room = missing.max(READ_CHUNK.0);
+        if self.received.capacity() - self.received.len() < missing.max(1 << 10) {
+            self.received.reserve(room);
+        }
+        self.stream.try_read_buf(&mut self.received)
+    }
+}

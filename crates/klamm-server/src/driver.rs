@@ -1,0 +1,331 @@
+//! The world behind its lock, its timer, and the way of its outputs to the connections.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use klamm_node::{ConnectionId, NodeId, Timestamp};
+use klamm_wire::StrBytes;
+use klamm_world::{ClientRequest, Command, Input, Output, World};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::outbox::{Answer, Outbox};
+use crate::recorder::Recorder;
+
+/// How much cluster time passes under one hold of the lock when the clock is advanced.
+const ADVANCE_STEP: Duration = Duration::from_secs(1);
+
+/// One live world. Everything that happens to it goes through [`Driver::with`].
+pub(crate) struct Driver {
+    state: Mutex<State>,
+    /// The earliest deadline moved, or the clock did.
+    timer: Notify,
+    /// Something happened; whoever waits for a condition looks again.
+    changed: watch::Sender<u64>,
+    next_connection: AtomicU64,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+/// What the lock guards.
+pub(crate) struct State {
+    pub(crate) world: World,
+    pub(crate) clock: Clock,
+    pub(crate) recorder: Option<Recorder>,
+    /// Messages of nodes that failed to start, until somebody asks.
+    pub(crate) failures: BTreeMap<NodeId, String>,
+    connections: FxHashMap<ConnectionId, Arc<Outbox>>,
+    /// Whether each broker's listener should accept.
+    listening: BTreeMap<NodeId, watch::Sender<bool>>,
+    outputs: Vec<Output>,
+    /// The connections to wake once the lock is released.
+    wakes: Vec<Arc<Outbox>>,
+    /// The connection whose task holds the lock: it looks into its outbox anyway.
+    holder: Option<ConnectionId>,
+    /// When the timer task will look again.
+    armed: Timestamp,
+    /// Why the world does nothing more.
+    dead: Option<String>,
+    inside: Option<&'static str>,
+}
+
+impl Driver {
+    pub(crate) fn new(world: World, recorder: Option<Recorder>) -> Self {
+        let state = State {
+            world,
+            clock: Clock::start(),
+            recorder,
+            failures: BTreeMap::new(),
+            connections: FxHashMap::default(),
+            listening: BTreeMap::new(),
+            outputs: Vec::new(),
+            wakes: Vec::new(),
+            holder: None,
+            armed: Timestamp::MAX,
+            dead: None,
+            inside: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            timer: Notify::new(),
+            changed: watch::Sender::new(0),
+            next_connection: AtomicU64::new(1),
+        }
+    }
+
+    /// Takes the lock for `purpose`, lets `f` work on the world, and afterwards wakes whom that concerns.
+    pub(crate) fn with<T>(&self, purpose: &'static str, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        if let Some(purpose) = state.inside.replace(purpose) {
+            // The holder before us panicked: what it left is not to be trusted.
+            state.die(format!("klamm has a bug: it panicked while handling \"{purpose}\""));
+        }
+        let result = f(&mut state);
+        state.inside = None;
+        let wakes = std::mem::take(&mut state.wakes);
+        let rearm = state.world.next_deadline().is_some_and(|next| next < state.armed);
+        drop(state);
+
+        for outbox in wakes {
+            outbox.wake();
+        }
+        if rearm {
+            self.timer.notify_one();
+        }
+        if self.changed.receiver_count() > 0 {
+            self.changed.send_modify(|count| *count += 1);
+        }
+        result
+    }
+
+    /// Performs the world's timers until the driver is dropped.
+    pub(crate) async fn keep_time(self: Arc<Self>) {
+        loop {
+            let sleep = self.with("timer", |state| {
+                state.input(Input::Tick);
+                let next = state.world.next_deadline();
+                // Paused, nothing is due; resuming and advancing notify.
+                let sleep = next.and_then(|at| state.clock.until(at));
+                state.armed = if sleep.is_some() { next.unwrap_or(Timestamp::MAX) } else { Timestamp::ZERO };
+                if next.is_none() {
+                    state.armed = Timestamp::MAX;
+                }
+                sleep
+            });
+            let notified = self.timer.notified();
+            match sleep {
+                Some(sleep) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(sleep) => {}
+                        () = notified => {}
+                    }
+                }
+                None => notified.await,
+            }
+        }
+    }
+
+    /// A new connection's id.
+    pub(crate) fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Changes the clock; the timer is set anew.
+    pub(crate) fn set_clock(&self, change: impl FnOnce(&mut Clock)) {
+        self.with("clock", |state| change(&mut state.clock));
+        self.timer.notify_one();
+    }
+
+    /// Lets cluster time pass at once. Everything due in it happens, at its own time.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut left = by;
+        while !left.is_zero() {
+            let step = left.min(ADVANCE_STEP);
+            self.with("advance", |state| {
+                state.clock.advance(step);
+                state.input(Input::Tick);
+            });
+            left -= step;
+        }
+        self.timer.notify_one();
+    }
+
+    /// Waits until `condition` returns something. It is asked at once, and again after everything that happens.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        purpose: &'static str,
+        mut condition: impl FnMut(&mut State) -> Option<T>,
+    ) -> T {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            // Asking must not count as something that happened: two who wait would keep each other awake.
+            if let Some(result) = self.look(purpose, &mut condition) {
+                return result;
+            }
+            if changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Looks at the world without anything happening to it.
+    pub(crate) fn look<T>(&self, purpose: &'static str, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        let before = state.inside.replace(purpose);
+        let result = f(&mut state);
+        state.inside = before;
+        result
+    }
+}
+
+impl State {
+    /// Lets `input` happen now, and sends its outputs on their way.
+    pub(crate) fn input(&mut self, input: Input) {
+        if self.dead.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(now, &input);
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.world.handle(now, input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.route(output);
+        }
+        self.outputs = outputs;
+    }
+
+    /// Commands the world.
+    pub(crate) fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    /// A connection is there.
+    pub(crate) fn connect(
+        &mut self,
+        connection: ConnectionId,
+        broker: NodeId,
+        host: StrBytes,
+        outbox: Arc<Outbox>,
+    ) {
+        if self.dead.is_some() {
+            outbox.close();
+            self.wakes.push(outbox);
+            return;
+        }
+        self.connections.insert(connection, outbox);
+        self.input(Input::Connect { connection, broker, host });
+    }
+
+    /// A connection's client is gone.
+    pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
+        if self.connections.remove(&connection).is_some() {
+            self.input(Input::Disconnect { connection });
+        }
+    }
+
+    /// A connection's client asks. The connection's task holds the lock and looks into its outbox afterwards.
+    pub(crate) fn requests(
+        &mut self,
+        connection: ConnectionId,
+        requests: impl Iterator<Item = ClientRequest>,
+    ) {
+        self.holder = Some(connection);
+        for request in requests {
+            self.input(Input::Request(request));
+        }
+        self.holder = None;
+    }
+
+    /// Adds a broker's listener, which follows what is sent.
+    pub(crate) fn add_listener(&mut self, broker: NodeId, listening: watch::Sender<bool>) {
+        self.listening.insert(broker, listening);
+    }
+
+    /// Why the world does nothing more.
+    pub(crate) fn dead(&self) -> Option<&str> {
+        self.dead.as_deref()
+    }
+
+    fn route(&mut self, output: Output) {
+        match output {
+            Output::Response { connection, correlation_id, api_key, api_version, response } => {
+                self.answer(connection, Answer::Response { correlation_id, api_key, api_version, response });
+            }
+            Output::NoResponse { connection, .. } => self.answer(connection, Answer::Nothing),
+            Output::Close { connection } => {
+                if let Some(outbox) = self.connections.remove(&connection) {
+                    outbox.close();
+                    self.wakes.push(outbox);
+                }
+            }
+            Output::NodeStarted { node } => {
+                if let Some(listening) = self.listening.get(&node) {
+                    listening.send_replace(true);
+                }
+            }
+            Output::NodeStopped { node, .. } => {
+                if let Some(listening) = self.listening.get(&node) {
+                    listening.send_replace(false);
+                }
+            }
+            Output::NodeFailed { node, message } => {
+                tracing::error!(node = node.0, message, "node failed");
+                self.failures.insert(node, message);
+            }
+            Output::Stalled(stall) => self.die(stall.to_string()),
+        }
+    }
+
+    fn answer(&mut self, connection: ConnectionId, answer: Answer) {
+        let Some(outbox) = self.connections.get(&connection) else { return };
+        outbox.push(answer);
+        if self.holder != Some(connection) {
+            self.wakes.push(outbox.clone());
+        }
+    }
+
+    /// Ends this world: every connection is closed, and nothing is handled any more.
+    pub(crate) fn die(&mut self, why: String) {
+        if self.dead.is_some() {
+            return;
+        }
+        tracing::error!("this cluster is dead: {why}");
+        let events = self.world.trace().events();
+        let older = events.len().saturating_sub(50);
+        for event in events.skip(older) {
+            tracing::error!("before that: {event}");
+        }
+        self.dead = Some(why);
+        #[expect(clippy::iter_over_hash_type, reason = "the order in which sockets close decides nothing")]
+        for (_, outbox) in self.connections.drain() {
+            outbox.close();
+            self.wakes.push(outbox);
+        }
+        for listening in self.listening.values() {
+            listening.send_replace(false);
+        }
+    }
+
+    /// Closes every connection and listener for good.
+    pub(crate) fn close_all(&mut self) {
+        self.dead.get_or_insert_with(|| "the cluster was stopped".to_owned());
+        #[expect(clippy::iter_over_hash_type, reason = "the order in which sockets close decides nothing")]
+        for (_, outbox) in self.connections.drain() {
+            outbox.close();
+            self.wakes.push(outbox);
+        }
+        self.listening.clear();
+    }
+}

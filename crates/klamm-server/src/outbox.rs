@@ -1,0 +1,62 @@
+//! What the world has answered to one connection and the connection's task has not written yet.
+
+use std::sync::Arc;
+
+use klamm_wire::{ApiKey, Response};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// One answer, in the order of the connection's requests.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Encode and send this.
+    Response { correlation_id: i32, api_key: ApiKey, api_version: i16, response: Response },
+    /// The request is done and has no response.
+    Nothing,
+}
+
+/// A connection's answers. The world's side fills it under the world's lock, so that the order is the world's;
+/// the connection's task empties it outside.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    contents: Mutex<Contents>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    answers: Vec<Answer>,
+    closed: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(crate) fn push(&self, answer: Answer) {
+        self.contents.lock().answers.push(answer);
+    }
+
+    /// Tells the task to close its connection.
+    pub(crate) fn close(&self) {
+        self.contents.lock().closed = true;
+    }
+
+    /// Wakes the task. Not under the world's lock: a wake may enter the kernel.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Swaps the answers into `into`, which must be empty; whether the connection is to be closed.
+    pub(crate) fn take(&self, into: &mut Vec<Answer>) -> bool {
+        let mut contents = self.contents.lock();
+        std::mem::swap(&mut contents.answers, into);
+        contents.closed
+    }
+}

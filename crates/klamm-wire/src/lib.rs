@@ -8,6 +8,7 @@ pub mod error_code;
 pub mod fetch_response;
 pub mod frame;
 pub mod internal;
+pub mod limits;
 pub mod record;
 
 pub use api::{Api, ApiKey, DecodedRequest, FrameError, Request, RequestHeader, Response};

@@ -1,0 +1,94 @@
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+
+/** A group member in its own thread; commits what it has processed before it gives a partition up. */
+final class Member extends Thread implements ConsumerRebalanceListener {
+    volatile Throwable error;
+    final Set<TopicPartition> mine = ConcurrentHashMap.newKeySet();
+    private final Map<TopicPartition, OffsetAndMetadata> positions = new HashMap<>();
+    private final Records.Checker checker;
+    private final String topic;
+    private final Map<String, Object> config;
+    private volatile boolean leaving;
+    private KafkaConsumer<byte[], byte[]> consumer;
+
+    Member(String name, Records.Checker checker, String bootstrap, String topic, String group, Map<String, Object> more) {
+        super(name);
+        setDaemon(true);
+        this.checker = checker;
+        this.topic = topic;
+        this.config = new HashMap<>(config(bootstrap));
+        config.putAll(Map.of("group.id", group, "client.id", name, "auto.offset.reset", "earliest",
+                "heartbeat.interval.ms", 300, "session.timeout.ms", 20_000));
+        config.putAll(more);
+    }
+
+    static Map<String, Object> config(String bootstrap) {
+        return Map.of("bootstrap.servers", bootstrap, "enable.auto.commit", false, "fetch.max.wait.ms", 100,
+                "key.deserializer", ByteArrayDeserializer.class, "value.deserializer", ByteArrayDeserializer.class);
+    }
+
+    @Override
+    public void run() {
+        try {
+            consumer = new KafkaConsumer<>(config);
+            consumer.subscribe(List.of(topic), this);
+            while (!leaving) {
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+                    checker.accept(record);
+                    positions.put(new TopicPartition(topic, record.partition()),
+                            new OffsetAndMetadata(record.offset() + 1, "m" + record.offset()));
+                }
+            }
+            commit(mine);
+            consumer.close();
+        } catch (Throwable failure) {
+            error = failure;
+        }
+    }
+
+    @Override
+    public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+        mine.addAll(partitions);
+    }
+
+    @Override
+    public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+        commit(partitions);
+        mine.removeAll(partitions);
+    }
+
+    @Override
+    public void onPartitionsLost(Collection<TopicPartition> partitions) {
+        error = new IllegalStateException(getName() + " lost " + partitions);
+    }
+
+    private void commit(Collection<TopicPartition> partitions) {
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>(positions);
+        offsets.keySet().retainAll(partitions);
+        if (!offsets.isEmpty()) consumer.commitSync(offsets, Duration.ofSeconds(30));
+        positions.keySet().removeAll(partitions);
+    }
+
+    void rethrow() {
+        if (error != null) throw new IllegalStateException(getName(), error);
+    }
+
+    void leave() throws InterruptedException {
+        leaving = true;
+        join(Program.WAIT_MS);
+        Records.check(!isAlive(), "%s did not leave", getName());
+        rethrow();
+    }
+}

@@ -1,5 +1,6 @@
 //! Tooling: `cargo xtask`.
 
+mod clients;
 mod codegen;
 mod kafka;
 mod test;
@@ -18,6 +19,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run other people's client programs against Apache Kafka, klamm or a running cluster.
+    Clients(clients::Arguments),
     /// Generate the Rust schemas of Kafka's internal records from a Kafka source tree.
     Codegen(codegen::Arguments),
     /// Run Apache Kafka from its Maven jars, until Enter or a signal.
@@ -30,6 +33,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Clients(arguments) => clients::run(&arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Kafka(arguments) => kafka::run(arguments),
         Task::Test => test::run(),

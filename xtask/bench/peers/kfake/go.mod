@@ -1,0 +1,14 @@
+module klamm.dev/bench/kfake
+
+go 1.25.0
+
+require github.com/twmb/franz-go/pkg/kfake v0.0.0-20260218055430-fc72d8313608
+
+require github.com/twmb/franz-go v1.21.7 // indirect
+
+require (
+	github.com/klauspost/compress v1.19.2 // indirect
+	github.com/pierrec/lz4/v4 v4.1.26 // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.13.1 // indirect
+	golang.org/x/crypto v0.48.0 // indirect
+)

@@ -1,0 +1,151 @@
+//! The rows of the table.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::cluster;
+use crate::load::{self, Shape};
+use crate::perf_test;
+use crate::report::Samples;
+use crate::target::{Peers, Running, Target, Topic};
+
+/// How much each case does.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale {
+    /// Batches of 16 × 1 KiB in a throughput case.
+    pub batches: usize,
+    /// One-record batches in the small-batch case.
+    pub small_batches: usize,
+    /// Records sent in the latency case.
+    pub latency_records: u64,
+    /// Records sent by Kafka's own performance tool.
+    pub perf_records: u32,
+}
+
+impl Scale {
+    pub(crate) const FULL: Self =
+        Self { batches: 12_000, small_batches: 120_000, latency_records: 4_000, perf_records: 200_000 };
+    pub(crate) const QUICK: Self =
+        Self { batches: 1_200, small_batches: 12_000, latency_records: 500, perf_records: 20_000 };
+}
+
+/// Records a second in the latency case: far below what any target can carry.
+const LATENCY_RATE: u64 = 500;
+const PARTITIONS: i32 = 6;
+
+const FIRST: Topic = Topic { name: "bench-first", partitions: 1, replication: 3 };
+const RF1: Topic = Topic { name: "bench-rf1", partitions: PARTITIONS, replication: 1 };
+const RF3: Topic = Topic { name: "bench-rf3", partitions: PARTITIONS, replication: 3 };
+const SMALL: Topic = Topic { name: "bench-small", partitions: PARTITIONS, replication: 3 };
+const LATENCY: Topic = Topic { name: "bench-latency", partitions: 1, replication: 3 };
+/// 4 MiB a partition: the mock keeps no more than 5.
+const CONSUME: Topic = Topic { name: "bench-consume", partitions: 48, replication: 3 };
+const PERF: Topic = Topic { name: "bench-perf", partitions: PARTITIONS, replication: 3 };
+const TOPICS: [Topic; 7] = [FIRST, RF1, RF3, SMALL, LATENCY, CONSUME, PERF];
+
+const fn one_kib(acks: i16) -> Shape {
+    Shape { value: 1024, records: 16, acks, window: 32 }
+}
+
+/// Runs every case once against a fresh `target`.
+pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut Samples) -> Result<()> {
+    let start = Instant::now();
+    let running = target.start(peers, &TOPICS)?;
+    ready(target, &running, FIRST)?;
+    first_acknowledged(&running)?;
+    samples.add(target, "start to first acknowledged record, as a process", "ms", millis(start.elapsed()));
+    // What start-up needed and gives back is not idle memory.
+    std::thread::sleep(Duration::from_secs(1));
+    samples.add(target, "memory when idle", "MiB", running.resident_kib()? as f64 / 1024.0);
+
+    for (topic, acks, row) in [
+        (RF1, 1, "produce 1 KiB, acks=1, 1 replica"),
+        (RF1, -1, "produce 1 KiB, acks=all, 1 replica"),
+        (RF3, 1, "produce 1 KiB, acks=1, 3 replicas"),
+        (RF3, -1, "produce 1 KiB, acks=all, 3 replicas"),
+    ] {
+        let leaders = ready(target, &running, topic)?;
+        load::produce(&leaders, topic.name, one_kib(acks), scale.batches / 4)?;
+        let took = load::produce(&leaders, topic.name, one_kib(acks), scale.batches)?;
+        let bytes = scale.batches as f64 * 16.0 * 1024.0;
+        samples.add(target, row, "MB/s", bytes / took.as_secs_f64() / 1e6);
+        done(target, &running, topic)?;
+    }
+
+    let leaders = ready(target, &running, SMALL)?;
+    let small = Shape { value: 100, records: 1, acks: -1, window: 256 };
+    load::produce(&leaders, SMALL.name, small, scale.small_batches / 4)?;
+    let took = load::produce(&leaders, SMALL.name, small, scale.small_batches)?;
+    let rate = scale.small_batches as f64 / took.as_secs_f64() / 1e3;
+    samples.add(target, "produce 1-record batches of 100 B, acks=all, 3 replicas", "k/s", rate);
+    done(target, &running, SMALL)?;
+
+    let leaders = ready(target, &running, CONSUME)?;
+    let per_partition = 4096;
+    load::produce(&leaders, CONSUME.name, one_kib(-1), per_partition / 16 * 48)?;
+    let records = i64::try_from(per_partition)?;
+    load::consume(&leaders, CONSUME.name, records / 4)?;
+    let (took, count) = load::consume(&leaders, CONSUME.name, records)?;
+    samples.add(target, "consume 1 KiB", "MB/s", count as f64 * 1024.0 / took.as_secs_f64() / 1e6);
+    done(target, &running, CONSUME)?;
+
+    let leaders = ready(target, &running, LATENCY)?;
+    let (address, _) = leaders.first_key_value().context("a topic without a leader")?;
+    let latency = load::latency(address, LATENCY.name, 1024, LATENCY_RATE, scale.latency_records)?;
+    for (histogram, what) in
+        [(&latency.acknowledged, "acks=all, 3 replicas, latency"), (&latency.consumed, "end-to-end latency")]
+    {
+        for (quantile, label) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")] {
+            let micros = histogram.value_at_quantile(quantile) as f64 / 1e3;
+            samples.add(target, &format!("{what} {label}"), "µs", micros);
+        }
+    }
+    done(target, &running, LATENCY)?;
+
+    if target.creates_topics() {
+        let start = Instant::now();
+        cluster::create_topic(running.bootstrap(), "bench-thousand", 1000, 3)?;
+        cluster::leaders(running.bootstrap(), "bench-thousand", 1000)?;
+        samples.add(target, "1,000 partitions × 3 created, all led", "ms", millis(start.elapsed()));
+        cluster::delete_topic(running.bootstrap(), "bench-thousand")?;
+    } else {
+        samples.cannot(target, "1,000 partitions × 3 created, all led", "ms", "no CreateTopics");
+    }
+
+    let row = "kafka-producer-perf-test, 1 KiB, acks=all, 3 replicas";
+    ready(target, &running, PERF)?;
+    match perf_test::produce(running.bootstrap(), PERF.name, scale.perf_records) {
+        Ok(rate) => samples.add(target, row, "MB/s", rate),
+        Err(error) => {
+            eprintln!("{}: kafka-producer-perf-test: {error:#}", target.name());
+            samples.cannot(target, row, "MB/s", "the client fails");
+        }
+    }
+    Ok(())
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Creates the topic where that is needed, and waits for its leaders.
+fn ready(target: Target, running: &Running, topic: Topic) -> Result<cluster::Leaders> {
+    if target.creates_topics() {
+        cluster::create_topic(running.bootstrap(), topic.name, topic.partitions, topic.replication)?;
+    }
+    cluster::leaders(running.bootstrap(), topic.name, usize::try_from(topic.partitions)?)
+}
+
+fn done(target: Target, running: &Running, topic: Topic) -> Result<()> {
+    if target.creates_topics() {
+        cluster::delete_topic(running.bootstrap(), topic.name)?;
+    }
+    Ok(())
+}
+
+fn first_acknowledged(running: &Running) -> Result<()> {
+    let leaders = cluster::leaders(running.bootstrap(), FIRST.name, 1)?;
+    let (address, _) = leaders.first_key_value().context("a topic without a leader")?;
+    load::produce_once(address, FIRST.name, 0)
+}

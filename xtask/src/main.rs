@@ -1,5 +1,6 @@
 //! Tooling: `cargo xtask`.
 
+mod bench;
 mod clients;
 mod codegen;
 mod kafka;
@@ -19,6 +20,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure klamm beside its peers.
+    #[command(disable_help_flag = true)]
+    Bench(bench::Arguments),
     /// Run other people's client programs against Apache Kafka, klamm or a running cluster.
     Clients(clients::Arguments),
     /// Generate the Rust schemas of Kafka's internal records from a Kafka source tree.
@@ -33,6 +37,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Kafka(arguments) => kafka::run(arguments),

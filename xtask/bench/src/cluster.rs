@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     ApiKey, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, MetadataResponse, RequestKind,
@@ -26,7 +25,8 @@ pub(crate) fn metadata(bootstrap: &str, topic: &str) -> Result<MetadataResponse>
     let first = bootstrap.split(',').next().context("an empty bootstrap address")?;
     let request = MetadataRequest::default()
         .with_topics(Some(vec![
-            MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(topic.to_owned())))),
+            MetadataRequestTopic::default()
+                .with_name(Some(TopicName(StrBytes::from_string(topic.to_owned())))),
         ]))
         .with_allow_auto_topic_creation(false);
     match Connection::open(first)?.call(ApiKey::Metadata, 9, &RequestKind::Metadata(request))? {
@@ -72,7 +72,9 @@ pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, replic
     let response =
         Connection::open(first)?.call(ApiKey::CreateTopics, 5, &RequestKind::CreateTopics(request))?;
     match response {
-        ResponseKind::CreateTopics(r) if r.topics.iter().all(|t| [0, REQUEST_TIMED_OUT].contains(&t.error_code)) => {
+        ResponseKind::CreateTopics(r)
+            if r.topics.iter().all(|t| [0, REQUEST_TIMED_OUT].contains(&t.error_code)) =>
+        {
             Ok(())
         }
         other => bail!("cannot create {topic}: {other:?}"),
@@ -82,11 +84,7 @@ pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, replic
 pub(crate) fn delete_topic(bootstrap: &str, topic: &str) -> Result<()> {
     let first = bootstrap.split(',').next().context("an empty bootstrap address")?;
     let name = TopicName(StrBytes::from_string(topic.to_owned()));
-    let request = DeleteTopicsRequest::default()
-        .with_timeout_ms(60_000)
-        .with_topic_names(vec![name.clone()])
-        .with_topics(vec![DeleteTopicState::default().with_name(Some(name))]);
-    let request = DeleteTopicsRequest { topics: Vec::new(), ..request };
+    let request = DeleteTopicsRequest::default().with_timeout_ms(60_000).with_topic_names(vec![name]);
     Connection::open(first)?.call(ApiKey::DeleteTopics, 4, &RequestKind::DeleteTopics(request))?;
     Ok(())
 }

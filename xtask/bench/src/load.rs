@@ -37,7 +37,8 @@ impl Shape {
     fn prepare(self, topic: &str, partition: i32) -> Result<Prepared> {
         let mut builder = BatchBuilder::new();
         let value = vec![0x6b; self.value];
-        let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?;
+        let now =
+            i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?;
         for _ in 0..self.records {
             builder.push(now, None, Some(&value), &[]);
         }
@@ -47,8 +48,10 @@ impl Shape {
         let topic = TopicProduceData::default()
             .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
             .with_partition_data(vec![data]);
-        let request =
-            ProduceRequest::default().with_acks(self.acks).with_timeout_ms(30_000).with_topic_data(vec![topic]);
+        let request = ProduceRequest::default()
+            .with_acks(self.acks)
+            .with_timeout_ms(30_000)
+            .with_topic_data(vec![topic]);
         Prepared::new(ApiKey::Produce, PRODUCE, &RequestKind::Produce(request))
     }
 }
@@ -95,9 +98,13 @@ pub(crate) fn produce(leaders: &Leaders, topic: &str, shape: Shape, batches: usi
     std::thread::scope(|scope| {
         let threads: Vec<_> = work
             .into_iter()
-            .map(|(connection, prepared)| scope.spawn(move || pump(connection, &prepared, shape.window, each)))
+            .map(|(connection, prepared)| {
+                scope.spawn(move || pump(connection, &prepared, shape.window, each))
+            })
             .collect();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| anyhow::anyhow!("a load thread panicked"))?)
+        threads
+            .into_iter()
+            .try_for_each(|t| t.join().map_err(|_| anyhow::anyhow!("a load thread panicked"))?)
     })?;
     Ok(start.elapsed())
 }
@@ -161,7 +168,12 @@ fn fetched(response: ResponseKind) -> Result<FetchResponse> {
     let ResponseKind::Fetch(response) = response else { bail!("asked to fetch, got {response:?}") };
     ensure!(response.error_code == 0, "fetch failed with error {}", response.error_code);
     for partition in response.responses.iter().flat_map(|t| &t.partitions) {
-        ensure!(partition.error_code == 0, "fetch of {} failed: {}", partition.partition_index, partition.error_code);
+        ensure!(
+            partition.error_code == 0,
+            "fetch of {} failed: {}",
+            partition.partition_index,
+            partition.error_code
+        );
     }
     Ok(response)
 }
@@ -195,8 +207,10 @@ pub(crate) fn consume(leaders: &Leaders, topic: &str, records: i64) -> Result<(D
                     while !positions.is_empty() {
                         let request = fetch_request(topic, &positions, 500)?;
                         connection.send(&[&request])?;
-                        for partition in
-                            fetched(connection.receive_for(&request)?)?.responses.iter().flat_map(|t| &t.partitions)
+                        for partition in fetched(connection.receive_for(&request)?)?
+                            .responses
+                            .iter()
+                            .flat_map(|t| &t.partitions)
                         {
                             let Some(bytes) = &partition.records else { continue };
                             let Some((next, count)) = advance(bytes) else { continue };
@@ -214,7 +228,9 @@ pub(crate) fn consume(leaders: &Leaders, topic: &str, records: i64) -> Result<(D
                 })
             })
             .collect();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| anyhow::anyhow!("a load thread panicked"))?)
+        threads
+            .into_iter()
+            .try_for_each(|t| t.join().map_err(|_| anyhow::anyhow!("a load thread panicked"))?)
     })?;
     Ok((start.elapsed(), total.into_inner()))
 }
@@ -229,7 +245,13 @@ pub(crate) struct Latency {
 }
 
 /// Sends `count` one-record batches of `value` bytes, `per_second` of them a second, to one partition, with acks=all.
-pub(crate) fn latency(address: &str, topic: &str, value: usize, per_second: u64, count: u64) -> Result<Latency> {
+pub(crate) fn latency(
+    address: &str,
+    topic: &str,
+    value: usize,
+    per_second: u64,
+    count: u64,
+) -> Result<Latency> {
     let shape = Shape { value, records: 1, acks: -1, window: 1 };
     let prepared = shape.prepare(topic, 0)?;
     let mut producer = Connection::open(address)?;

@@ -69,7 +69,8 @@ fn write(path: &Path, table: &str) -> Result<()> {
     const END: &str = "<!-- end of table -->";
     let path = PathBuf::from(path);
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (before, rest) = text.split_once(BEGIN).context("docs/performance.md has no mark where the table begins")?;
+    let (before, rest) =
+        text.split_once(BEGIN).context("docs/performance.md has no mark where the table begins")?;
     let (_, after) = rest.split_once(END).context("docs/performance.md has no mark where the table ends")?;
     std::fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
     Ok(())

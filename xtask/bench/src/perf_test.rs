@@ -21,7 +21,10 @@ pub(crate) fn produce(bootstrap: &str, topic: &str, records: u32) -> Result<f64>
 /// The rate in the tool's last line: `200000 records sent, 81234.5 records/sec (79.33 MB/sec), …`.
 fn records_per_second(output: &str) -> Result<f64> {
     let line = output.lines().rfind(|l| l.contains("records sent")).context("the tool printed no result")?;
-    let rate = line.split(", ").find_map(|part| part.split_once(" records/sec")).context("no rate in its last line")?;
+    let rate = line
+        .split(", ")
+        .find_map(|part| part.split_once(" records/sec"))
+        .context("no rate in its last line")?;
     Ok(rate.0.trim().parse()?)
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::presets;
+use comfy_table::{CellAlignment, Table};
 
 use crate::target::Target;
 
@@ -58,7 +59,7 @@ impl Samples {
     /// For a terminal.
     pub(crate) fn table(&self, targets: &[Target]) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN).set_header(Self::columns(targets));
+        table.load_style(presets::ASCII_MARKDOWN).set_header(Self::columns(targets));
         for line in self.lines(targets) {
             table.add_row(line);
         }
@@ -89,7 +90,11 @@ impl Cell {
             return self.cannot.unwrap_or("–").to_owned();
         };
         let median = values[values.len() / 2];
-        if values.len() == 1 { number(median) } else { format!("{} ({}–{})", number(median), number(*low), number(*high)) }
+        if values.len() == 1 {
+            number(median)
+        } else {
+            format!("{} ({}–{})", number(median), number(*low), number(*high))
+        }
     }
 }
 

@@ -67,9 +67,14 @@ impl Target {
             Self::Kafka => Guard::Kafka(ApacheKafka::start(&KafkaSettings {
                 brokers: 3,
                 heap_mb: 1024,
-                jvm: ["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"]
-                    .map(str::to_owned)
-                    .into(),
+                jvm: [
+                    "-server",
+                    "-XX:+UseG1GC",
+                    "-XX:MaxGCPauseMillis=20",
+                    "-XX:InitiatingHeapOccupancyPercent=35",
+                ]
+                .map(str::to_owned)
+                .into(),
                 properties: BTreeMap::from(
                     [("num.io.threads", "4"), ("num.network.threads", "2"), ("queued.max.requests", "500")]
                         .map(|(k, v)| (k.to_owned(), v.to_owned())),
@@ -104,7 +109,8 @@ impl Peers {
     /// Builds the peers' small programs into `cache`. A peer whose toolchain is missing is left out, by name.
     pub(crate) fn build(sources: PathBuf, cache: &Path, wanted: &[Target]) -> Result<Self> {
         let klamm = std::env::current_exe()?.with_file_name("klamm");
-        ensure!(klamm.is_file(), "{} is not built: use `cargo xtask bench`", klamm.display());
+        let wants_klamm = [Target::Klamm, Target::KlammFile].iter().any(|t| wanted.contains(t));
+        ensure!(klamm.is_file() || !wants_klamm, "{} is not built: use `cargo xtask bench`", klamm.display());
         std::fs::create_dir_all(cache)?;
         let kfake = cache.join("kfake");
         let kfake = wanted.contains(&Target::Kfake).then(|| {
@@ -125,7 +131,12 @@ impl Peers {
             pip.arg(sources.join("mock/requirements.txt"));
             run(pip).map(|()| python)
         });
-        Ok(Self { klamm, sources, kfake: available("kfake", kfake), python: available("librdkafka mock", python) })
+        Ok(Self {
+            klamm,
+            sources,
+            kfake: available("kfake", kfake),
+            python: available("librdkafka mock", python),
+        })
     }
 }
 
@@ -200,8 +211,7 @@ trait SpawnListening {
 impl SpawnListening for Command {
     /// Starts a program whose first line on stdout says where it listens.
     fn spawn_listening(&mut self, address: impl FnOnce(&str) -> Result<String>) -> Result<Process> {
-        let mut child =
-            self.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child = self.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
         let mut process = Process { child, bootstrap: String::new() };
         let mut line = String::new();

@@ -65,7 +65,7 @@ pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut S
         (RF3, 1, "produce 1 KiB, acks=1, 3 replicas"),
         (RF3, -1, "produce 1 KiB, acks=all, 3 replicas"),
     ] {
-        let leaders = ready(target, &running, topic)?;
+        let leaders = warm(target, &running, topic)?;
         load::produce(&leaders, topic.name, one_kib(acks), scale.batches / 4)?;
         let took = load::produce(&leaders, topic.name, one_kib(acks), scale.batches)?;
         let bytes = scale.batches as f64 * 16.0 * 1024.0;
@@ -73,7 +73,7 @@ pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut S
         done(target, &running, topic)?;
     }
 
-    let leaders = ready(target, &running, SMALL)?;
+    let leaders = warm(target, &running, SMALL)?;
     let small = Shape { value: 100, records: 1, acks: -1, window: 256 };
     load::produce(&leaders, SMALL.name, small, scale.small_batches / 4)?;
     let took = load::produce(&leaders, SMALL.name, small, scale.small_batches)?;
@@ -81,7 +81,7 @@ pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut S
     samples.add(target, "produce 1-record batches of 100 B, acks=all, 3 replicas", "k/s", rate);
     done(target, &running, SMALL)?;
 
-    let leaders = ready(target, &running, CONSUME)?;
+    let leaders = warm(target, &running, CONSUME)?;
     let per_partition = 4096;
     load::produce(&leaders, CONSUME.name, one_kib(-1), per_partition / 16 * 48)?;
     let records = i64::try_from(per_partition)?;
@@ -114,7 +114,7 @@ pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut S
     }
 
     let row = "kafka-producer-perf-test, 1 KiB, acks=all, 3 replicas";
-    ready(target, &running, PERF)?;
+    warm(target, &running, PERF)?;
     match perf_test::produce(running.bootstrap(), PERF.name, scale.perf_records) {
         Ok(rate) => samples.add(target, row, "MB/s", rate),
         Err(error) => {
@@ -137,6 +137,17 @@ fn ready(target: Target, running: &Running, topic: Topic) -> Result<cluster::Lea
     cluster::leaders(running.bootstrap(), topic.name, usize::try_from(topic.partitions)?)
 }
 
+/// As [`ready`], and every leader has taken a record: a broker learns of its leadership after the metadata names it.
+fn warm(target: Target, running: &Running, topic: Topic) -> Result<cluster::Leaders> {
+    let leaders = ready(target, running, topic)?;
+    for (address, partitions) in &leaders {
+        for partition in partitions {
+            load::produce_once(address, topic.name, *partition)?;
+        }
+    }
+    Ok(leaders)
+}
+
 fn done(target: Target, running: &Running, topic: Topic) -> Result<()> {
     if target.creates_topics() {
         cluster::delete_topic(running.bootstrap(), topic.name)?;
@@ -147,5 +158,6 @@ fn done(target: Target, running: &Running, topic: Topic) -> Result<()> {
 fn first_acknowledged(running: &Running) -> Result<()> {
     let leaders = cluster::leaders(running.bootstrap(), FIRST.name, 1)?;
     let (address, _) = leaders.first_key_value().context("a topic without a leader")?;
-    load::produce_once(address, FIRST.name, 0)
+    load::produce_once(address, FIRST.name, 0)?;
+    Ok(())
 }

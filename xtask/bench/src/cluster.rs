@@ -21,13 +21,13 @@ const REQUEST_TIMED_OUT: i16 = 7;
 /// A topic's partitions by the address of their leader.
 pub(crate) type Leaders = BTreeMap<String, Vec<i32>>;
 
-pub(crate) fn metadata(bootstrap: &str, topic: &str) -> Result<MetadataResponse> {
+fn metadata(bootstrap: &str, topic: Option<&str>) -> Result<MetadataResponse> {
     let first = bootstrap.split(',').next().context("an empty bootstrap address")?;
+    let topics = topic.map(|t| {
+        MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(t.to_owned()))))
+    });
     let request = MetadataRequest::default()
-        .with_topics(Some(vec![
-            MetadataRequestTopic::default()
-                .with_name(Some(TopicName(StrBytes::from_string(topic.to_owned())))),
-        ]))
+        .with_topics(Some(topics.into_iter().collect()))
         .with_allow_auto_topic_creation(false);
     match Connection::open(first)?.call(ApiKey::Metadata, 9, &RequestKind::Metadata(request))? {
         ResponseKind::Metadata(response) => Ok(response),
@@ -39,7 +39,7 @@ pub(crate) fn metadata(bootstrap: &str, topic: &str) -> Result<MetadataResponse>
 pub(crate) fn leaders(bootstrap: &str, topic: &str, partitions: usize) -> Result<Leaders> {
     let deadline = Instant::now() + READY;
     loop {
-        let response = metadata(bootstrap, topic)?;
+        let response = metadata(bootstrap, Some(topic))?;
         let addresses: BTreeMap<i32, String> =
             response.brokers.iter().map(|b| (b.node_id.0, format!("{}:{}", &*b.host, b.port))).collect();
         let mut leaders = Leaders::new();
@@ -61,8 +61,18 @@ pub(crate) fn leaders(bootstrap: &str, topic: &str, partitions: usize) -> Result
     }
 }
 
+/// A connection to the broker that answers for the controller: kfake insists on being asked there.
+fn controller(bootstrap: &str) -> Result<Connection> {
+    let response = metadata(bootstrap, None)?;
+    let broker = response
+        .brokers
+        .iter()
+        .find(|b| b.node_id == response.controller_id)
+        .context("the metadata names no controller")?;
+    Connection::open(&format!("{}:{}", &*broker.host, broker.port))
+}
+
 pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, replication: i16) -> Result<()> {
-    let first = bootstrap.split(',').next().context("an empty bootstrap address")?;
     let request = CreateTopicsRequest::default().with_timeout_ms(60_000).with_topics(vec![
         CreatableTopic::default()
             .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
@@ -70,7 +80,7 @@ pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, replic
             .with_replication_factor(replication),
     ]);
     let response =
-        Connection::open(first)?.call(ApiKey::CreateTopics, 5, &RequestKind::CreateTopics(request))?;
+        controller(bootstrap)?.call(ApiKey::CreateTopics, 5, &RequestKind::CreateTopics(request))?;
     match response {
         ResponseKind::CreateTopics(r)
             if r.topics.iter().all(|t| [0, REQUEST_TIMED_OUT].contains(&t.error_code)) =>
@@ -82,9 +92,8 @@ pub(crate) fn create_topic(bootstrap: &str, topic: &str, partitions: i32, replic
 }
 
 pub(crate) fn delete_topic(bootstrap: &str, topic: &str) -> Result<()> {
-    let first = bootstrap.split(',').next().context("an empty bootstrap address")?;
     let name = TopicName(StrBytes::from_string(topic.to_owned()));
     let request = DeleteTopicsRequest::default().with_timeout_ms(60_000).with_topic_names(vec![name]);
-    Connection::open(first)?.call(ApiKey::DeleteTopics, 4, &RequestKind::DeleteTopics(request))?;
+    controller(bootstrap)?.call(ApiKey::DeleteTopics, 4, &RequestKind::DeleteTopics(request))?;
     Ok(())
 }

@@ -67,8 +67,8 @@ fn check_produced(response: &ResponseKind) -> Result<i64> {
     Ok(answer.base_offset)
 }
 
-/// One produce, with whatever retries a cluster that is just starting needs.
-pub(crate) fn produce_once(address: &str, topic: &str, partition: i32) -> Result<()> {
+/// One produce, with whatever retries a cluster that is just starting needs; returns the record's offset.
+pub(crate) fn produce_once(address: &str, topic: &str, partition: i32) -> Result<i64> {
     let shape = Shape { value: 100, records: 1, acks: -1, window: 1 };
     let prepared = shape.prepare(topic, partition)?;
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -76,7 +76,7 @@ pub(crate) fn produce_once(address: &str, topic: &str, partition: i32) -> Result
     loop {
         connection.send(&[&prepared])?;
         match check_produced(&connection.receive_for(&prepared)?) {
-            Ok(_) => return Ok(()),
+            Ok(offset) => return Ok(offset),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_micros(200)),
         }
@@ -254,6 +254,7 @@ pub(crate) fn latency(
 ) -> Result<Latency> {
     let shape = Shape { value, records: 1, acks: -1, window: 1 };
     let prepared = shape.prepare(topic, 0)?;
+    let first = produce_once(address, topic, 0)? + 1;
     let mut producer = Connection::open(address)?;
     let mut consumer = Connection::open(address)?;
     // The first sends warm both connections and are not counted.
@@ -265,8 +266,8 @@ pub(crate) fn latency(
     std::thread::scope(|scope| -> Result<()> {
         let consumed = &mut consumed;
         let reader = scope.spawn(move || -> Result<()> {
-            let mut next = 0;
-            let last = i64::try_from(warm + count)?;
+            let mut next = first;
+            let last = first + i64::try_from(warm + count)?;
             while next < last {
                 let request = fetch_request(topic, &[(0, next)], 500)?;
                 consumer.send(&[&request])?;
@@ -274,9 +275,9 @@ pub(crate) fn latency(
                 let records = response.responses.first().and_then(|t| t.partitions.first()?.records.clone());
                 let Some((to, _)) = records.as_deref().and_then(advance) else { continue };
                 for offset in next..to {
-                    let offset = u64::try_from(offset)?;
-                    if offset >= warm {
-                        consumed.record(nanos(due(offset)))?;
+                    let i = u64::try_from(offset - first)?;
+                    if i >= warm {
+                        consumed.record(nanos(due(i)))?;
                     }
                 }
                 next = to;

@@ -1,11 +1,26 @@
 //! Who leads, who is in sync: the controller.
 //!
 //! A controller answers requests by writing metadata records: a manager (one a file) works out records and an answer
-//! from the image, [`Controller`] appends the records to the metadata log, folds them into the image once they are
-//! committed, and then answers. Brokers learn of them by fetching that log.
+//! from the image, [`Controller`] appends the records to the metadata log, folds them into the image, and answers once
+//! they are committed. Brokers learn of them by fetching that log.
 
+mod api_error;
+mod broker_heartbeat;
+mod cluster_control;
+mod config_control;
 mod controller;
+mod decisions;
+mod feature_control;
+mod handlers;
+mod index;
+mod partition_change;
+mod placement;
+mod producer_id_control;
+mod raft;
+mod replication_control;
 mod settings;
+mod state;
+mod topic_name;
 
 pub use controller::Controller;
 pub use settings::ControllerSettings;

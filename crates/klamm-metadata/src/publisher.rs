@@ -1,6 +1,9 @@
 //! A node's own pace through the metadata log (`MetadataLoader`, `BrokerMetadataPublisher`).
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
+use klamm_node::NodeId;
 use klamm_wire::record::batch::{BatchIter, RecordBatch};
 
 use crate::delta::MetadataDelta;
@@ -21,6 +24,7 @@ pub struct MetadataPublisher {
     /// The records of the open metadata transaction.
     transaction: Option<Vec<MetadataRecord>>,
     next_offset: i64,
+    register_offsets: BTreeMap<NodeId, i64>,
 }
 
 impl MetadataPublisher {
@@ -43,6 +47,9 @@ impl MetadataPublisher {
     pub fn load(&mut self, offset: i64, epoch: i32, record: MetadataRecord) -> Result<(), MetadataError> {
         if offset < self.next_offset {
             return Ok(());
+        }
+        if let MetadataRecord::RegisterBroker(registration) = &record {
+            self.register_offsets.insert(NodeId(registration.broker_id), offset);
         }
         match (&mut self.transaction, record) {
             (None, MetadataRecord::BeginTransaction(_)) => self.transaction = Some(Vec::new()),
@@ -92,6 +99,11 @@ impl MetadataPublisher {
         }
         self.skip(header.last_offset(), header.partition_leader_epoch);
         Ok(())
+    }
+
+    /// The offset of each broker's latest registration, of brokers since unregistered too.
+    pub const fn register_offsets(&self) -> &BTreeMap<NodeId, i64> {
+        &self.register_offsets
     }
 
     /// Whether the log ends within a metadata transaction.

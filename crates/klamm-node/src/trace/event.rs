@@ -48,6 +48,46 @@ pub enum TraceKind {
         /// The broker.
         broker: NodeId,
     },
+    /// The controller began a broker's controlled shutdown.
+    BrokerShuttingDown {
+        /// The broker.
+        broker: NodeId,
+    },
+    /// The controller removed a broker from the cluster.
+    BrokerUnregistered {
+        /// The broker.
+        broker: NodeId,
+    },
+    /// A controller became the leader of the metadata quorum.
+    ControllerElected {
+        /// The epoch of the quorum.
+        epoch: i32,
+    },
+    /// The controller refused a leader's proposal of another ISR.
+    IsrRefused {
+        /// The partition.
+        partition: TopicPartition,
+        /// The broker that proposed it.
+        broker: NodeId,
+        /// The error that it was answered.
+        error: &'static str,
+    },
+    /// The controller gave a topic more partitions.
+    PartitionsAdded {
+        /// The topic.
+        topic: StrBytes,
+        /// How many partitions it has now.
+        partitions: i32,
+    },
+    /// The controller set or deleted a configuration key.
+    ConfigChanged {
+        /// What is configured: `topic orders`, `broker 1`, `brokers`.
+        resource: String,
+        /// The key.
+        key: StrBytes,
+        /// The new value, `None` for deleted.
+        value: Option<StrBytes>,
+    },
     /// The controller created a topic.
     TopicCreated {
         /// The topic.
@@ -204,6 +244,19 @@ impl fmt::Display for TraceKind {
             }
             Self::BrokerFenced { broker, cause } => write!(f, "broker {broker} fenced: {cause}"),
             Self::BrokerUnfenced { broker } => write!(f, "broker {broker} unfenced"),
+            Self::BrokerShuttingDown { broker } => write!(f, "broker {broker} shuts down in order"),
+            Self::BrokerUnregistered { broker } => write!(f, "broker {broker} unregistered"),
+            Self::ControllerElected { epoch } => write!(f, "leads the metadata quorum in epoch {epoch}"),
+            Self::IsrRefused { partition, broker, error } => {
+                write!(f, "{partition} ISR proposed by {broker} refused: {error}")
+            }
+            Self::PartitionsAdded { topic, partitions } => {
+                write!(f, "topic {topic} has {partitions} partitions now")
+            }
+            Self::ConfigChanged { resource, key, value: Some(value) } => {
+                write!(f, "{resource} {key}={value}")
+            }
+            Self::ConfigChanged { resource, key, value: None } => write!(f, "{resource} {key} deleted"),
             Self::TopicCreated { topic, partitions } => {
                 write!(f, "topic {topic} created, {partitions} partitions")
             }

@@ -112,6 +112,9 @@ impl Driver {
         loop {
             let sleep = self.with("timer", |state| {
                 state.input(Input::Tick);
+                if let Some(recorder) = &mut state.recorder {
+                    recorder.flush();
+                }
                 let next = state.world.next_deadline();
                 // Paused, nothing is due; resuming and advancing notify.
                 let sleep = next.and_then(|at| state.clock.until(at));
@@ -175,6 +178,18 @@ impl Driver {
             if changed.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// Ends the recording, if there is one, with the state as it is now.
+    pub(crate) fn end_recording(&self) {
+        let finish = self.with("recording", |state| {
+            state.input(Input::Tick);
+            let now = state.world.now();
+            state.recorder.take().map(|recorder| recorder.end(now))
+        });
+        if let Some(Err(error)) = finish.map(|finish| finish()) {
+            tracing::error!(%error, "the recording is incomplete");
         }
     }
 

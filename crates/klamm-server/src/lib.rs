@@ -18,6 +18,7 @@ mod server;
 mod settings;
 mod topics;
 
-pub use replay::replay;
+pub use replay::{replay, replay_world};
+pub use runtime::block_on;
 pub use server::{BrokerEndpoint, NodeError, Server};
 pub use settings::{ServerSettings, StartError, TopicSpec};

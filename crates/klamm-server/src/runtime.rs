@@ -26,7 +26,7 @@ pub(crate) fn handle() -> &'static Handle {
 /// Runs a future to its end on this thread, whether or not the thread is inside somebody's runtime.
 ///
 /// `Runtime::block_on` refuses to nest; a test's `Drop` may run anywhere.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -34,16 +34,25 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 
-    let _timers_and_sockets_are_ours = handle().enter();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(enter(future));
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
         }
     }
+}
+
+/// Makes a future that needs the shared runtime's timers run on any executor.
+pub(crate) async fn enter<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        let _entered = handle().enter();
+        future.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Hundreds of clusters need more descriptors than the 1,024 that many systems start a process with.

@@ -17,7 +17,8 @@ use crate::bind::bind;
 use crate::connection::Limits;
 use crate::driver::{Driver, State};
 use crate::listener::{self, Listening};
-use crate::runtime::{self, block_on};
+use crate::recorder::Recorder;
+use crate::runtime::{self, block_on, enter};
 use crate::settings::{ServerSettings, StartError};
 use crate::topics;
 
@@ -59,7 +60,7 @@ pub enum NodeError {
 /// A running cluster. Dropping it closes every listener and connection, and waits until ports and files are free.
 #[derive(Debug)]
 pub struct Server {
-    core: Arc<Core>,
+    core: Core,
     /// Ends when the last task of this server has ended.
     all_ended: mpsc::Receiver<()>,
 }
@@ -92,7 +93,7 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_async(settings: ServerSettings) -> Result<Self, StartError> {
-        on_our_runtime(Self::start_inner(settings)).await
+        enter(Self::start_inner(settings)).await
     }
 
     async fn start_inner(settings: ServerSettings) -> Result<Self, StartError> {
@@ -112,7 +113,18 @@ impl Server {
             ..WorldSettings::default()
         };
         let disks = disks(&settings, &world_settings)?;
-        let driver = Arc::new(Driver::new(World::new(world_settings, disks), None));
+        let recorder = match &settings.record {
+            None => None,
+            Some(path) if settings.data_dir.is_some() => {
+                let source = std::io::Error::other("a run on a data directory cannot be replayed without it");
+                return Err(StartError::Record { path: path.clone(), source });
+            }
+            Some(path) => Some(
+                Recorder::create(path, &world_settings)
+                    .map_err(|source| StartError::Record { path: path.clone(), source })?,
+            ),
+        };
+        let driver = Arc::new(Driver::new(World::new(world_settings, disks), recorder));
 
         let mut sockets = Vec::new();
         for (endpoint, bound) in endpoints.iter().zip(bound) {
@@ -129,7 +141,7 @@ impl Server {
         let is_listening = listen(&driver, sockets, limits, &alive);
         let core =
             Core { driver, endpoints, controllers, is_listening, stop, on_disk: settings.data_dir.is_some() };
-        let server = Self { core: Arc::new(core), all_ended };
+        let server = Self { core, all_ended };
 
         let driver = &server.core.driver;
         let ready = async {
@@ -173,8 +185,16 @@ impl Server {
     }
 
     /// Waits until `condition` returns something: it is asked now, and again after everything that happens.
-    pub async fn wait_for<T>(&self, mut condition: impl FnMut(&World) -> Option<T>) -> T {
-        self.core.driver.wait_for("wait", |state| condition(&state.world)).await
+    /// `None` when `deadline` of real time passes first.
+    pub async fn wait_for<T>(
+        &self,
+        deadline: Duration,
+        mut condition: impl FnMut(&World) -> Option<T>,
+    ) -> Option<T> {
+        let result = async {
+            timeout(deadline, self.core.driver.wait_for("wait", |state| condition(&state.world))).await.ok()
+        };
+        enter(result).await
     }
 
     /// Stops a node in order: a broker hands its leaderships over first. Returns when it is down and its port is closed.
@@ -182,8 +202,8 @@ impl Server {
     /// # Errors
     /// When there is no such node.
     pub async fn stop_node(&self, node: i32) -> Result<(), NodeError> {
-        let (core, id) = (self.core.clone(), self.known(node)?);
-        on_our_runtime(async move { core.stop_node(id).await }).await
+        let id = self.known(node)?;
+        enter(self.core.stop_node(id)).await
     }
 
     /// Kills a node's process: nothing is handed over, what was written stays.
@@ -191,8 +211,8 @@ impl Server {
     /// # Errors
     /// When there is no such node.
     pub async fn crash_node(&self, node: i32) -> Result<(), NodeError> {
-        let (core, id) = (self.core.clone(), self.known(node)?);
-        on_our_runtime(async move { core.down(id, Command::Crash(id)).await }).await
+        let id = self.known(node)?;
+        enter(self.core.down(id, Command::Crash(id))).await
     }
 
     /// Cuts a node's power: what was flushed stays.
@@ -200,8 +220,8 @@ impl Server {
     /// # Errors
     /// When there is no such node.
     pub async fn power_loss(&self, node: i32) -> Result<(), NodeError> {
-        let (core, id) = (self.core.clone(), self.known(node)?);
-        on_our_runtime(async move { core.down(id, Command::PowerLoss(id)).await }).await
+        let id = self.known(node)?;
+        enter(self.core.down(id, Command::PowerLoss(id))).await
     }
 
     /// Starts a node that is down, on its old disk and port. Returns when it accepts connections again; it may still
@@ -210,8 +230,8 @@ impl Server {
     /// # Errors
     /// When there is no such node, or it does not start.
     pub async fn start_node(&self, node: i32) -> Result<(), NodeError> {
-        let (core, id) = (self.core.clone(), self.known(node)?);
-        on_our_runtime(async move { core.start_node(id).await }).await
+        let id = self.known(node)?;
+        enter(self.core.start_node(id)).await
     }
 
     /// The cluster's time since it began.
@@ -246,16 +266,17 @@ impl Server {
 
     /// Stops every broker in order, then frees everything. Blocks until that is done.
     pub fn stop(self) {
-        let core = self.core.clone();
-        block_on(async move { core.stop().await });
+        block_on(self.core.stop());
     }
 
     /// As [`Server::stop`], for callers that await.
-    pub async fn stop_async(mut self) {
-        let core = self.core.clone();
-        on_our_runtime(async move { core.stop().await }).await;
-        self.core.tear_down();
-        self.all_ended.recv().await;
+    pub async fn stop_async(self) {
+        enter(self.core.stop()).await;
+    }
+
+    /// Ends the recording, if there is one. The cluster goes on.
+    pub async fn end_recording(&self) {
+        enter(self.core.end_recording()).await;
     }
 
     fn known(&self, node: i32) -> Result<NodeId, NodeError> {
@@ -273,6 +294,7 @@ impl Drop for Server {
                 // Files are left as an orderly stop leaves them.
                 self.core.stop().await;
             }
+            self.core.end_recording().await;
             self.core.tear_down();
             if timeout(TEARDOWN_TIMEOUT, self.all_ended.recv()).await.is_err() {
                 tracing::error!("a task of a stopped cluster does not end");
@@ -283,6 +305,7 @@ impl Drop for Server {
 
 impl Core {
     async fn stop(&self) {
+        self.end_recording().await;
         for endpoint in &self.endpoints {
             // Errors say that the cluster is dead already.
             let _ = self.stop_node(NodeId(endpoint.id)).await;
@@ -290,6 +313,16 @@ impl Core {
         for controller in &self.controllers {
             let _ = self.stop_node(*controller).await;
         }
+    }
+
+    /// The recording is of the run, not of its end.
+    async fn end_recording(&self) {
+        if !self.driver.look("recording", |state| state.recorder.is_some()) {
+            return;
+        }
+        let driver = self.driver.clone();
+        // It waits for a file.
+        let _ = runtime::handle().spawn_blocking(move || driver.end_recording()).await;
     }
 
     /// Closes every listener and connection, and ends every task.
@@ -343,15 +376,6 @@ impl Core {
             // An error says that the listener's task has ended, and its socket with it.
             let _ = is_listening.clone().wait_for(|now| *now == listening).await;
         }
-    }
-}
-
-/// Runs a future on the shared runtime, so that it may be awaited on any.
-async fn on_our_runtime<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    match runtime::handle().spawn(future).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => unreachable!("nobody aborts it, and the shared runtime lives as long as the process"),
     }
 }
 

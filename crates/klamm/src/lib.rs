@@ -1,1 +1,32 @@
-//! klamm
+//! A Kafka cluster that lives inside a test.
+//!
+//! ```
+//! use klamm::Cluster;
+//!
+//! # fn main() -> Result<(), klamm::Error> {
+//! let cluster = Cluster::builder().brokers(3).topic("orders", 6, 3).config("min.insync.replicas", "2").start_blocking()?;
+//! // Point any Kafka client at cluster.bootstrap_servers() …
+//! let leader = cluster.partition("orders", 0)?.leader.expect("a new topic has leaders");
+//! cluster.broker(leader)?.crash()?;
+//! cluster.wait_until(|world| world.partition("orders", 0).is_some_and(|p| p.leader.is_some_and(|l| l != leader)))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Builder::start`] gives a [`Cluster`] whose methods await, on any runtime; [`Builder::start_blocking`] one whose
+//! methods block. Both run the cluster on threads of its own, which all
+//! clusters of a process share. Dropping a cluster frees its ports, tasks and memory.
+
+pub mod blocking;
+mod builder;
+mod clock;
+mod cluster;
+mod error;
+
+pub use builder::Builder;
+pub use clock::Clock;
+pub use cluster::{Broker, Cluster};
+pub use error::Error;
+pub use klamm_node::NodeId;
+pub use klamm_server::{StartError, TopicSpec};
+pub use klamm_world::{Command, LinkSettings, PartitionStatus, ReplicaStatus, World};

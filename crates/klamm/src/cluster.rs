@@ -1,0 +1,206 @@
+//! A running cluster, for callers that await.
+
+use std::time::Duration;
+
+use klamm_node::NodeId;
+use klamm_server::Server;
+use klamm_world::{Command, PartitionStatus, World};
+
+use crate::builder::Builder;
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// How long [`Cluster::wait_until`] waits.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running cluster. Dropping it frees everything it holds.
+#[derive(Debug)]
+pub struct Cluster {
+    server: Server,
+}
+
+impl Cluster {
+    /// Describes a cluster.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) const fn new(server: Server) -> Self {
+        Self { server }
+    }
+
+    /// The addresses of its brokers, as clients want them: `127.0.0.1:40001,127.0.0.1:40002`.
+    pub fn bootstrap_servers(&self) -> String {
+        self.server.bootstrap_servers()
+    }
+
+    /// One of its brokers.
+    ///
+    /// # Errors
+    /// [`Error::NoBroker`].
+    pub fn broker(&self, id: impl Into<BrokerId>) -> Result<Broker<'_>, Error> {
+        let BrokerId(id) = id.into();
+        let brokers = self.server.brokers();
+        match brokers.iter().find(|broker| broker.id == id) {
+            Some(endpoint) => {
+                let address = format!("{}:{}", endpoint.host, endpoint.port);
+                Ok(Broker { server: &self.server, id, address })
+            }
+            None => Err(Error::NoBroker { broker: id, last: brokers.last().map_or(0, |last| last.id) }),
+        }
+    }
+
+    /// Its clock.
+    pub const fn clock(&self) -> Clock<'_> {
+        Clock { server: &self.server }
+    }
+
+    /// A partition: leader, epochs and ISR as the controller has them, logs as each replica has them.
+    ///
+    /// # Errors
+    /// [`Error::NoPartition`].
+    pub fn partition(&self, topic: &str, partition: i32) -> Result<PartitionStatus, Error> {
+        self.server.look(|world| {
+            world.partition(topic, partition).ok_or_else(|| Error::NoPartition {
+                topic: topic.to_owned(),
+                partition,
+                hint: hint(world, topic),
+            })
+        })
+    }
+
+    /// Looks at the world: everything there is to know. Nothing happens meanwhile, so be quick.
+    pub fn look<T>(&self, f: impl FnOnce(&World) -> T) -> T {
+        self.server.look(f)
+    }
+
+    /// Changes the world: a link's latency, a node's wall clock.
+    pub fn command(&self, command: Command) {
+        self.server.command(command);
+    }
+
+    /// Waits until `condition` is true: it is asked now, and again after everything that happens, without polling.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] after 30 seconds of real time.
+    pub async fn wait_until(&self, condition: impl FnMut(&World) -> bool) -> Result<(), Error> {
+        self.wait_until_for(DEFAULT_DEADLINE, condition).await
+    }
+
+    /// As [`Cluster::wait_until`], with another deadline in real time.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`].
+    pub async fn wait_until_for(
+        &self,
+        deadline: Duration,
+        mut condition: impl FnMut(&World) -> bool,
+    ) -> Result<(), Error> {
+        let result = self.server.wait_for(deadline, |world| condition(world).then_some(())).await;
+        result.ok_or_else(|| Error::Timeout {
+            after: deadline,
+            state: self.server.look(|world| world.status().to_string()),
+        })
+    }
+
+    /// Ends the recording, if there is one; its file is complete then. The cluster goes on.
+    pub async fn end_recording(&self) {
+        self.server.end_recording().await;
+    }
+
+    /// Stops every broker in order, then frees everything.
+    pub async fn stop(self) {
+        self.server.stop_async().await;
+    }
+}
+
+/// What there is, when what was asked for is not.
+fn hint(world: &World, topic: &str) -> String {
+    let topics = world.topics();
+    match topics.get(&klamm_wire::StrBytes::from(topic.to_owned())) {
+        Some(1) => "the topic has partition 0 only".to_owned(),
+        Some(count) => format!("the topic has partitions 0 to {}", count - 1),
+        None if topics.is_empty() => "there are no topics".to_owned(),
+        None => {
+            let names: Vec<_> = topics.keys().take(10).map(|name| &**name).collect();
+            format!("the topics are {}", names.join(", "))
+        }
+    }
+}
+
+/// A broker's id, however it is at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct BrokerId(i32);
+
+impl From<i32> for BrokerId {
+    fn from(id: i32) -> Self {
+        Self(id)
+    }
+}
+
+impl From<NodeId> for BrokerId {
+    fn from(id: NodeId) -> Self {
+        Self(id.0)
+    }
+}
+
+/// One broker of a running cluster.
+#[derive(Debug, Clone)]
+pub struct Broker<'a> {
+    server: &'a Server,
+    id: i32,
+    address: String,
+}
+
+impl Broker<'_> {
+    /// Its node id.
+    pub const fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Where clients reach it, `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether its process runs.
+    pub fn is_up(&self) -> bool {
+        self.server.look(|world| world.is_up(NodeId(self.id)))
+    }
+
+    /// Stops it in order: it hands its leaderships over first.
+    ///
+    /// # Errors
+    /// When the cluster is dead; here and below.
+    pub async fn stop(&self) -> Result<(), Error> {
+        Ok(self.server.stop_node(self.id).await?)
+    }
+
+    /// Kills its process: nothing is handed over, what it had written stays.
+    ///
+    /// # Errors
+    /// When the cluster is dead.
+    pub async fn crash(&self) -> Result<(), Error> {
+        Ok(self.server.crash_node(self.id).await?)
+    }
+
+    /// Cuts its power: what it had flushed stays.
+    ///
+    /// # Errors
+    /// When the cluster is dead.
+    pub async fn power_loss(&self) -> Result<(), Error> {
+        Ok(self.server.power_loss(self.id).await?)
+    }
+
+    /// Starts it again, on its old disk and port; stops it in order first if it runs. It accepts connections when this
+    /// returns.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart(&self) -> Result<(), Error> {
+        if self.is_up() {
+            self.stop().await?;
+        }
+        Ok(self.server.start_node(self.id).await?)
+    }
+}

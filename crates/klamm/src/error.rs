@@ -1,0 +1,42 @@
+//! What can go wrong for a test's author.
+
+use std::time::Duration;
+
+use klamm_server::{NodeError, StartError};
+
+/// What can go wrong for a test's author.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The cluster did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A node could not be commanded.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// There is no such broker.
+    #[error("there is no broker {broker}; the brokers are 1 to {last}")]
+    NoBroker {
+        /// The broker asked for.
+        broker: i32,
+        /// The last one there is.
+        last: i32,
+    },
+    /// There is no such partition.
+    #[error("there is no partition {topic}-{partition}; {hint}")]
+    NoPartition {
+        /// The topic asked for.
+        topic: String,
+        /// The partition asked for.
+        partition: i32,
+        /// What there is.
+        hint: String,
+    },
+    /// A condition did not come true in time.
+    #[error("the condition did not come true within {after:?}; the cluster is\n{state}")]
+    Timeout {
+        /// How long it was waited for, in real time.
+        after: Duration,
+        /// The cluster's state at the end.
+        state: String,
+    },
+}

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{ApiVersionsResponse, ResponseKind};
 
 use crate::fetch_response::FetchResponse;
 use crate::record::varint;
-use crate::{ErrorCode, StrBytes};
+use crate::{ErrorCode, StrBytes, limits};
 
 /// A response body.
 ///
@@ -132,8 +132,9 @@ apis! {
     Fetch 4-18, flexible 12, Both, served;
     ListOffsets 1-10, flexible 6, Broker, served;
     Metadata 0-13, flexible 9, Broker, served;
-    OffsetCommit 2-10, flexible 8, Broker, served;
-    OffsetFetch 1-10, flexible 6, Broker, served;
+    // Version 10 of both brings topic ids; kafka-protocol has those requests up to 9.
+    OffsetCommit 2-9, flexible 8, Broker, served;
+    OffsetFetch 1-9, flexible 6, Broker, served;
     FindCoordinator 0-6, flexible 3, Broker, served;
     JoinGroup 0-9, flexible 6, Broker, served;
     Heartbeat 0-4, flexible 4, Broker, served;
@@ -314,11 +315,10 @@ pub fn decode_request(frame: Bytes) -> Result<DecodedRequest, FrameError> {
             _ => FrameError::UnsupportedVersion { key, version },
         });
     }
-    let request = Request::decode(key, &mut body, version).map_err(|error| FrameError::Malformed {
-        key,
-        version,
-        reason: format!("{error:#}"),
-    })?;
+    let malformed = |reason| FrameError::Malformed { key, version, reason };
+    limits::check(key, version, &body).map_err(|reason| malformed(reason.to_owned()))?;
+    let request =
+        Request::decode(key, &mut body, version).map_err(|error| malformed(format!("{error:#}")))?;
     Ok(DecodedRequest { header, request })
 }
 

@@ -109,8 +109,10 @@ impl Walker<'_> {
                 Op::StructOrNull(content) => {
                     let (&there, rest) = self.rest.split_first().ok_or(CUT_OFF)?;
                     self.rest = rest;
-                    if there as i8 >= 0 {
-                        self.run(content)?;
+                    match there as i8 {
+                        1 => self.run(content)?,
+                        -1 => {}
+                        _ => return Err("a struct is neither there nor null"),
                     }
                 }
                 Op::Tags(known) => self.tags(table::TAGS[usize::from(known)])?,
@@ -195,3 +197,6 @@ const fn non_negative(len: i64, kind: Len) -> Result<usize, &'static str> {
         _ => Err(CUT_OFF),
     }
 }
+
+#[cfg(test)]
+mod tests;

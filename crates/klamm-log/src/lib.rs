@@ -27,8 +27,11 @@ mod segment;
 mod timestamp;
 mod truncate;
 mod validate;
+mod verify;
 
 pub use config::LogConfig;
+#[cfg(feature = "file")]
+pub use disk::FileDisk;
 pub use disk::{Disk, DiskError, FileId, MemoryDisk};
 pub use error::{AppendError, LogError, ReadError, RecordIssue};
 pub use leader_epoch_cache::{EpochEndOffset, EpochEntry, LeaderEpochCache};

@@ -207,7 +207,15 @@ impl Log {
     fn recover_unflushed(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         for at in first..self.segments.len() {
-            if self.recover_segment(disk, at, now_ms)? > 0 {
+            let cut = self.recover_segment(disk, at, now_ms)?;
+            // The machine may have lost the end of one segment and kept the next. Compaction leaves such holes too.
+            let hole = match self.segments.get(at + 1) {
+                Some(next) if !self.config.compact => {
+                    self.segments[at].next_offset(disk)? != next.base_offset
+                }
+                _ => false,
+            };
+            if cut > 0 || hole {
                 let gone = self.segments.split_off(at + 1);
                 self.delete_segments_later(disk, &gone, now_ms)?;
                 break;

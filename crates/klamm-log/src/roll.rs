@@ -136,12 +136,10 @@ impl Log {
         self.producers.set_map_end_offset(self.log_end_offset);
         self.take_snapshot(disk)?;
         self.active_mut().seal(disk)?;
-        for segment in &self.segments {
-            if segment.base_offset >= self.recovery_point || segment.base_offset == self.active().base_offset
-            {
-                for file in segment.files() {
-                    disk.flush(file)?;
-                }
+        let unflushed = self.floor_segment(self.recovery_point).unwrap_or(0);
+        for segment in &self.segments[unflushed..] {
+            for file in segment.files() {
+                disk.flush(file)?;
             }
         }
         self.flushes.clear();

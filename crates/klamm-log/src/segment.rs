@@ -375,6 +375,8 @@ impl Segment {
     /// The segment is active no more: completes the time index.
     pub(crate) fn seal(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         self.time_index.maybe_append(disk, self.max_timestamp.0, self.max_timestamp.1, true)?;
+        disk.seal(self.offset_index.file())?;
+        disk.seal(self.time_index.file())?;
         self.recent = VecDeque::new();
         Ok(())
     }

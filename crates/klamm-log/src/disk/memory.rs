@@ -117,6 +117,10 @@ impl Disk for MemoryDisk {
 
     fn close(&mut self, _: FileId) {}
 
+    fn seal(&mut self, _: FileId) -> Result<(), DiskError> {
+        Ok(())
+    }
+
     fn len(&self, file: FileId) -> u64 {
         self.file(file).map_or(0, File::len)
     }

@@ -5,9 +5,13 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
+#[cfg(feature = "file")]
+mod file;
 mod memory;
 mod rope;
 
+#[cfg(feature = "file")]
+pub use file::FileDisk;
 pub use memory::MemoryDisk;
 
 /// An open file. Valid until the file is closed or deleted, or the disk [crashes](Disk::crash).
@@ -128,6 +132,9 @@ pub trait Disk: Debug + Send {
 
     /// Gives up a file id. A mapped index is cut to its length.
     fn close(&mut self, file: FileId);
+
+    /// Says that an index will not grow for now: a mapped one is cut to its length.
+    fn seal(&mut self, file: FileId) -> Result<(), DiskError>;
 
     /// A file's length, in bytes.
     fn len(&self, file: FileId) -> u64;

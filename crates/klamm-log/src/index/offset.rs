@@ -42,13 +42,15 @@ impl OffsetIndex {
         self.max_entries = max_bytes as usize / ENTRY;
     }
 
-    pub(crate) const fn entries(&self) -> usize {
-        self.entries
+    /// Every entry: (offset, position).
+    pub(crate) fn all(&self, disk: &dyn Disk) -> Result<Vec<(i64, u32)>, DiskError> {
+        let bytes = disk.contents(self.file)?;
+        Ok((0..self.entries).map(|n| self.parse(bytes, n)).collect())
     }
 
     /// Whether entries grow in offset and position and lie within a log of `log_size` bytes. Looks at every entry.
     pub(crate) fn is_sane(&self, disk: &dyn Disk, log_size: u64) -> Result<bool, DiskError> {
-        if disk.len(self.file) % ENTRY as u64 != 0 {
+        if !disk.len(self.file).is_multiple_of(ENTRY as u64) {
             return Ok(false);
         }
         let bytes = disk.contents(self.file)?;

@@ -46,7 +46,7 @@ impl TimeIndex {
 
     /// Whether entries grow in time and do not fall in offset. Looks at every entry.
     pub(crate) fn is_sane(&self, disk: &dyn Disk) -> Result<bool, DiskError> {
-        if disk.len(self.file) % ENTRY as u64 != 0 {
+        if !disk.len(self.file).is_multiple_of(ENTRY as u64) {
             return Ok(false);
         }
         let bytes = disk.contents(self.file)?;

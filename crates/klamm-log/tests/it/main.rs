@@ -1,4 +1,5 @@
 //! The engine through its public door.
 
 mod basics;
+mod model;
 mod support;

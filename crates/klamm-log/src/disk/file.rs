@@ -1,0 +1,584 @@
+//! A disk of real files under a directory. The one effectful place below the drivers, and the one place with `unsafe`: indexes are
+//! mapped into memory.
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this disk is made of files")]
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use memmap2::{MmapMut, MmapOptions};
+
+use super::{
+    DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushId, FlushJob, FlushOutcome, FlushState,
+};
+
+/// How many slices go into one `writev` (Linux takes 1,024).
+const SLICES: usize = 512;
+
+/// A disk of real files. It locks its directory: two nodes must not share one.
+#[derive(Debug)]
+pub struct FileDisk {
+    root: PathBuf,
+    files: Vec<Option<OpenFile>>,
+    free: Vec<u32>,
+    paths: BTreeMap<String, u32>,
+    /// Closed files that were not flushed, and how much of them was: a simulated power loss cuts them.
+    unflushed: BTreeMap<String, u64>,
+    jobs: Vec<FlushJob>,
+    next_flush: u64,
+    /// The flushes under way, and what becomes durable with them.
+    flushing: BTreeMap<FlushId, (FileId, u64)>,
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    path: String,
+    len: u64,
+    /// Bytes that survive a simulated power loss.
+    flushed: u64,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    /// A log segment: an open file.
+    Log(Arc<File>),
+    /// An index: mapped once it has an entry. No handle is kept; the map lives without.
+    Index { map: Option<MmapMut>, max_bytes: u64 },
+    /// Small and append-only: also held in memory.
+    Plain(Arc<File>, Vec<u8>),
+}
+
+fn error(path: &str, cause: &io::Error) -> DiskError {
+    let kind = match cause.kind() {
+        io::ErrorKind::NotFound => DiskErrorKind::NotFound,
+        io::ErrorKind::AlreadyExists => DiskErrorKind::AlreadyExists,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full,
+        _ => DiskErrorKind::Io,
+    };
+    DiskError::new(kind, path, cause.to_string())
+}
+
+fn closed(file: FileId) -> DiskError {
+    DiskError::new(DiskErrorKind::Io, format!("file {}", file.0), "file was closed or deleted")
+}
+
+/// Absent is fine.
+fn unless_absent(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, position)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, position)
+}
+
+fn read_full(file: &File, mut position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read_at(file, position, &mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => {
+                filled += n;
+                position += n as u64;
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(filled)
+}
+
+fn write_slices(mut file: &File, chunks: &[Bytes]) -> io::Result<()> {
+    for group in chunks.chunks(SLICES) {
+        let mut slices: Vec<_> = group.iter().map(|c| IoSlice::new(c)).collect();
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match file.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => IoSlice::advance_slices(&mut rest, n),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+    Ok(())
+}
+
+impl OpenFile {
+    fn failed(&self, cause: &io::Error) -> DiskError {
+        error(&self.path, cause)
+    }
+}
+
+impl FileDisk {
+    /// The disk under `root`, which is created when absent. Fails when another process (or disk) holds it.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, DiskError> {
+        let root = root.as_ref().to_owned();
+        let shown = root.display().to_string();
+        fs::create_dir_all(&root).map_err(|e| error(&shown, &e))?;
+        let path = root.join(".lock");
+        let lock = File::create(path).map_err(|e| error(&shown, &e))?;
+        lock.try_lock().map_err(|e| {
+            let message = match e {
+                fs::TryLockError::WouldBlock => "the directory is in use by another node".to_owned(),
+                fs::TryLockError::Error(cause) => cause.to_string(),
+            };
+            DiskError::new(DiskErrorKind::Io, shown, message)
+        })?;
+        Ok(Self {
+            root,
+            files: Vec::new(),
+            free: Vec::new(),
+            paths: BTreeMap::new(),
+            unflushed: BTreeMap::new(),
+            jobs: Vec::new(),
+            next_flush: 0,
+            flushing: BTreeMap::new(),
+            _lock: lock,
+        })
+    }
+
+    fn real(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    fn file(&self, id: FileId) -> Result<&OpenFile, DiskError> {
+        self.files.get(id.0 as usize).and_then(Option::as_ref).ok_or_else(|| closed(id))
+    }
+
+    fn file_mut(&mut self, id: FileId) -> Result<&mut OpenFile, DiskError> {
+        self.files.get_mut(id.0 as usize).and_then(Option::as_mut).ok_or_else(|| closed(id))
+    }
+
+    /// Closes a file, if it is open, without cutting a mapped index; the path's unflushed bytes are remembered.
+    fn forget(&mut self, path: &str) -> Option<OpenFile> {
+        let slot = self.paths.remove(path)?;
+        let file = self.files[slot as usize].take()?;
+        self.free.push(slot);
+        if file.flushed < file.len {
+            self.unflushed.insert(file.path.clone(), file.flushed);
+        }
+        Some(file)
+    }
+
+    /// Closes a file as [`Disk::close`] does.
+    fn close_path(&mut self, path: &str) -> Result<(), DiskError> {
+        if let Some(OpenFile { data: Data::Index { map: Some(map), .. }, len, path, .. }) = self.forget(path)
+        {
+            drop(map);
+            set_len(&self.real(&path), len).map_err(|e| error(&path, &e))?;
+        }
+        Ok(())
+    }
+
+    fn open_under(&self, dir: &str) -> Vec<String> {
+        let prefix = format!("{dir}/");
+        let paths = self.paths.range(prefix.clone()..).map(|(path, _)| path);
+        paths.take_while(|path| path.starts_with(&prefix)).cloned().collect()
+    }
+
+    fn open_data(&self, path: &str, kind: FileKind) -> io::Result<(Data, u64)> {
+        let real = self.real(path);
+        let open = || OpenOptions::new().create(true).append(true).read(true).open(&real);
+        Ok(match kind {
+            FileKind::Log => {
+                let file = open()?;
+                let len = file.metadata()?.len();
+                (Data::Log(Arc::new(file)), len)
+            }
+            FileKind::Index { max_bytes } => {
+                let len = open()?.metadata()?.len();
+                let map = if len == 0 { None } else { Some(map(&real, len)?) };
+                (Data::Index { map, max_bytes }, len)
+            }
+            FileKind::Plain => {
+                let file = open()?;
+                let bytes = fs::read(&real)?;
+                let len = bytes.len() as u64;
+                (Data::Plain(Arc::new(file), bytes), len)
+            }
+        })
+    }
+
+    /// The file behind a log or index, for an fsync.
+    fn handle(&self, file: &OpenFile) -> io::Result<Arc<File>> {
+        match &file.data {
+            Data::Log(file) | Data::Plain(file, _) => Ok(file.clone()),
+            Data::Index { .. } => Ok(Arc::new(OpenOptions::new().write(true).open(self.real(&file.path))?)),
+        }
+    }
+}
+
+fn set_len(path: &Path, len: u64) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.set_len(len)
+}
+
+fn map(path: &Path, len: u64) -> io::Result<MmapMut> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.set_len(len)?;
+    // SAFETY: the map is sound while nobody shortens the file or writes to it behind our back. The file lies in a directory that
+    // this disk has locked, every access goes through this disk, and it drops the map before it shortens or removes the file.
+    unsafe { MmapOptions::new().len(len as usize).map_mut(&file) }
+}
+
+impl Disk for FileDisk {
+    fn open(&mut self, path: &str, kind: FileKind) -> Result<FileId, DiskError> {
+        if let Some(slot) = self.paths.get(path) {
+            return Ok(FileId(*slot));
+        }
+        let (data, len) = self.open_data(path, kind).map_err(|e| error(path, &e))?;
+        let flushed = self.unflushed.remove(path).unwrap_or(len);
+        let file = OpenFile { path: path.to_owned(), len, flushed, data };
+        let slot = self.free.pop().unwrap_or(self.files.len() as u32);
+        if slot as usize == self.files.len() {
+            self.files.push(Some(file));
+        } else {
+            self.files[slot as usize] = Some(file);
+        }
+        self.paths.insert(path.to_owned(), slot);
+        Ok(FileId(slot))
+    }
+
+    fn close(&mut self, file: FileId) {
+        if let Ok(file) = self.file(file) {
+            let path = file.path.clone();
+            // An index that stays too long is found out, and rebuilt, when it is opened again.
+            let _ = self.close_path(&path);
+        }
+    }
+
+    fn seal(&mut self, id: FileId) -> Result<(), DiskError> {
+        let real = self.real(&self.file(id)?.path);
+        let file = self.file_mut(id)?;
+        let len = file.len;
+        if let Data::Index { map: slot, .. } = &mut file.data
+            && slot.as_ref().is_some_and(|map| map.len() as u64 > len)
+        {
+            *slot = None;
+            let sealed = if len == 0 { set_len(&real, 0).map(|()| None) } else { map(&real, len).map(Some) };
+            *slot = sealed.map_err(|e| error(&file.path, &e))?;
+        }
+        Ok(())
+    }
+
+    fn len(&self, file: FileId) -> u64 {
+        self.file(file).map_or(0, |file| file.len)
+    }
+
+    fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
+        let file = self.file_mut(file)?;
+        let Data::Log(handle) = &file.data else {
+            for chunk in chunks {
+                append_bytes(file, None, chunk)?;
+            }
+            return Ok(());
+        };
+        if let Err(cause) = write_slices(handle, chunks) {
+            // All or nothing: a part of a batch must not stay. If even this fails, recovery cuts it.
+            let _ = handle.set_len(file.len);
+            return Err(file.failed(&cause));
+        }
+        file.len += chunks.iter().map(|c| c.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    fn append_bytes(&mut self, id: FileId, bytes: &[u8]) -> Result<(), DiskError> {
+        let real = self.real(&self.file(id)?.path);
+        append_bytes(self.file_mut(id)?, Some(&real), bytes)
+    }
+
+    fn read(&self, file: FileId, position: u64, len: usize, out: &mut Vec<Bytes>) -> Result<(), DiskError> {
+        let file = self.file(file)?;
+        let len = len.min(usize::try_from(file.len.saturating_sub(position)).unwrap_or(usize::MAX));
+        if len == 0 {
+            return Ok(());
+        }
+        let Data::Log(handle) = &file.data else {
+            let start = position as usize;
+            out.push(Bytes::copy_from_slice(&contents(file)[start..start + len]));
+            return Ok(());
+        };
+        let mut buffer = BytesMut::zeroed(len);
+        let filled = read_full(handle, position, &mut buffer).map_err(|e| file.failed(&e))?;
+        buffer.truncate(filled);
+        out.push(buffer.freeze());
+        Ok(())
+    }
+
+    fn read_into(&self, file: FileId, position: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let file = self.file(file)?;
+        let len = buffer.len().min(usize::try_from(file.len.saturating_sub(position)).unwrap_or(usize::MAX));
+        let Data::Log(handle) = &file.data else {
+            let start = position as usize;
+            buffer[..len].copy_from_slice(contents(file).get(start..start + len).unwrap_or_default());
+            return Ok(len);
+        };
+        read_full(handle, position, &mut buffer[..len]).map_err(|e| file.failed(&e))
+    }
+
+    fn contents(&self, file: FileId) -> Result<&[u8], DiskError> {
+        let file = self.file(file)?;
+        if matches!(file.data, Data::Log(_)) {
+            return Err(DiskError::new(
+                DiskErrorKind::Io,
+                file.path.clone(),
+                "a log file is not in one piece",
+            ));
+        }
+        Ok(contents(file))
+    }
+
+    fn truncate(&mut self, file: FileId, len: u64) -> Result<(), DiskError> {
+        let file = self.file_mut(file)?;
+        if len >= file.len {
+            return Ok(());
+        }
+        let cut = match &mut file.data {
+            Data::Log(handle) => handle.set_len(len),
+            Data::Plain(handle, bytes) => {
+                bytes.truncate(len as usize);
+                handle.set_len(len)
+            }
+            Data::Index { map, .. } => {
+                if let Some(map) = map {
+                    map[len as usize..file.len as usize].fill(0);
+                }
+                Ok(())
+            }
+        };
+        cut.map_err(|e| file.failed(&e))?;
+        file.len = len;
+        file.flushed = file.flushed.min(len);
+        Ok(())
+    }
+
+    fn request_flush(&mut self, id: FileId) -> Result<FlushState, DiskError> {
+        let file = self.file(id)?;
+        if file.flushed == file.len {
+            return Ok(FlushState::Done);
+        }
+        let handle = self.handle(file).map_err(|e| file.failed(&e))?;
+        let (path, len) = (file.path.clone(), file.len);
+        let flush = FlushId(self.next_flush);
+        self.next_flush += 1;
+        self.flushing.insert(flush, (id, len));
+        self.jobs.push(FlushJob::new(flush, move || handle.sync_data().map_err(|e| error(&path, &e))));
+        Ok(FlushState::Pending(flush))
+    }
+
+    fn take_flush_jobs(&mut self) -> Vec<FlushJob> {
+        std::mem::take(&mut self.jobs)
+    }
+
+    fn complete_flush(&mut self, outcome: &FlushOutcome) {
+        let Some((id, len)) = self.flushing.remove(&outcome.id) else { return };
+        if outcome.result.is_ok()
+            && let Ok(file) = self.file_mut(id)
+        {
+            file.flushed = file.flushed.max(len.min(file.len));
+        }
+    }
+
+    fn flush(&mut self, id: FileId) -> Result<(), DiskError> {
+        let file = self.file(id)?;
+        if file.flushed < file.len {
+            self.handle(file).and_then(|f| f.sync_data()).map_err(|e| file.failed(&e))?;
+            let file = self.file_mut(id)?;
+            file.flushed = file.len;
+        }
+        Ok(())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.paths.contains_key(path) || self.real(path).exists()
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<DirEntry>, DiskError> {
+        let entries = match fs::read_dir(self.real(dir)) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(error(dir, &cause)),
+        };
+        let mut out = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| error(dir, &e))?;
+            let is_dir = entry.file_type().map_err(|e| error(dir, &e))?.is_dir();
+            out.push(DirEntry { name: entry.file_name().to_string_lossy().into_owned(), is_dir });
+        }
+        out.sort();
+        Ok(out)
+    }
+
+    fn create_dir(&mut self, dir: &str) -> Result<(), DiskError> {
+        fs::create_dir_all(self.real(dir)).map_err(|e| error(dir, &e))
+    }
+
+    fn remove_dir(&mut self, dir: &str) -> Result<(), DiskError> {
+        for path in self.open_under(dir) {
+            self.forget(&path);
+        }
+        let prefix = format!("{dir}/");
+        self.unflushed.retain(|path, _| !path.starts_with(&prefix));
+        unless_absent(fs::remove_dir_all(self.real(dir))).map_err(|e| error(dir, &e))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        if !self.real(from).is_dir() {
+            self.forget(to);
+            self.unflushed.remove(to);
+        }
+        fs::rename(self.real(from), self.real(to)).map_err(|e| error(from, &e))?;
+        let open = self.open_under(from).into_iter().chain([from.to_owned()]);
+        for path in open {
+            let moved = format!("{to}{}", &path[from.len()..]);
+            if let Some(slot) = self.paths.remove(&path) {
+                if let Some(file) = &mut self.files[slot as usize] {
+                    file.path.clone_from(&moved);
+                }
+                self.paths.insert(moved, slot);
+            }
+        }
+        let prefix = format!("{from}/");
+        let closed: Vec<_> =
+            self.unflushed.keys().filter(|p| *p == from || p.starts_with(&prefix)).cloned().collect();
+        for path in closed {
+            if let Some(flushed) = self.unflushed.remove(&path) {
+                self.unflushed.insert(format!("{to}{}", &path[from.len()..]), flushed);
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, path: &str) -> Result<(), DiskError> {
+        self.forget(path);
+        self.unflushed.remove(path);
+        unless_absent(fs::remove_file(self.real(path))).map_err(|e| error(path, &e))
+    }
+
+    fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>, DiskError> {
+        match fs::read(self.real(path)) {
+            Ok(mut bytes) => {
+                // A mapped index is longer on disk than what was written to it.
+                if let Some(slot) = self.paths.get(path) {
+                    bytes.truncate(self.len(FileId(*slot)) as usize);
+                }
+                Ok(Some(bytes))
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(error(path, &cause)),
+        }
+    }
+
+    /// Written beside and renamed, so never half there. It is not fsynced: that would hold the caller for milliseconds, and
+    /// what these files hold is found again by reading the log.
+    fn write_file(&mut self, path: &str, contents: &[u8]) -> Result<(), DiskError> {
+        self.forget(path);
+        self.unflushed.remove(path);
+        let real = self.real(path);
+        let beside = self.real(&format!("{path}.tmp"));
+        let written = fs::write(&beside, contents).and_then(|()| fs::rename(&beside, &real));
+        written.map_err(|e| error(path, &e))
+    }
+
+    fn used_bytes(&self) -> u64 {
+        fn walk(dir: &Path) -> u64 {
+            let Ok(entries) = fs::read_dir(dir) else { return 0 };
+            let size = |entry: fs::DirEntry| match entry.metadata() {
+                Ok(meta) if meta.is_dir() => walk(&entry.path()),
+                Ok(meta) => meta.len(),
+                Err(_) => 0,
+            };
+            entries.filter_map(Result::ok).map(size).sum()
+        }
+        // Mapped indexes are counted by what was written to them.
+        let slack = self.files.iter().flatten().map(|file| match &file.data {
+            Data::Index { map: Some(map), .. } => map.len() as u64 - file.len,
+            _ => 0,
+        });
+        walk(&self.root).saturating_sub(slack.sum())
+    }
+
+    fn crash(&mut self) {
+        let open: Vec<_> = self.paths.keys().cloned().collect();
+        for path in open {
+            self.forget(&path);
+        }
+        self.jobs.clear();
+        self.flushing.clear();
+    }
+
+    fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
+        let written: BTreeMap<_, _> = self.files.iter().flatten().map(|f| (f.path.clone(), f.len)).collect();
+        self.crash();
+        for (path, flushed) in std::mem::take(&mut self.unflushed) {
+            let real = self.real(&path);
+            let on_disk = fs::metadata(&real).map_or(0, |meta| meta.len());
+            let len = written.get(&path).copied().unwrap_or(on_disk);
+            let unflushed = len.saturating_sub(flushed);
+            if unflushed > 0 {
+                // A file that cannot be cut is as good as one that was flushed: recovery reads it all the same.
+                let _ = set_len(&real, flushed + keep(&path, unflushed).min(unflushed));
+            }
+        }
+    }
+
+    fn fork(&self) -> Option<Box<dyn Disk>> {
+        None
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+fn contents(file: &OpenFile) -> &[u8] {
+    match &file.data {
+        Data::Plain(_, bytes) => bytes,
+        Data::Index { map: Some(map), .. } => &map[..file.len as usize],
+        Data::Index { map: None, .. } | Data::Log(_) => &[],
+    }
+}
+
+fn append_bytes(file: &mut OpenFile, real: Option<&Path>, bytes: &[u8]) -> Result<(), DiskError> {
+    let end = file.len + bytes.len() as u64;
+    let written = match &mut file.data {
+        Data::Log(handle) => (&**handle).write_all(bytes),
+        Data::Plain(handle, held) => {
+            held.extend_from_slice(bytes);
+            (&**handle).write_all(bytes)
+        }
+        Data::Index { map: slot, max_bytes } => match (slot.as_mut(), real) {
+            (Some(map), _) if map.len() as u64 >= end => {
+                map[file.len as usize..end as usize].copy_from_slice(bytes);
+                Ok(())
+            }
+            (_, Some(real)) => {
+                // First entry, or first since the file was cut to its length: map all that it may grow to.
+                *slot = None;
+                map(real, end.max(*max_bytes)).map(|mut map| {
+                    map[file.len as usize..end as usize].copy_from_slice(bytes);
+                    *slot = Some(map);
+                })
+            }
+            (_, None) => Err(io::ErrorKind::Unsupported.into()),
+        },
+    };
+    written.map_err(|e| file.failed(&e))?;
+    file.len = end;
+    Ok(())
+}

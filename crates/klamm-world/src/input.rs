@@ -4,6 +4,7 @@ use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
+use crate::client::{ClientId, ClientSpec};
 use crate::settings::LinkSettings;
 use crate::stall::Stall;
 
@@ -78,6 +79,10 @@ pub enum Command {
         /// Milliseconds ahead; negative for behind.
         millis: i64,
     },
+    /// Adds a simulated client. The first is [`ClientId`] 0, the next 1.
+    AddClient(ClientSpec),
+    /// Ends a simulated client: it closes its connections and does nothing more.
+    StopClient(ClientId),
 }
 
 /// Something that a world wants its driver to do or know.

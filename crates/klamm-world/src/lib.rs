@@ -4,6 +4,7 @@
 //! into a buffer that the caller owns, and says when it next wants to be woken. It never blocks and never asks what
 //! time it is; the same settings and the same (time, input) pairs give the same history, byte for byte.
 
+mod client;
 mod connection;
 mod input;
 mod network;
@@ -18,6 +19,9 @@ mod world;
 #[cfg(test)]
 mod probe;
 
+pub use client::{
+    Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
+};
 pub use input::{ClientRequest, Command, Input, Output};
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;

@@ -8,10 +8,11 @@ use klamm_controller::{Controller, ControllerSettings};
 use klamm_log::{Disk, MemoryDisk};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, SendError, Timestamp, Trace,
-    TraceKind,
+    TraceKind, WallTime,
 };
 use klamm_wire::{Request, Response, StrBytes};
 
+use crate::client::{self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent};
 use crate::connection::{Connections, MAX_QUEUED};
 use crate::input::{ClientRequest, Command, Input, Output};
 use crate::network::{Body, Message, Network};
@@ -38,6 +39,7 @@ pub struct World {
     network: Network,
     schedule: Schedule<Event>,
     connections: Connections,
+    clients: Vec<ClientSlot>,
     trace: Trace,
     budget: StepBudget,
     stall: Option<Stall>,
@@ -52,6 +54,12 @@ enum Event {
     Arrival(Message),
     /// A connection's broker turns to the next request.
     NextRequest(ConnectionId),
+    /// A simulated client's request arrives; `opens` says that it is the first on its connection.
+    FromClient { broker: NodeId, opens: bool, request: Box<ClientRequest> },
+    /// A simulated client has closed a connection.
+    ClosedByClient(ConnectionId),
+    /// Something happens to a simulated client.
+    ToClient(ClientId, ClientEvent),
 }
 
 /// How a node's process ends.
@@ -100,6 +108,7 @@ impl World {
             network: Network::new(settings.seed, settings.link),
             schedule: Schedule::default(),
             connections: Connections::default(),
+            clients: Vec::new(),
             trace: Trace::new(settings.trace_capacity),
             budget: StepBudget::new(settings.step_budget),
             stall: None,
@@ -161,9 +170,10 @@ impl World {
     }
 
     fn next_event(&self) -> Timestamp {
-        self.slots.iter().fold(self.schedule.next(), |earliest, slot| {
+        let nodes = self.slots.iter().fold(self.schedule.next(), |earliest, slot| {
             earliest.min(slot.deadline).min(slot.calls.earliest_timeout())
-        })
+        });
+        self.clients.iter().fold(nodes, |earliest, client| earliest.min(client.deadline))
     }
 
     fn advance(&mut self, now: Timestamp, out: &mut Vec<Output>) {
@@ -197,6 +207,10 @@ impl World {
                 for call in self.slots[slot].calls.expire(self.now) {
                     self.respond(slot, call, Err(SendError::TimedOut), out);
                 }
+            } else if let Some(client) = self.clients.iter().position(|client| client.deadline <= self.now) {
+                if self.take_step(out, || format!("timer of client {client}")) {
+                    self.client_step(client, ClientEvent::Time);
+                }
             } else {
                 return;
             }
@@ -225,6 +239,15 @@ impl World {
                     self.slots[slot].clocks.wall_skew = millis;
                 }
             }
+            Command::AddClient(spec) => {
+                let id = ClientId(u32::try_from(self.clients.len()).unwrap_or(u32::MAX));
+                self.clients.push(ClientSlot::new(id, self.settings.seed, spec));
+            }
+            Command::StopClient(id) => {
+                for connection in self.client_mut(id).map(ClientSlot::stop).unwrap_or_default() {
+                    self.close_from_client(id, connection);
+                }
+            }
         }
     }
 
@@ -232,7 +255,7 @@ impl World {
         if self.slot(broker).is_some_and(|slot| self.slots[slot].node.is_some()) {
             self.connections.open(id, broker, host);
         } else {
-            out.push(Output::Close { connection: id });
+            self.emit(broker, Output::Close { connection: id }, out);
         }
     }
 
@@ -248,12 +271,13 @@ impl World {
     fn request(&mut self, request: ClientRequest, out: &mut Vec<Output>) {
         let id = request.connection;
         let Some(connection) = self.connections.get(id) else { return };
+        let broker = connection.broker;
         if connection.in_flight.is_none() && connection.queue.is_empty() {
             self.begin(request, out);
         } else if connection.queue.len() < MAX_QUEUED {
             connection.queue.push_back(request);
         } else {
-            out.push(Output::Close { connection: id });
+            self.emit(broker, Output::Close { connection: id }, out);
             self.disconnect(id, out);
         }
     }
@@ -287,6 +311,21 @@ impl World {
                     && let Some(request) = connection.queue.pop_front()
                 {
                     self.begin(request, out);
+                }
+            }
+            Event::FromClient { broker, opens, request } => {
+                if opens {
+                    let host = StrBytes::from_static_str("simulated");
+                    self.connect(request.connection, broker, host, out);
+                }
+                self.request(*request, out);
+            }
+            Event::ClosedByClient(connection) => self.disconnect(connection, out),
+            Event::ToClient(client, event) => {
+                if let Some(index) = self.clients.iter().position(|slot| slot.id == client)
+                    && self.take_step(out, || format!("an answer to client {}", client.0))
+                {
+                    self.client_step(index, event);
                 }
             }
         }
@@ -386,7 +425,7 @@ impl World {
                 Effect::Close { to: ReplyTo::Client { connection, ordinal } } => {
                     if self.connections.get(connection).is_some_and(|open| open.end(ordinal).is_some()) {
                         self.connections.close(connection);
-                        out.push(Output::Close { connection });
+                        self.emit(node, Output::Close { connection }, out);
                     }
                 }
                 Effect::Halt => self.end(node, End::Shutdown, out),
@@ -407,8 +446,8 @@ impl World {
         if !open.queue.is_empty() {
             self.schedule.push(self.now, self.now, Event::NextRequest(connection));
         }
-        let correlation_id = request.correlation_id;
-        out.push(match response {
+        let (broker, correlation_id) = (open.broker, request.correlation_id);
+        let output = match response {
             Some(response) => Output::Response {
                 connection,
                 correlation_id,
@@ -417,7 +456,84 @@ impl World {
                 response,
             },
             None => Output::NoResponse { connection, correlation_id },
-        });
+        };
+        self.emit(broker, output, out);
+    }
+
+    /// Hands an output of a broker's to the driver, or to the simulated client whose it is.
+    fn emit(&mut self, broker: NodeId, output: Output, out: &mut Vec<Output>) {
+        let (owner, event) = match output {
+            Output::Response { connection, correlation_id, response, .. }
+                if client::owner(connection).is_some() =>
+            {
+                (client::owner(connection), ClientEvent::Answer { connection, correlation_id, response })
+            }
+            Output::NoResponse { connection, .. } if client::owner(connection).is_some() => return,
+            Output::Close { connection } if client::owner(connection).is_some() => {
+                (client::owner(connection), ClientEvent::Lost(connection))
+            }
+            output => {
+                out.push(output);
+                return;
+            }
+        };
+        let Some(owner) = owner else { return };
+        let Some(client) = self.client(owner).map(ClientSlot::node) else { return };
+        let at = self.network.arrival(self.now, broker, client);
+        self.schedule.push(self.now, at, Event::ToClient(owner, event));
+    }
+
+    fn client_step(&mut self, index: usize, event: ClientEvent) {
+        let brokers: Vec<_> = self.settings.brokers.iter().map(|broker| broker.node).collect();
+        let wall = WallTime(self.settings.wall_epoch.millis() + self.now.as_millis());
+        let mut sent = Vec::new();
+        let slot = &mut self.clients[index];
+        let given_up = slot.step(self.now, wall, &brokers, event, &mut sent);
+        let (id, from) = (slot.id, slot.node());
+        for Sent { to, correlation_id, api_key, api_version, request } in sent {
+            let slot = &mut self.clients[index];
+            let (connection, opens) = slot.connection(to);
+            let request = Box::new(ClientRequest {
+                connection,
+                correlation_id,
+                api_key,
+                api_version,
+                client_id: Some(slot.name()),
+                request,
+                inspected: None,
+            });
+            let at = self.network.arrival(self.now, from, to);
+            self.schedule.push(self.now, at, Event::FromClient { broker: to, opens, request });
+        }
+        for connection in given_up {
+            self.close_from_client(id, connection);
+        }
+    }
+
+    fn close_from_client(&mut self, client: ClientId, connection: ConnectionId) {
+        let broker = self.connections.get(connection).map(|open| open.broker);
+        if let (Some(broker), Some(from)) = (broker, self.client(client).map(ClientSlot::node)) {
+            let at = self.network.arrival(self.now, from, broker);
+            self.schedule.push(self.now, at, Event::ClosedByClient(connection));
+        }
+    }
+
+    fn client(&self, id: ClientId) -> Option<&ClientSlot> {
+        self.clients.get(id.0 as usize)
+    }
+
+    fn client_mut(&mut self, id: ClientId) -> Option<&mut ClientSlot> {
+        self.clients.get_mut(id.0 as usize)
+    }
+
+    /// What a simulated producer has done.
+    pub fn producer(&self, id: ClientId) -> Option<&ProducerReport> {
+        self.client(id)?.producer()
+    }
+
+    /// What a simulated consumer has seen.
+    pub fn consumer(&self, id: ClientId) -> Option<&ConsumerReport> {
+        self.client(id)?.consumer()
     }
 
     fn send(&mut self, from: NodeId, to: NodeId, body: Body) {
@@ -478,7 +594,7 @@ impl World {
         }
         self.trace.record(self.now, Some(id), TraceKind::NodeStopped { cause: how.cause() });
         for connection in self.connections.close_all(id) {
-            out.push(Output::Close { connection });
+            self.emit(id, Output::Close { connection }, out);
         }
         // Whoever waits for this node's answer sees the connection break.
         for caller in 0..self.slots.len() {

@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_node::{ConnectionId, NodeId, WallTime};
 use klamm_wire::{ApiKey, Request, StrBytes};
 
+use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command, Input};
 use crate::settings::{BrokerSpec, LinkSettings, WorldSettings};
 
@@ -164,6 +165,36 @@ impl Encoder {
                 self.node_command(5, *node);
                 self.signed(*millis);
             }
+            Command::AddClient(spec) => {
+                self.varint(6);
+                self.client(spec);
+            }
+            Command::StopClient(ClientId(id)) => {
+                self.varint(7);
+                self.varint((*id).into());
+            }
+        }
+    }
+
+    fn client(&mut self, spec: &ClientSpec) {
+        match spec {
+            ClientSpec::Producer(spec) => {
+                let ProducerSpec { topic, acks, idempotent, records, batch, interval, in_flight } = spec;
+                self.varint(0);
+                self.bytes(topic.as_bytes());
+                self.signed((*acks).into());
+                self.varint((*idempotent).into());
+                self.varint(*records);
+                self.varint((*batch).into());
+                self.varint(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+                self.varint(*in_flight as u64);
+            }
+            ClientSpec::Consumer(ConsumerSpec { topic, max_wait_ms, read_committed }) => {
+                self.varint(1);
+                self.bytes(topic.as_bytes());
+                self.signed((*max_wait_ms).into());
+                self.varint((*read_committed).into());
+            }
         }
     }
 
@@ -311,7 +342,34 @@ impl Decoder {
             3 => Command::PowerLoss(self.node()?),
             4 => Command::SetLink { from: self.node()?, to: self.node()?, link: self.link()? },
             5 => Command::SetWallSkew { node: self.node()?, millis: self.signed()? },
+            6 => Command::AddClient(self.client()?),
+            7 => Command::StopClient(ClientId(self.number()?)),
             other => return nonsense(format!("there is no command {other}")),
         })
+    }
+
+    fn client(&mut self) -> Decoded<ClientSpec> {
+        Ok(match self.varint()? {
+            0 => ClientSpec::Producer(ProducerSpec {
+                topic: self.text()?,
+                acks: self.signed()?,
+                idempotent: self.varint()? != 0,
+                records: self.varint()?,
+                batch: self.number()?,
+                interval: Duration::from_nanos(self.varint()?),
+                in_flight: self.number()?,
+            }),
+            1 => ClientSpec::Consumer(ConsumerSpec {
+                topic: self.text()?,
+                max_wait_ms: self.signed()?,
+                read_committed: self.varint()? != 0,
+            }),
+            other => return nonsense(format!("there is no client {other}")),
+        })
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self) -> Decoded<T> {
+        let value = self.varint()?;
+        T::try_from(value).or_else(|_| nonsense(format!("{value} is out of range")))
     }
 }

@@ -5,6 +5,7 @@ use klamm_wire::messages::MetadataRequest;
 use klamm_wire::{ApiKey, Request};
 
 use super::*;
+use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command};
 use crate::settings::{BrokerSpec, LinkSettings};
 
@@ -35,6 +36,21 @@ fn inputs() -> Vec<(Timestamp, Input)> {
         Input::Command(Command::PowerLoss(two)),
         Input::Command(Command::SetLink { from: one, to: two, link }),
         Input::Command(Command::SetWallSkew { node: one, millis: -3_600_000 }),
+        Input::Command(Command::AddClient(ClientSpec::Producer(ProducerSpec {
+            topic: "t".into(),
+            acks: -1,
+            idempotent: true,
+            records: u64::MAX,
+            batch: 3,
+            interval: Duration::from_millis(7),
+            in_flight: 5,
+        }))),
+        Input::Command(Command::AddClient(ClientSpec::Consumer(ConsumerSpec {
+            topic: "t".into(),
+            max_wait_ms: 500,
+            read_committed: true,
+        }))),
+        Input::Command(Command::StopClient(ClientId(1))),
         Input::Connect { connection: ConnectionId(7), broker: one, host: "::1".into() },
         Input::Request(ClientRequest {
             connection: ConnectionId(7),

@@ -1,0 +1,237 @@
+//! A consumer without a group: it reads every partition of one topic from the beginning, and remembers what it saw.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use klamm_node::{NodeId, Timestamp};
+use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use klamm_wire::messages::{BrokerId, FetchRequest, TopicName};
+use klamm_wire::{ApiKey, ErrorCode, RecordBatch, Request, Response, StrBytes};
+
+use super::leaders::Leaders;
+use super::{ClientCtx, RETRY_BACKOFF};
+
+const FETCH_VERSION: i16 = 12;
+
+/// How a consumer behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSpec {
+    /// The topic.
+    pub topic: StrBytes,
+    /// `fetch.max.wait.ms`.
+    pub max_wait_ms: i32,
+    /// `isolation.level`: whether it is read_committed.
+    pub read_committed: bool,
+}
+
+/// What a consumer has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsumerReport {
+    /// Each record's producer and number, by partition and offset.
+    pub records: BTreeMap<(i32, i64), (u32, u64)>,
+    /// What a consumer must never see: two records at one offset, an offset that is not below the high watermark, bytes
+    /// that are no batch.
+    pub contradictions: Vec<String>,
+    /// How often it was told that its offset is out of range.
+    pub resets: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Consumer {
+    spec: ConsumerSpec,
+    leaders: Leaders,
+    partitions: Vec<Partition>,
+    /// The one fetch that is in flight to each broker.
+    fetching: BTreeMap<i32, NodeId>,
+    report: ConsumerReport,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Partition {
+    position: i64,
+    retry_at: Timestamp,
+}
+
+impl Consumer {
+    pub(super) fn new(spec: ConsumerSpec) -> Self {
+        Self {
+            leaders: Leaders::new(spec.topic.clone()),
+            spec,
+            partitions: Vec::new(),
+            fetching: BTreeMap::new(),
+            report: ConsumerReport::default(),
+        }
+    }
+
+    pub(super) const fn report(&self) -> &ConsumerReport {
+        &self.report
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let fetching: Vec<_> = self.fetching.values().copied().collect();
+        let retry = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.leaders.of(*index).is_some_and(|leader| !fetching.contains(&leader)))
+            .map(|(_, partition)| partition.retry_at)
+            .min();
+        self.leaders.next_deadline().into_iter().chain(retry).min()
+    }
+
+    pub(super) fn go_on(&mut self, ctx: &mut ClientCtx<'_>) {
+        self.leaders.go_on(ctx);
+        self.partitions.resize_with(self.leaders.partitions(), Partition::default);
+        for broker in ctx.brokers {
+            if self.fetching.values().all(|fetching| fetching != broker) {
+                self.fetch(ctx, *broker);
+            }
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, ctx: &ClientCtx<'_>, correlation_id: i32, answer: Option<Response>) {
+        if self.leaders.on_answer(ctx, correlation_id, answer.as_ref()) {
+            return;
+        }
+        let Some(broker) = self.fetching.remove(&correlation_id) else { return };
+        let Some(Response::Fetch(answer)) = answer else {
+            self.retry_all_of(ctx.now, broker);
+            return;
+        };
+        if answer.error_code != ErrorCode::None {
+            self.retry_all_of(ctx.now, broker);
+        }
+        for partition in answer.topics.into_iter().flat_map(|topic| topic.partitions) {
+            let Ok(index) = usize::try_from(partition.partition) else { continue };
+            if index >= self.partitions.len() {
+                continue;
+            }
+            match partition.error_code {
+                ErrorCode::None => {
+                    for records in &partition.records {
+                        self.read(index, records, partition.high_watermark);
+                    }
+                }
+                ErrorCode::OffsetOutOfRange => {
+                    self.report.resets += 1;
+                    // The broker says where its log begins, if it knows; otherwise ask again from where we are.
+                    let position = &mut self.partitions[index].position;
+                    *position = (*position).max(partition.log_start_offset);
+                    self.retry(ctx.now, index);
+                }
+                _ => self.retry(ctx.now, index),
+            }
+        }
+    }
+
+    fn retry_all_of(&mut self, now: Timestamp, broker: NodeId) {
+        for index in 0..self.partitions.len() {
+            if self.leaders.of(index) == Some(broker) {
+                self.retry(now, index);
+            }
+        }
+        self.leaders.refresh(now);
+    }
+
+    fn retry(&mut self, now: Timestamp, partition: usize) {
+        self.partitions[partition].retry_at = now + RETRY_BACKOFF;
+        self.leaders.refresh(now);
+    }
+
+    /// Fetches from every partition that a broker leads.
+    fn fetch(&mut self, ctx: &mut ClientCtx<'_>, broker: NodeId) {
+        let partitions: Vec<_> = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(index, partition)| {
+                self.leaders.of(*index) == Some(broker) && partition.retry_at <= ctx.now
+            })
+            .map(|(index, partition)| {
+                FetchPartition::default()
+                    .with_partition(i32::try_from(index).unwrap_or(i32::MAX))
+                    .with_current_leader_epoch(-1)
+                    .with_last_fetched_epoch(-1)
+                    .with_log_start_offset(-1)
+                    .with_fetch_offset(partition.position)
+                    .with_partition_max_bytes(1 << 20)
+            })
+            .collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let topic =
+            FetchTopic::default().with_topic(TopicName(self.spec.topic.clone())).with_partitions(partitions);
+        let request = FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(self.spec.max_wait_ms)
+            .with_min_bytes(1)
+            .with_max_bytes(50 << 20)
+            .with_isolation_level(self.spec.read_committed.into())
+            .with_session_id(0)
+            .with_session_epoch(-1)
+            .with_topics(vec![topic]);
+        let correlation_id = ctx.ask(broker, ApiKey::Fetch, FETCH_VERSION, Request::Fetch(request));
+        self.fetching.insert(correlation_id, broker);
+    }
+
+    fn read(&mut self, index: usize, records: &Bytes, high_watermark: i64) {
+        let partition = i32::try_from(index).unwrap_or(i32::MAX);
+        let mut rest = records.clone();
+        while !rest.is_empty() {
+            let batch = match RecordBatch::read(&rest) {
+                Ok(Some(batch)) => batch,
+                // A batch that is cut off at the end of an answer comes whole with the next.
+                Ok(None) => return,
+                Err(error) => {
+                    self.contradict(format!("partition {partition}: {error}"));
+                    return;
+                }
+            };
+            rest = rest.slice(batch.to_bytes().len()..);
+            if let Err(error) = self.read_batch(index, partition, &batch, high_watermark) {
+                self.contradict(format!("partition {partition}: {error}"));
+            }
+        }
+    }
+
+    fn read_batch(
+        &mut self,
+        index: usize,
+        partition: i32,
+        batch: &RecordBatch,
+        high_watermark: i64,
+    ) -> Result<(), String> {
+        if !batch.crc_holds() {
+            return Err(format!("the batch at {} has a wrong CRC", batch.header.base_offset));
+        }
+        let records = batch.records(64 << 20).map_err(|error| error.to_string())?;
+        for record in &records {
+            let record = record.map_err(|error| error.to_string())?;
+            let offset = batch.header.base_offset + i64::from(record.offset_delta);
+            let position = &mut self.partitions[index].position;
+            if offset < *position {
+                continue;
+            }
+            *position = offset + 1;
+            if offset >= high_watermark {
+                return Err(format!("offset {offset} was shown at high watermark {high_watermark}"));
+            }
+            if batch.header.is_control() {
+                continue;
+            }
+            let client = record.key.and_then(|key| Some(u32::from_be_bytes(key.try_into().ok()?)));
+            let value = record.value.and_then(|value| Some(u64::from_be_bytes(value.try_into().ok()?)));
+            let (Some(client), Some(value)) = (client, value) else { continue };
+            let before = self.report.records.insert((partition, offset), (client, value));
+            if before.is_some_and(|before| before != (client, value)) {
+                return Err(format!("offset {offset} held two different records"));
+            }
+        }
+        Ok(())
+    }
+
+    fn contradict(&mut self, what: String) {
+        self.report.contradictions.push(what);
+    }
+}

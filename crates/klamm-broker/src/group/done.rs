@@ -13,7 +13,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 use super::gather::GatherId;
 use super::member::{Parked, Protocol};
 use super::reply;
-use super::shard::{Env, Shard};
+use super::shard::{Env, Failure, Shard};
 
 /// What waits for a commit.
 #[derive(Debug)]
@@ -108,20 +108,21 @@ pub(crate) struct StaticJoin {
 }
 
 impl Shard {
-    /// Does what waited, now that its records are committed (`Ok`) or known to have failed.
-    pub(crate) fn finish(&mut self, env: &mut Env<'_, '_>, done: Done, result: Result<(), ErrorCode>) {
-        let error = result.err();
+    /// Does what waited, now that its records are committed (`Ok`), or have failed to be.
+    pub(crate) fn finish(&mut self, env: &mut Env<'_, '_>, done: Done, result: Result<(), Failure>) {
+        let failure = result.err();
+        let error = failure.map(|failure| failure.error);
         match done {
             Done::Nothing => {}
             Done::NewGroup { group } => {
-                if let Some(error) = error {
+                if let Some(Failure { error, in_log: false }) = failure {
                     self.forget_new_group(env, &group, error);
                 }
             }
             Done::Sync { group, generation, assignments } => {
                 self.finish_sync(env, &group, generation, &assignments, error);
             }
-            Done::StaticJoin(join) => self.finish_static_join(env, *join, error),
+            Done::StaticJoin(join) => self.finish_static_join(env, *join, failure),
             Done::Heartbeat { to, error: answer } => {
                 reply::heartbeat(env.ctx, to, error.unwrap_or(answer));
             }

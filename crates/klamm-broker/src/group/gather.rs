@@ -85,6 +85,7 @@ impl Gathers {
     }
 
     /// How many answers are being put together.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }

@@ -9,7 +9,7 @@ use super::done::{Done, StaticJoin};
 use super::member::{Member, Parked, Protocol};
 use super::records::{GroupValue, Record};
 use super::reply;
-use super::shard::{Env, Shard, Wrote, trace_state};
+use super::shard::{Env, Failure, Shard, Wrote, trace_state};
 use super::state::ClassicState;
 use crate::core::RequestContext;
 
@@ -299,13 +299,13 @@ impl Shard {
         &mut self,
         env: &mut Env<'_, '_>,
         join: StaticJoin,
-        error: Option<ErrorCode>,
+        failure: Option<Failure>,
     ) {
         let StaticJoin { group: id, instance_id, old_id, new_id, .. } = join;
         let Some(group) = self.groups.get_mut(&id) else { return };
         let Some(parked) = group.take_joining(&new_id) else { return };
         let is_leader = group.is_leader(&new_id);
-        let Some(error) = error else {
+        let Some(Failure { error, in_log }) = failure else {
             let response = if parked.version >= 9 {
                 // KIP-814: a leader that came back learns the members but must not assign again.
                 generation_response(group, &new_id, is_leader).with_skip_assignment(is_leader)
@@ -315,6 +315,10 @@ impl Shard {
             };
             return reply::join(env.ctx, parked, response);
         };
+        if in_log {
+            // The new id stays: the log has it. The client comes again and gets another.
+            return reply::join_error(env.ctx, parked, StrBytes::default(), error);
+        }
         group.update_member(
             &new_id,
             join.old_protocols,

@@ -215,3 +215,12 @@ fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+impl GroupValue {
+    /// The value without its time, which is that of the state in which it was written.
+    pub(crate) fn without_timestamp(mut self) -> Self {
+        self.0.current_state_timestamp = -1;
+        self
+    }
+}

@@ -58,6 +58,15 @@ pub(crate) enum Wrote {
     Failed(ErrorCode),
 }
 
+/// Why a write did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What clients are told.
+    pub(crate) error: ErrorCode,
+    /// Whether the records are in the log all the same: then they may still be committed, and the state must agree with them.
+    pub(crate) in_log: bool,
+}
+
 /// Something that waits for the high watermark.
 #[derive(Debug)]
 struct Waiting {
@@ -138,7 +147,7 @@ impl Shard {
             }
             Err(error) => {
                 let error = coordinator_error(error);
-                self.finish(env, done, Err(error));
+                self.finish(env, done, Err(Failure { error, in_log: false }));
                 Wrote::Failed(error)
             }
         }
@@ -186,7 +195,8 @@ impl Shard {
     pub(crate) fn on_write_timeout(&mut self, env: &mut Env<'_, '_>) {
         while self.waiting.front().is_some_and(|w| w.deadline <= env.ctx.now) {
             if let Some(waiting) = self.waiting.pop_front() {
-                self.finish(env, waiting.done, Err(coordinator_error(ErrorCode::RequestTimedOut)));
+                let error = coordinator_error(ErrorCode::RequestTimedOut);
+                self.finish(env, waiting.done, Err(Failure { error, in_log: true }));
             }
         }
         self.watch_front(env);
@@ -305,7 +315,8 @@ impl Shard {
         }
         // The groups are gone, so nothing that was waiting can start another rebalance.
         for waiting in std::mem::take(&mut self.waiting) {
-            self.finish(env, waiting.done, Err(ErrorCode::NotCoordinator));
+            let failure = Failure { error: ErrorCode::NotCoordinator, in_log: true };
+            self.finish(env, waiting.done, Err(failure));
         }
     }
 

@@ -1,1 +1,0 @@
-//! The coordinator, driven without a broker.

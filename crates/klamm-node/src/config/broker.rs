@@ -26,7 +26,7 @@ config_keys! {
         /// How often a broker tells the controller that it lives, in milliseconds.
         BROKER_HEARTBEAT_INTERVAL_MS: i32 = "broker.heartbeat.interval.ms", default "2000", Valid::Any, Medium, ReadOnly;
         /// The broker's id, by its older name.
-        BROKER_ID: i32 = "broker.id", default "-1", Valid::Any, High, Managed;
+        BROKER_ID: Option<i32> = "broker.id", default "-1", Valid::Any, High, Managed;
         /// The rack that the broker stands in, for placement and for reading from a near replica.
         BROKER_RACK: Option<String> = "broker.rack", default null, Valid::Any, Medium, Managed;
         /// How long the controller waits for a heartbeat before it fences a broker, in milliseconds.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::def::{ConfigError, ConfigKey, ConfigKind, ConfigType, Key, Scope, Value};
-use super::{broker_key, broker_keys, topic_key};
+use super::{broker, broker_key, broker_keys, topic_key};
 
 /// Where a value comes from (`DescribeConfigsResponse.ConfigSource`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +111,8 @@ impl BrokerConfig {
 
     /// The value of a key by its name; `None` when it is null or the key is unknown.
     pub fn value(&self, name: &str) -> Option<Value> {
+        // Kafka shows the node's id under its older name too.
+        let name = if name == broker::BROKER_ID.name() { broker::NODE_ID.name() } else { name };
         let key = broker_key(name)?;
         self.set_value(key).or_else(|| key.parse(key.default?).ok())
     }
@@ -310,7 +312,7 @@ impl TopicConfig<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{broker, group, topic};
+    use crate::config::{group, topic};
 
     fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
         entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -393,6 +395,7 @@ mod tests {
         assert_eq!(named("min.insync.replicas").source, ConfigSource::StaticBroker);
         assert!(!named("min.insync.replicas").read_only);
         assert!(named("node.id").read_only);
+        assert_eq!(named("broker.id").value.as_deref(), Some("1"));
         assert_eq!(named("my.plugin").value, None);
         assert!(all.iter().all(|described| described.name != "log.initial.task.delay.ms"));
         let default: Vec<_> =

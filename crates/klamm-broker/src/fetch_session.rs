@@ -1,0 +1,331 @@
+//! Incremental fetch sessions (KIP-227): what a fetcher asked for, and which of it may have changed.
+//!
+//! Kafka goes through every partition of a session at every fetch. Here a session keeps a queue of the partitions that may have
+//! something to say (new data, a moved high watermark, an error, a changed request) and only these are looked at, so that a fetch
+//! over thousands of quiet partitions costs nothing. What is answered is the same.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use klamm_node::Rng;
+use klamm_wire::{ErrorCode, StrBytes, Uuid};
+use rustc_hash::FxHashMap;
+
+use crate::partition::Slot;
+use crate::partition::fetch::PartitionFetch;
+use crate::purgatory::OpId;
+
+/// No session (`FetchMetadata.INVALID_SESSION_ID`).
+pub(crate) const INVALID_SESSION_ID: i32 = 0;
+/// The epoch of a first, full fetch.
+pub(crate) const INITIAL_EPOCH: i32 = 0;
+/// The epoch of a fetch without a session, or one that ends it.
+pub(crate) const FINAL_EPOCH: i32 = -1;
+
+/// The epoch after `epoch`.
+pub(crate) const fn next_epoch(epoch: i32) -> i32 {
+    if epoch < 0 {
+        FINAL_EPOCH
+    } else if epoch == i32::MAX {
+        1
+    } else {
+        epoch + 1
+    }
+}
+
+/// A topic as a fetch names it: by id from version 13 on, by name before.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum TopicRef {
+    /// By id.
+    Id(Uuid),
+    /// By name.
+    Name(StrBytes),
+}
+
+/// A partition as a fetch names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PartitionRef {
+    /// The topic.
+    pub(crate) topic: TopicRef,
+    /// The partition.
+    pub(crate) partition: i32,
+}
+
+/// One partition of a session (`CachedPartition`).
+#[derive(Debug, Clone)]
+pub(crate) struct CachedPartition {
+    /// The partition.
+    pub(crate) target: PartitionRef,
+    /// What the fetcher last asked of it.
+    pub(crate) fetch: PartitionFetch,
+    /// The high watermark that it was last told.
+    pub(crate) high_watermark: i64,
+    /// The log start that it was last told.
+    pub(crate) log_start_offset: i64,
+    /// Where the replica is, when this broker has one.
+    pub(crate) slot: Option<Slot>,
+    queued: bool,
+}
+
+/// A fetcher's session (`FetchSession`).
+#[derive(Debug)]
+pub(crate) struct FetchSession {
+    /// Whether a follower owns it.
+    pub(crate) privileged: bool,
+    /// Whether it names topics by id.
+    pub(crate) uses_topic_ids: bool,
+    /// The epoch that its next fetch must have.
+    pub(crate) epoch: i32,
+    /// The fetch that waits in it.
+    pub(crate) parked: Option<OpId>,
+    /// The wall clock at its last fetch, in milliseconds.
+    pub(crate) last_fetch_ms: i64,
+    partitions: Vec<Option<CachedPartition>>,
+    free: Vec<u32>,
+    index: FxHashMap<PartitionRef, u32>,
+    queue: VecDeque<u32>,
+    created_ms: i64,
+    last_used_ms: i64,
+    cached_size: usize,
+}
+
+impl FetchSession {
+    /// How many partitions it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// A partition by its place.
+    pub(crate) fn get(&self, index: u32) -> Option<&CachedPartition> {
+        self.partitions.get(index as usize)?.as_ref()
+    }
+
+    /// A partition by its place.
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut CachedPartition> {
+        self.partitions.get_mut(index as usize)?.as_mut()
+    }
+
+    /// Notes that a partition may have something to say.
+    pub(crate) fn touch(&mut self, index: u32) {
+        if let Some(Some(partition)) = self.partitions.get_mut(index as usize)
+            && !partition.queued
+        {
+            partition.queued = true;
+            self.queue.push_back(index);
+        }
+    }
+
+    /// Takes every partition that may have something to say, in order. The caller touches again those that still do.
+    pub(crate) fn take_queue(&mut self) -> Vec<u32> {
+        let mut taken = Vec::with_capacity(self.queue.len());
+        while let Some(index) = self.queue.pop_front() {
+            if let Some(Some(partition)) = self.partitions.get_mut(index as usize)
+                && partition.queued
+            {
+                partition.queued = false;
+                taken.push(index);
+            }
+        }
+        taken
+    }
+
+    /// Whether any partition may have something to say.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Adds a partition, or updates what is asked of it, and touches it. Its place, and whether it is new.
+    pub(crate) fn upsert(&mut self, target: PartitionRef, fetch: PartitionFetch) -> (u32, bool) {
+        if let Some(index) = self.index.get(&target).copied() {
+            if let Some(partition) = self.get_mut(index) {
+                partition.fetch = fetch;
+            }
+            self.touch(index);
+            return (index, false);
+        }
+        let partition = CachedPartition {
+            target: target.clone(),
+            fetch,
+            high_watermark: -1,
+            log_start_offset: -1,
+            slot: None,
+            queued: false,
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.partitions[index as usize] = Some(partition);
+                index
+            }
+            None => {
+                self.partitions.push(Some(partition));
+                (self.partitions.len() - 1) as u32
+            }
+        };
+        self.index.insert(target, index);
+        self.touch(index);
+        (index, true)
+    }
+
+    /// Removes a partition; its place and where its replica was.
+    pub(crate) fn forget(&mut self, target: &PartitionRef) -> Option<(u32, Option<Slot>)> {
+        let index = self.index.remove(target)?;
+        let partition = self.partitions.get_mut(index as usize)?.take()?;
+        if partition.queued {
+            self.queue.retain(|i| *i != index);
+        }
+        self.free.push(index);
+        Some((index, partition.slot))
+    }
+
+    /// Every partition with its place.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &CachedPartition)> {
+        self.partitions.iter().enumerate().filter_map(|(i, p)| p.as_ref().map(|p| (i as u32, p)))
+    }
+}
+
+/// How valuable a session is: followers before consumers, large before small (`EvictableKey`).
+type EvictableKey = (bool, usize, i32);
+
+/// Every session of the broker (`FetchSessionCache`).
+#[derive(Debug)]
+pub(crate) struct FetchSessionCache {
+    sessions: BTreeMap<i32, FetchSession>,
+    last_used: BTreeSet<(i64, i32)>,
+    evictable_by_all: BTreeSet<EvictableKey>,
+    evictable_by_privileged: BTreeSet<EvictableKey>,
+    max_entries: usize,
+    eviction_ms: i64,
+}
+
+impl FetchSessionCache {
+    /// A cache of `max_entries` sessions (`max.incremental.fetch.session.cache.slots`), which may be evicted after
+    /// `eviction_ms` of idleness.
+    pub(crate) const fn new(max_entries: usize, eviction_ms: i64) -> Self {
+        Self {
+            sessions: BTreeMap::new(),
+            last_used: BTreeSet::new(),
+            evictable_by_all: BTreeSet::new(),
+            evictable_by_privileged: BTreeSet::new(),
+            max_entries,
+            eviction_ms,
+        }
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// A session.
+    pub(crate) fn get(&self, id: i32) -> Option<&FetchSession> {
+        self.sessions.get(&id)
+    }
+
+    /// A session.
+    pub(crate) fn get_mut(&mut self, id: i32) -> Option<&mut FetchSession> {
+        self.sessions.get_mut(&id)
+    }
+
+    /// The wall clock at a session's last fetch, in milliseconds.
+    pub(crate) fn last_fetch_ms(&self, id: i32) -> Option<i64> {
+        self.sessions.get(&id).map(|session| session.last_fetch_ms)
+    }
+
+    /// The session that an incremental fetch continues, or why it cannot.
+    pub(crate) fn check(&self, id: i32, epoch: i32, uses_topic_ids: bool) -> Result<(), ErrorCode> {
+        let session = self.sessions.get(&id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if session.epoch != epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        if session.uses_topic_ids != uses_topic_ids {
+            return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        Ok(())
+    }
+
+    /// Makes room for a session of `size` partitions and creates it, empty. `None` when every other session is worth more.
+    /// The second value is the session that had to go.
+    pub(crate) fn create(
+        &mut self,
+        rng: &mut Rng,
+        now_ms: i64,
+        wall_ms: i64,
+        privileged: bool,
+        size: usize,
+        uses_topic_ids: bool,
+    ) -> Option<(i32, Option<FetchSession>, i32)> {
+        let mut evicted = None;
+        let mut evicted_id = INVALID_SESSION_ID;
+        if self.sessions.len() >= self.max_entries {
+            evicted_id = self.evictable(privileged, size, now_ms)?;
+            evicted = self.remove(evicted_id);
+        }
+        let id = loop {
+            let id = rng.below(i32::MAX as u64 - 1) as i32 + 1;
+            if !self.sessions.contains_key(&id) {
+                break id;
+            }
+        };
+        let session = FetchSession {
+            privileged,
+            uses_topic_ids,
+            epoch: next_epoch(INITIAL_EPOCH),
+            parked: None,
+            last_fetch_ms: wall_ms,
+            partitions: Vec::with_capacity(size),
+            free: Vec::new(),
+            index: FxHashMap::default(),
+            queue: VecDeque::new(),
+            created_ms: now_ms,
+            last_used_ms: now_ms,
+            cached_size: size,
+        };
+        self.sessions.insert(id, session);
+        self.last_used.insert((now_ms, id));
+        self.note_use(id, now_ms);
+        Some((id, evicted, evicted_id))
+    }
+
+    /// The session that a new one may take the place of: a stale one, or a less valuable one that is not young.
+    fn evictable(&self, privileged: bool, size: usize, now_ms: i64) -> Option<i32> {
+        let (used, id) = *self.last_used.first()?;
+        if now_ms - used > self.eviction_ms {
+            return Some(id);
+        }
+        let candidates = if privileged { &self.evictable_by_privileged } else { &self.evictable_by_all };
+        let least = *candidates.first()?;
+        if (privileged, size, 0) < least { None } else { Some(least.2) }
+    }
+
+    /// Takes note of a session's use and size.
+    pub(crate) fn note_use(&mut self, id: i32, now_ms: i64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.last_used.remove(&(session.last_used_ms, id));
+        let old = (session.privileged, session.cached_size, id);
+        self.evictable_by_all.remove(&old);
+        self.evictable_by_privileged.remove(&old);
+        session.last_used_ms = now_ms;
+        session.cached_size = session.cached_size.max(session.len());
+        if !session.index.is_empty() {
+            session.cached_size = session.len();
+        }
+        let key = (session.privileged, session.cached_size, id);
+        let settled = now_ms - session.created_ms > self.eviction_ms;
+        if !session.privileged || settled {
+            self.evictable_by_privileged.insert(key);
+        }
+        if settled {
+            self.evictable_by_all.insert(key);
+        }
+        self.last_used.insert((now_ms, id));
+    }
+
+    /// Ends a session.
+    pub(crate) fn remove(&mut self, id: i32) -> Option<FetchSession> {
+        let session = self.sessions.remove(&id)?;
+        self.last_used.remove(&(session.last_used_ms, id));
+        let key = (session.privileged, session.cached_size, id);
+        self.evictable_by_all.remove(&key);
+        self.evictable_by_privileged.remove(&key);
+        Some(session)
+    }
+}

@@ -1,0 +1,73 @@
+//! Appends: as leader for clients and coordinators, as follower what the leader sent.
+
+use bytes::Bytes;
+use klamm_log::{AppendError, AppendOrigin, Disk, LogAppendInfo};
+use klamm_wire::ErrorCode;
+use klamm_wire::record::inspect::InspectedBatch;
+
+use crate::fetch_session::FetchSessionCache;
+use crate::partition::{Changes, LeaderEnv, Partition};
+
+impl Partition {
+    /// Appends for a client or coordinator (`Partition.appendRecordsToLeader`). With `needs_all` (acks=all) the committed ISR must
+    /// be as large as `min.insync.replicas` asks: that is checked before anything else of the records. R7.
+    pub(crate) fn append_as_leader(
+        &mut self,
+        disk: &mut dyn Disk,
+        batches: &[InspectedBatch],
+        origin: AppendOrigin,
+        needs_all: bool,
+        sessions: &FetchSessionCache,
+        env: LeaderEnv<'_>,
+    ) -> Result<LogAppendInfo, AppendError> {
+        let Some(state) = &mut self.leading else {
+            return Err(AppendError::new(
+                ErrorCode::NotLeaderOrFollower,
+                format!("Leader not local for partition {} on broker {}", self.name, env.me),
+            ));
+        };
+        let log_end = self.log.log_end_offset();
+        for replica in state.remotes.iter_mut().filter(|r| r.session_id != 0) {
+            if let Some(at) = sessions.last_fetch_ms(replica.session_id) {
+                replica.note_session_fetch(log_end, at);
+            }
+        }
+        let min_isr = self.effective_min_isr();
+        if needs_all && self.isr.len() < min_isr {
+            let isr: Vec<String> = self.isr.iter().map(ToString::to_string).collect();
+            return Err(AppendError::new(
+                ErrorCode::NotEnoughReplicas,
+                format!(
+                    "The size of the current ISR : {} is insufficient to satisfy the min.isr requirement of {min_isr} for \
+                     partition {}, live replica(s) broker.id are : {}",
+                    isr.len(),
+                    self.name,
+                    isr.join(", ")
+                ),
+            ));
+        }
+        let info = self.log.append_as_leader(disk, batches, self.leader_epoch, env.now_ms, origin)?;
+        if self.log.log_end_offset() != log_end {
+            self.changes.add(Changes::LOG_END);
+        }
+        // The ISR may be the leader alone.
+        self.maybe_increment_high_watermark(env);
+        Ok(info)
+    }
+
+    /// Appends what the leader sent (`Partition.appendRecordsToFollowerOrFutureReplica`).
+    pub(crate) fn append_as_follower(
+        &mut self,
+        disk: &mut dyn Disk,
+        records: &[Bytes],
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<LogAppendInfo, AppendError> {
+        let log_end = self.log.log_end_offset();
+        let info = self.log.append_as_follower(disk, records, leader_epoch, now_ms)?;
+        if self.log.log_end_offset() != log_end {
+            self.changes.add(Changes::LOG_END);
+        }
+        Ok(info)
+    }
+}

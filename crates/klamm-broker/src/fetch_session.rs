@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use klamm_node::Rng;
-use klamm_wire::{ErrorCode, StrBytes, Uuid};
+use klamm_wire::{ErrorCode, FetchPartition, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
 use crate::partition::Slot;
@@ -64,6 +64,36 @@ pub(crate) struct CachedPartition {
     /// Where the replica is, when this broker has one.
     pub(crate) slot: Option<Slot>,
     queued: bool,
+}
+
+impl CachedPartition {
+    /// Whether an answer says anything that the fetcher has not been told (`CachedPartition.maybeUpdateResponseData`).
+    pub(crate) fn must_answer(&self, answer: &FetchPartition) -> bool {
+        !answer.records.is_empty()
+            || self.high_watermark != answer.high_watermark
+            || self.log_start_offset != answer.log_start_offset
+            || answer.preferred_read_replica.0 >= 0
+            || answer.error_code != ErrorCode::None
+            || answer.diverging_epoch.is_some()
+    }
+
+    /// Remembers what an answer tells. After an error nothing is known, so that the partition is told again when it passes.
+    pub(crate) const fn note_answer(&mut self, answer: &FetchPartition) {
+        self.log_start_offset = answer.log_start_offset;
+        self.high_watermark =
+            if matches!(answer.error_code, ErrorCode::None) { answer.high_watermark } else { -1 };
+    }
+}
+
+/// A session that was just created.
+#[derive(Debug)]
+pub(crate) struct Created {
+    /// Its id.
+    pub(crate) id: i32,
+    /// The session that had to go for it.
+    pub(crate) evicted: Option<FetchSession>,
+    /// That session's id.
+    pub(crate) evicted_id: i32,
 }
 
 /// A fetcher's session (`FetchSession`).
@@ -243,7 +273,6 @@ impl FetchSessionCache {
     }
 
     /// Makes room for a session of `size` partitions and creates it, empty. `None` when every other session is worth more.
-    /// The second value is the session that had to go.
     pub(crate) fn create(
         &mut self,
         rng: &mut Rng,
@@ -252,7 +281,7 @@ impl FetchSessionCache {
         privileged: bool,
         size: usize,
         uses_topic_ids: bool,
-    ) -> Option<(i32, Option<FetchSession>, i32)> {
+    ) -> Option<Created> {
         let mut evicted = None;
         let mut evicted_id = INVALID_SESSION_ID;
         if self.sessions.len() >= self.max_entries {
@@ -282,7 +311,7 @@ impl FetchSessionCache {
         self.sessions.insert(id, session);
         self.last_used.insert((now_ms, id));
         self.note_use(id, now_ms);
-        Some((id, evicted, evicted_id))
+        Some(Created { id, evicted, evicted_id })
     }
 
     /// The session that a new one may take the place of: a stale one, or a less valuable one that is not young.

@@ -126,6 +126,12 @@ pub(crate) struct Partition {
     pub(crate) leading: Option<LeaderState>,
     /// What happened since anybody looked.
     pub(crate) changes: Changes,
+    /// Whether it is queued for those who wait for it.
+    pub(crate) queued: bool,
+    /// The log end that was last traced.
+    pub(crate) seen_log_end: i64,
+    /// The high watermark that was last told.
+    pub(crate) seen_high_watermark: i64,
     /// Fetch sessions that hold this partition, with its place in each.
     pub(crate) subscribers: SmallVec<[(i32, u32); 4]>,
 }
@@ -138,6 +144,9 @@ impl Partition {
             crate::core::GROUP_METADATA_TOPIC | crate::core::TRANSACTION_STATE_TOPIC
         );
         Self {
+            seen_log_end: log.log_end_offset(),
+            seen_high_watermark: log.high_watermark(),
+            queued: false,
             name,
             topic_id,
             is_internal,

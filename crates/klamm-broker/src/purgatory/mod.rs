@@ -15,7 +15,8 @@ pub(crate) struct OpId(pub(crate) u64);
 
 #[derive(Debug)]
 struct Waiting<K, O> {
-    op: O,
+    /// `None` while it is lent.
+    op: Option<O>,
     keys: Vec<K>,
     deadline: Timestamp,
 }
@@ -47,13 +48,13 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
             self.watched.insert((key.clone(), id));
         }
         self.deadlines.insert((deadline, id));
-        self.ops.insert(id, Waiting { op, keys, deadline });
+        self.ops.insert(id, Waiting { op: Some(op), keys, deadline });
         id
     }
 
     /// A waiting operation.
     pub(crate) fn get_mut(&mut self, id: OpId) -> Option<&mut O> {
-        self.ops.get_mut(&id).map(|waiting| &mut waiting.op)
+        self.ops.get_mut(&id)?.op.as_mut()
     }
 
     /// Takes an operation out to complete it.
@@ -63,16 +64,20 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
             self.watched.remove(&(key, id));
         }
         self.deadlines.remove(&(deadline, id));
-        Some(op)
+        op
     }
 
-    /// Puts an operation back that was taken out and could not complete.
-    pub(crate) fn restore(&mut self, id: OpId, op: O, keys: Vec<K>, deadline: Timestamp) {
-        for key in &keys {
-            self.watched.insert((key.clone(), id));
+    /// Lends an operation out to see whether it can complete; it keeps its place, its keys and its deadline.
+    /// Follow with [`Purgatory::give_back`] or [`Purgatory::take`].
+    pub(crate) fn lend(&mut self, id: OpId) -> Option<O> {
+        self.ops.get_mut(&id)?.op.take()
+    }
+
+    /// Takes a lent operation back that could not complete.
+    pub(crate) fn give_back(&mut self, id: OpId, op: O) {
+        if let Some(waiting) = self.ops.get_mut(&id) {
+            waiting.op = Some(op);
         }
-        self.deadlines.insert((deadline, id));
-        self.ops.insert(id, Waiting { op, keys, deadline });
     }
 
     /// Stops an operation's watch on one key.
@@ -109,13 +114,13 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
         self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ops.is_empty()
+    }
+
     /// How many operations wait.
     pub(crate) fn len(&self) -> usize {
         self.ops.len()
-    }
-
-    /// Every waiting operation's id, oldest first.
-    pub(crate) fn ids(&self) -> Vec<OpId> {
-        self.ops.keys().copied().collect()
     }
 }

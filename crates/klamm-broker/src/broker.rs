@@ -1,15 +1,33 @@
 //! The broker itself: what the world calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use klamm_log::{Disk, LogError};
-use klamm_node::{CallId, ConnectionId, Ctx, Incoming, NodeId, SendError, TimerTable, Timestamp};
+use klamm_log::{Disk, LogConfig, LogError, LogManager, LogManagerSettings, MetaProperties};
+use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
+use klamm_node::config::broker;
+use klamm_node::{
+    CallId, ConnectionId, Ctx, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
+};
 use klamm_wire::{Response, StrBytes, Uuid};
+use rustc_hash::FxHashMap;
 
+use crate::alter_partition::AlterPartitionManager;
+use crate::auto_topic_creation::AutoTopicCreation;
 use crate::config::BrokerConfig;
+use crate::controller_channel::ControllerChannel;
 use crate::core::{Core, Timer};
+use crate::fetch_session::FetchSessionCache;
 use crate::group::GroupCoordinator;
 use crate::handlers;
+use crate::handlers::forward::Forwarding;
+use crate::lifecycle::{Lifecycle, LifecycleState};
+use crate::metadata::Metadata;
+use crate::partition::Partition;
+use crate::producer_ids::ProducerIdManager;
+use crate::purgatory::Purgatory;
+use crate::replica_fetcher::Fetchers;
+use crate::replica_manager::ReplicaManager;
 
 /// How a broker is started.
 #[derive(Debug, Clone)]
@@ -65,16 +83,48 @@ impl Broker {
     ///
     /// # Errors
     /// When the disk cannot be read or written.
-    pub fn boot(settings: BrokerSettings, disk: Box<dyn Disk>, ctx: &mut Ctx<'_>) -> Result<Self, LogError> {
-        let config = BrokerConfig::new(settings.config.clone());
+    pub fn boot(
+        settings: BrokerSettings,
+        mut disk: Box<dyn Disk>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Self, LogError> {
+        let config = BrokerConfig::new(settings.config.clone())
+            .map_err(|error| LogError::Invalid(error.to_string()))?;
+        let now = ctx.wall.millis();
+        let (replicas, metadata) = open_logs(&settings, &config, &mut *disk, now)?;
+        let directory_id = own_directory(&settings, &replicas, &mut *disk, ctx)?;
+        let previous_epoch = replicas.log_manager.previous_broker_epoch().unwrap_or(-1);
+        let sessions = FetchSessionCache::new(
+            usize::try_from(config.get(broker::MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS)).unwrap_or(0),
+            FETCH_SESSION_EVICTION_MS,
+        );
         let mut core = Core {
+            controller: ControllerChannel::new(settings.controllers.clone()),
             settings,
             config,
             disk,
             timers: TimerTable::default(),
             coordinator_events: VecDeque::new(),
+            metadata,
+            lifecycle: Lifecycle::new(ctx.rng.uuid(), directory_id, previous_epoch),
+            replicas,
+            fetchers: Fetchers::default(),
+            alter_partition: AlterPartitionManager::default(),
+            sessions,
+            produce_ops: Purgatory::default(),
+            fetch_ops: Purgatory::default(),
+            delete_ops: Purgatory::default(),
+            fetch_checks: BTreeSet::new(),
+            parked_fetches: BTreeMap::new(),
+            forwarding: Forwarding::default(),
+            auto_topics: AutoTopicCreation::default(),
+            producer_ids: ProducerIdManager::default(),
+            calls: FxHashMap::default(),
         };
         let groups = GroupCoordinator::new(&mut core, ctx);
+        core.schedule_log_tasks(ctx);
+        core.fetch_metadata(ctx);
+        core.communicate(ctx);
         let mut broker = Self { core, groups };
         broker.settle(ctx);
         Ok(broker)
@@ -88,7 +138,7 @@ impl Broker {
 
     /// A call that this broker made was answered, or failed.
     pub fn on_response(&mut self, ctx: &mut Ctx<'_>, call: CallId, result: Result<Response, SendError>) {
-        let _ = (call, result);
+        self.core.on_answer(ctx, call, result);
         self.settle(ctx);
     }
 
@@ -97,24 +147,28 @@ impl Broker {
         while let Some(timer) = self.core.timers.pop_due(ctx.now) {
             match timer {
                 Timer::Group(timer) => self.groups.on_timer(&mut self.core, ctx, timer),
+                timer => self.core.on_core_timer(ctx, timer),
             }
         }
+        self.core.expire_operations(ctx);
         self.settle(ctx);
     }
 
     /// When [`Broker::on_timer`] must be called next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.core.timers.next()
+        self.core.next_deadline()
     }
 
     /// A client's connection ended.
     pub fn on_disconnect(&mut self, ctx: &mut Ctx<'_>, connection: ConnectionId) {
-        let _ = (ctx, connection);
+        self.core.drop_connection(connection);
+        self.settle(ctx);
     }
 
     /// Asks the controller to move leadership away, then stops: ends with [`klamm_node::Effect::Halt`].
     pub fn begin_controlled_shutdown(&mut self, ctx: &mut Ctx<'_>) {
-        let _ = ctx;
+        self.core.begin_shutdown(ctx);
+        self.settle(ctx);
     }
 
     /// Ends this incarnation and gives the disk back.
@@ -124,19 +178,132 @@ impl Broker {
 
     /// Whether the broker is registered, unfenced and caught up with the metadata log.
     pub const fn is_ready(&self) -> bool {
-        false
+        matches!(self.core.lifecycle.state, LifecycleState::Running)
     }
 
     /// What this broker knows of a partition that it holds.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<PartitionView> {
-        let _ = (topic, partition);
-        None
+        let name = TopicPartition::new(StrBytes::from_string(topic.to_owned()), partition);
+        self.core.replicas.by_name(&name).map(view)
     }
 
-    /// Finishes a step: hands queued events over until nothing is left to do.
+    /// Every partition that this broker holds, by name.
+    pub fn partitions(&self) -> BTreeMap<TopicPartition, PartitionView> {
+        self.core.replicas.iter().map(|(_, p)| (p.name.clone(), view(p))).collect()
+    }
+
+    /// The cluster as this broker knows it.
+    pub const fn image(&self) -> &MetadataImage {
+        self.core.metadata.image()
+    }
+
+    /// The broker's epoch; -1 before it registered.
+    pub const fn epoch(&self) -> i64 {
+        self.core.lifecycle.epoch
+    }
+
+    /// How many operations wait, of all kinds: back at zero when the load has stopped, but for long polls.
+    pub fn pending_operations(&self) -> usize {
+        self.core.produce_ops.len() + self.core.fetch_ops.len() + self.core.delete_ops.len()
+    }
+
+    /// How many fetch sessions are open.
+    pub fn fetch_sessions(&self) -> usize {
+        self.core.sessions.len()
+    }
+
+    /// The disk, for those who look after its flushes and faults.
+    pub fn disk_mut(&mut self) -> &mut dyn Disk {
+        &mut *self.core.disk
+    }
+
+    /// Finishes a step: does and hands over what was queued until nothing is left to do.
     fn settle(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(event) = self.core.coordinator_events.pop_front() {
-            self.groups.on_event(&mut self.core, ctx, event);
+        loop {
+            if let Some(event) = self.core.coordinator_events.pop_front() {
+                self.groups.on_event(&mut self.core, ctx, event);
+            } else if !self.core.settle_one(ctx) {
+                return;
+            }
         }
     }
+}
+
+/// How long a fetch session is safe from eviction, in milliseconds (`FetchSession.MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS`).
+const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
+/// The log directory, relative to the disk's root.
+const LOG_DIR: &str = "logs";
+
+fn view(partition: &Partition) -> PartitionView {
+    PartitionView {
+        topic_id: partition.topic_id,
+        leader: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        replicas: partition.replicas.clone(),
+        isr: partition.isr.clone(),
+        log_start: partition.log.log_start_offset(),
+        log_end: partition.log.log_end_offset(),
+        high_watermark: partition.log.high_watermark(),
+    }
+}
+
+/// Loads what is on the disk: the replicas' logs, and our copy of the metadata log.
+fn open_logs(
+    settings: &BrokerSettings,
+    config: &BrokerConfig,
+    disk: &mut dyn Disk,
+    now: i64,
+) -> Result<(ReplicaManager, Metadata), LogError> {
+    let log_settings = LogManagerSettings {
+        producer_id_expiration_ms: config.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
+        seed: settings.node.0.unsigned_abs().into(),
+        ..LogManagerSettings::new(LOG_DIR)
+    };
+    // What topics set on themselves is not known before metadata has been read; it is applied when a log is claimed.
+    let defaults = config.log_config(&klamm_metadata::ConfigsImage::default(), "");
+    let (mut manager, mut loaded) =
+        LogManager::open(disk, log_settings, now, &mut |_| defaults.clone())?;
+    let metadata = match loaded.iter().position(|log| log.topic == METADATA_TOPIC) {
+        Some(at) => loaded.swap_remove(at).log,
+        None => {
+            manager.create_log(disk, METADATA_TOPIC, 0, Some(METADATA_TOPIC_ID), metadata_config(), now)?
+        }
+    };
+    Ok((ReplicaManager::new(manager, loaded), Metadata::new(metadata)))
+}
+
+/// The metadata log keeps everything.
+fn metadata_config() -> Arc<LogConfig> {
+    Arc::new(LogConfig {
+        retention_ms: -1,
+        retention_bytes: -1,
+        max_message_bytes: i32::MAX as u32,
+        ..LogConfig::default()
+    })
+}
+
+/// The id of the log directory, which is made up when it is first used. A directory of another node or cluster is refused.
+fn own_directory(
+    settings: &BrokerSettings,
+    replicas: &ReplicaManager,
+    disk: &mut dyn Disk,
+    ctx: &mut Ctx<'_>,
+) -> Result<Uuid, LogError> {
+    let manager = &replicas.log_manager;
+    if let Some(meta) = manager.meta_properties(disk)? {
+        if meta.cluster_id != *settings.cluster_id || meta.node_id != settings.node.0 {
+            return Err(LogError::Invalid(format!(
+                "the log directory belongs to node {} of cluster {}, not to node {} of cluster {}",
+                meta.node_id, meta.cluster_id, settings.node, settings.cluster_id
+            )));
+        }
+        return Ok(meta.directory_id);
+    }
+    let meta = MetaProperties {
+        cluster_id: settings.cluster_id.to_string(),
+        node_id: settings.node.0,
+        directory_id: ctx.rng.uuid(),
+    };
+    manager.write_meta_properties(disk, &meta)?;
+    Ok(meta.directory_id)
 }

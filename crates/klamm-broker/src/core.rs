@@ -4,15 +4,35 @@
 //! the coordinators, whose methods take `&mut Core`. Core never calls a coordinator; it queues [`CoordinatorEvent`]s,
 //! and `Broker` hands them over before the step ends.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use klamm_log::Disk;
-use klamm_node::{Ctx, NodeId, Origin, ReplyTo, TimerTable, Timestamp, TopicPartition};
-use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
+use bytes::{Bytes, BytesMut};
+use klamm_log::{Disk, FetchIsolation};
+use klamm_node::{
+    CallId, ConnectionId, Ctx, NodeId, Origin, ReplyTo, SendError, TimerTable, Timestamp, TopicPartition,
+};
+use klamm_wire::record::batch::BatchIter;
+use klamm_wire::{ErrorCode, RecordBatch, Response, StrBytes, Uuid};
+use rustc_hash::FxHashMap;
 
+use crate::alter_partition::AlterPartitionManager;
+use crate::auto_topic_creation::AutoTopicCreation;
 use crate::broker::BrokerSettings;
 use crate::config::BrokerConfig;
+use crate::controller_channel::ControllerChannel;
+use crate::fetch_session::FetchSessionCache;
 use crate::group::GroupTimer;
+use crate::handlers::forward::Forwarding;
+use crate::lifecycle::Lifecycle;
+use crate::metadata::Metadata;
+use crate::partition::Slot;
+use crate::producer_ids::ProducerIdManager;
+use crate::purgatory::delete_records::DeleteRecordsOp;
+use crate::purgatory::fetch::FetchOp;
+use crate::purgatory::produce::ProduceOp;
+use crate::purgatory::{OpId, Purgatory};
+use crate::replica_fetcher::Fetchers;
+use crate::replica_manager::ReplicaManager;
 
 /// Kafka's name of the topic that keeps group offsets.
 pub(crate) const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
@@ -51,8 +71,67 @@ impl RequestContext {
 /// Why the broker must be woken at a time. One closed list for the whole broker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
+    /// Register, or send a heartbeat.
+    Heartbeat,
+    /// A controlled shutdown took too long.
+    ControlledShutdownLimit,
+    /// Fetch the metadata log again after a failure.
+    MetadataRetry,
+    /// Propose ISRs again after a failure.
+    AlterPartitionRetry,
+    /// Look for followers that fell behind.
+    ShrinkIsrs,
+    /// Write the high watermarks down.
+    CheckpointHighWatermarks,
+    /// Write recovery points and log starts down.
+    CheckpointLogs,
+    /// Delete what retention lets go.
+    Retention,
+    /// Remove files of deleted logs.
+    RemoveDeletedLogs,
+    /// A leader that could not be reached may be asked again.
+    FetcherBackoff(NodeId),
+    /// Partitions whose leader answered with an error may be fetched again.
+    FollowDelay(NodeId),
+    /// Forward a request again.
+    Forward(u64),
+    /// Ask for producer ids again.
+    ProducerIds,
     /// The group coordinator's own timers.
     Group(GroupTimer),
+}
+
+/// What an answer to a call of this broker's is for.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// A registration.
+    Registration,
+    /// A heartbeat.
+    Heartbeat,
+    /// A fetch of the metadata log.
+    MetadataFetch,
+    /// A fetch from a partition leader.
+    FollowerFetch {
+        /// The leader.
+        leader: NodeId,
+    },
+    /// An offset of the leader's log, after ours was out of its range.
+    FollowerOffset {
+        /// The leader.
+        leader: NodeId,
+        /// The partition.
+        partition: TopicPartition,
+        /// Which offset.
+        timestamp: i64,
+    },
+    /// Proposals of ISRs.
+    AlterPartition,
+    /// A client's request that the controller answers.
+    Forward(u64),
+    /// Topics that this broker creates on its own account.
+    CreateTopics(Vec<StrBytes>),
+    /// A block of producer ids.
+    ProducerIds,
 }
 
 /// What a coordinator is told.
@@ -109,6 +188,20 @@ pub(crate) struct LogPiece {
     pub(crate) next_offset: i64,
 }
 
+/// What a leader consults, out of a broker's fields. A macro, so that other fields can be borrowed beside it.
+macro_rules! leader_env {
+    ($core:expr, $ctx:expr) => {
+        $crate::partition::LeaderEnv {
+            me: $core.settings.node,
+            my_epoch: $core.lifecycle.epoch,
+            cluster: &$core.metadata.image().cluster,
+            now_ms: $ctx.wall.millis(),
+            max_lag_ms: $core.config.hot.replica_lag_time_max_ms,
+        }
+    };
+}
+pub(crate) use leader_env;
+
 /// The half of a broker that is not a coordinator.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -118,10 +211,42 @@ pub(crate) struct Core {
     pub(crate) config: BrokerConfig,
     /// Its disk, from boot to stop.
     pub(crate) disk: Box<dyn Disk>,
-    /// Every deadline of the broker.
+    /// Every deadline of the broker but those of the purgatories.
     pub(crate) timers: TimerTable<Timer>,
     /// What coordinators have not been told yet.
     pub(crate) coordinator_events: VecDeque<CoordinatorEvent>,
+    /// The cluster as this broker knows it.
+    pub(crate) metadata: Metadata,
+    /// Its standing with the controller.
+    pub(crate) lifecycle: Lifecycle,
+    /// The way to the controller.
+    pub(crate) controller: ControllerChannel,
+    /// Its replicas.
+    pub(crate) replicas: ReplicaManager,
+    /// The leaders that it follows.
+    pub(crate) fetchers: Fetchers,
+    /// Its proposals of ISRs.
+    pub(crate) alter_partition: AlterPartitionManager,
+    /// The sessions of those who fetch from it.
+    pub(crate) sessions: FetchSessionCache,
+    /// Produces that wait, by partition and the offset that they wait for.
+    pub(crate) produce_ops: Purgatory<(Slot, i64), ProduceOp>,
+    /// Fetches that wait, by partition (those of a session are found through it).
+    pub(crate) fetch_ops: Purgatory<Slot, FetchOp>,
+    /// DeleteRecords that wait, by partition.
+    pub(crate) delete_ops: Purgatory<Slot, DeleteRecordsOp>,
+    /// Fetches to look at again before the step ends.
+    pub(crate) fetch_checks: BTreeSet<OpId>,
+    /// The fetch that waits on a connection.
+    pub(crate) parked_fetches: BTreeMap<ConnectionId, OpId>,
+    /// Requests that the controller answers.
+    pub(crate) forwarding: Forwarding,
+    /// Topics that are being created for clients that asked for them.
+    pub(crate) auto_topics: AutoTopicCreation,
+    /// Producer ids to give out.
+    pub(crate) producer_ids: ProducerIdManager,
+    /// Calls without an answer yet.
+    pub(crate) calls: FxHashMap<CallId, Call>,
 }
 
 impl Core {
@@ -140,69 +265,179 @@ impl Core {
         self.timers.cancel(timer)
     }
 
-    /// Appends a coordinator's records to a partition that this broker leads, as acks=all without a wait
-    /// (Kafka's `CoordinatorPartitionWriter`). `batch` is one built batch whose base offset is 0; the log stamps offset
-    /// and leader epoch. The commit is told later as [`CoordinatorEvent::HighWatermark`].
-    ///
-    /// `NOT_LEADER_OR_FOLLOWER`, `NOT_ENOUGH_REPLICAS`, `MESSAGE_TOO_LARGE`, `RECORD_LIST_TOO_LARGE`, `KAFKA_STORAGE_ERROR` …
-    pub(crate) fn append_internal(
-        &mut self,
-        _ctx: &mut Ctx<'_>,
-        _partition: &TopicPartition,
-        _batch: RecordBatch,
-    ) -> Result<InternalAppend, ErrorCode> {
-        todo!()
+    /// Takes the answer to a call to where it is awaited.
+    pub(crate) fn on_answer(&mut self, ctx: &mut Ctx<'_>, call: CallId, result: Result<Response, SendError>) {
+        match self.calls.remove(&call) {
+            None => {}
+            Some(Call::Registration) => self.on_registration(ctx, result),
+            Some(Call::Heartbeat) => self.on_heartbeat(ctx, result),
+            Some(Call::MetadataFetch) => self.on_metadata_fetch(ctx, result),
+            Some(Call::FollowerFetch { leader }) => self.on_follower_fetch(ctx, leader, result),
+            Some(Call::FollowerOffset { leader, partition, timestamp }) => {
+                self.on_follower_offset(ctx, leader, &partition, timestamp, result);
+            }
+            Some(Call::AlterPartition) => self.on_alter_partition(ctx, result),
+            Some(Call::Forward(id)) => self.on_forwarded(ctx, id, result),
+            Some(Call::CreateTopics(topics)) => self.on_topics_created(ctx, &topics, &result),
+            Some(Call::ProducerIds) => self.on_producer_ids(ctx, &result),
+        }
+    }
+
+    /// Does what a deadline was set for. The group coordinator's are not core's.
+    pub(crate) fn on_core_timer(&mut self, ctx: &mut Ctx<'_>, timer: Timer) {
+        match timer {
+            Timer::Heartbeat => self.communicate(ctx),
+            Timer::ControlledShutdownLimit => self.finish_shutdown(ctx),
+            Timer::MetadataRetry => self.retry_metadata(ctx),
+            Timer::AlterPartitionRetry => self.retry_proposals(),
+            Timer::ShrinkIsrs => {
+                self.shrink_isrs(ctx);
+                self.schedule_isr_check(ctx);
+            }
+            Timer::CheckpointHighWatermarks => self.checkpoint_high_watermarks(ctx),
+            Timer::CheckpointLogs => self.checkpoint_logs(ctx),
+            Timer::Retention => self.apply_retention(ctx),
+            Timer::RemoveDeletedLogs => self.remove_deleted_logs(ctx),
+            Timer::FetcherBackoff(leader) => self.end_fetcher_backoff(leader),
+            Timer::FollowDelay(leader) => self.end_follow_delays(ctx, leader),
+            Timer::Forward(id) => self.forward_again(ctx, id),
+            Timer::ProducerIds => self.ask_producer_ids(ctx),
+            Timer::Group(_) => {}
+        }
+    }
+
+    /// The earliest deadline, the purgatories' included.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        [
+            self.timers.next(),
+            self.produce_ops.next_deadline(),
+            self.fetch_ops.next_deadline(),
+            self.delete_ops.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Ends the wait of every operation whose time is up.
+    pub(crate) fn expire_operations(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(id) = self.produce_ops.first_due(ctx.now) {
+            if let Some(mut op) = self.produce_ops.take(id) {
+                op.expire();
+                op.complete(ctx);
+            }
+        }
+        while let Some(id) = self.delete_ops.first_due(ctx.now) {
+            if let Some(mut op) = self.delete_ops.take(id) {
+                op.expire();
+                op.complete(ctx);
+            }
+        }
+        while let Some(id) = self.fetch_ops.first_due(ctx.now) {
+            self.check_fetch(ctx, id, true);
+        }
+    }
+
+    /// One thing that is left to do before the step ends; false when there is nothing.
+    pub(crate) fn settle_one(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        if let Some((slot, changes)) = self.replicas.next_changed() {
+            self.on_partition_changed(ctx, slot, changes);
+            return true;
+        }
+        if let Some(id) = self.fetch_checks.pop_first() {
+            self.check_fetch(ctx, id, false);
+            return true;
+        }
+        self.send_isr_proposals(ctx) || self.send_fetches(ctx)
+    }
+
+    /// A client went away: what it waits for needs no answer.
+    pub(crate) fn drop_connection(&mut self, connection: ConnectionId) {
+        if let Some(id) = self.parked_fetches.remove(&connection)
+            && let Some(op) = self.fetch_ops.lend(id)
+        {
+            self.drop_fetch(id, &op);
+        }
+        self.forwarding.drop_connection(connection);
+        self.producer_ids.drop_connection(connection);
     }
 
     /// Reads a partition that this broker leads, up to its log end (not only its high watermark), from `offset` on.
     /// At least one batch is returned when there is one. Load with `offset = log_start(...)` until `batches` is empty.
     pub(crate) fn read_log(
         &mut self,
-        _partition: &TopicPartition,
-        _offset: i64,
-        _max_bytes: usize,
+        partition: &TopicPartition,
+        offset: i64,
+        max_bytes: usize,
     ) -> Result<LogPiece, ErrorCode> {
-        todo!()
+        let slot = self.local_partition(partition)?;
+        let partition = self.replicas.get(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        if offset >= partition.log.log_end_offset() {
+            return Ok(LogPiece { batches: Vec::new(), next_offset: offset });
+        }
+        let data = partition
+            .log
+            .read(&*self.disk, offset, max_bytes, FetchIsolation::LogEnd, true)
+            .map_err(|error| error.code())?;
+        let mut batches = Vec::new();
+        for batch in BatchIter::new(join(&data.records)) {
+            batches.push(batch.map_err(|error| error.code)?);
+        }
+        let next_offset = batches.last().map_or(offset, |batch| batch.header.next_offset());
+        Ok(LogPiece { batches, next_offset })
     }
 
     /// The log start offset of a local replica.
-    pub(crate) fn log_start(&self, _partition: &TopicPartition) -> Option<i64> {
-        todo!()
+    pub(crate) fn log_start(&self, partition: &TopicPartition) -> Option<i64> {
+        Some(self.replicas.by_name(partition)?.log.log_start_offset())
     }
 
     /// The high watermark of a local replica.
-    pub(crate) fn high_watermark(&self, _partition: &TopicPartition) -> Option<i64> {
-        todo!()
+    pub(crate) fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
+        Some(self.replicas.by_name(partition)?.log.high_watermark())
     }
 
     /// The leader epoch in which this broker leads the partition; `None` when it does not.
-    pub(crate) fn leads(&self, _partition: &TopicPartition) -> Option<i32> {
-        todo!()
-    }
-
-    /// Asks the controller to create an internal topic with Kafka's settings for it (`offsets.topic.*`), once however
-    /// often it is called. Answers the caller `COORDINATOR_NOT_AVAILABLE` in the meantime, as Kafka does.
-    pub(crate) fn ensure_internal_topic(&mut self, _ctx: &mut Ctx<'_>, _topic: &'static str) {
-        todo!()
+    pub(crate) fn leads(&self, partition: &TopicPartition) -> Option<i32> {
+        self.replicas.by_name(partition).filter(|p| p.is_leader()).map(|p| p.leader_epoch)
     }
 
     /// How many partitions a topic has in this broker's metadata; `None` when it does not exist (yet).
-    pub(crate) fn partition_count(&self, _topic: &str) -> Option<i32> {
-        todo!()
+    pub(crate) fn partition_count(&self, topic: &str) -> Option<i32> {
+        self.metadata.image().topics.by_name(topic).map(|topic| topic.partitions.len() as i32)
     }
 
     /// Id of a topic in this broker's metadata.
-    pub(crate) fn topic_id(&self, _topic: &str) -> Option<Uuid> {
-        todo!()
+    pub(crate) fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.metadata.image().topics.id(topic)
     }
 
     /// Name of a topic in this broker's metadata.
-    pub(crate) fn topic_name(&self, _id: Uuid) -> Option<StrBytes> {
-        todo!()
+    pub(crate) fn topic_name(&self, id: Uuid) -> Option<StrBytes> {
+        self.metadata.image().topics.by_id(id).map(|topic| topic.name.clone())
     }
 
     /// Leader of a partition and where clients reach it, in this broker's metadata; `None` when there is none alive.
-    pub(crate) fn leader_endpoint(&self, _topic: &str, _partition: i32) -> Option<(NodeId, StrBytes, i32)> {
-        todo!()
+    pub(crate) fn leader_endpoint(&self, topic: &str, partition: i32) -> Option<(NodeId, StrBytes, i32)> {
+        let leader = self.metadata.image().topics.partition_by_name(topic, partition)?.leader;
+        let address = self.metadata.address(leader)?;
+        Some((leader, address.host, address.port))
     }
+}
+
+/// Slices of a log as one.
+fn join(slices: &[Bytes]) -> Bytes {
+    if let [only] = slices {
+        return only.clone();
+    }
+    let mut joined = BytesMut::with_capacity(slices.iter().map(Bytes::len).sum());
+    for slice in slices {
+        joined.extend_from_slice(slice);
+    }
+    joined.freeze()
+}
+
+/// Whether Kafka keeps its own state in a topic (`Topic.isInternal`).
+pub(crate) fn is_internal(topic: &str) -> bool {
+    matches!(topic, GROUP_METADATA_TOPIC | TRANSACTION_STATE_TOPIC | "__share_group_state")
 }

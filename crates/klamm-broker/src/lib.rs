@@ -3,10 +3,24 @@
 //! A broker is a state machine (see [`klamm_node`]). It learns of the cluster only from the metadata log that it fetches
 //! from the controller, and asks the controller only by message.
 
+mod alter_partition;
+mod apply;
+mod auto_topic_creation;
 pub mod broker;
 mod config;
+mod controller_channel;
 mod core;
+mod fetch_session;
+mod fetching;
 mod group;
 mod handlers;
+mod lifecycle;
+mod log_tasks;
+mod metadata;
+mod partition;
+mod producer_ids;
+mod purgatory;
+mod replica_fetcher;
+mod replica_manager;
 
 pub use broker::{Broker, BrokerSettings, PartitionView};

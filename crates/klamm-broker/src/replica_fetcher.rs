@@ -133,6 +133,11 @@ impl Fetchers {
         }
     }
 
+    /// Whether a partition's leader is followed.
+    pub(crate) fn is_following(&self, slot: Slot) -> bool {
+        self.leaders.contains_key(&slot)
+    }
+
     /// Follows nobody in anything.
     pub(crate) fn stop_all(&mut self) {
         *self = Self::default();

@@ -1,6 +1,19 @@
 //! Every request a broker can get, and who answers it (Kafka's `KafkaApis`).
 
+mod api_versions;
+mod delete_records;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod fetch;
+pub(crate) mod forward;
 mod group;
+mod init_producer_id;
+mod list_offsets;
+pub(crate) mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
 
 use klamm_node::{Ctx, Incoming};
 use klamm_wire::Request;
@@ -12,8 +25,29 @@ use crate::core::RequestContext;
 pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incoming) {
     let Incoming { reply_to, origin, api_version, client_id, request, inspected } = incoming;
     let rc = RequestContext { reply_to, origin, api_version, client_id };
-    let _ = inspected;
     match request {
+        Request::Produce(request) => produce::handle(broker, ctx, rc, request, inspected),
+        Request::Fetch(request) => fetch::handle(broker, ctx, rc, request),
+        Request::ListOffsets(request) => list_offsets::handle(broker, ctx, rc, request),
+        Request::OffsetForLeaderEpoch(request) => offset_for_leader_epoch::handle(broker, ctx, rc, request),
+        Request::DeleteRecords(request) => delete_records::handle(broker, ctx, rc, request),
+        Request::InitProducerId(request) => init_producer_id::handle(broker, ctx, rc, request),
+
+        Request::ApiVersions(request) => api_versions::handle(broker, ctx, rc, request),
+        Request::Metadata(request) => metadata::handle(broker, ctx, rc, request),
+        Request::DescribeCluster(request) => describe_cluster::handle(broker, ctx, rc, request),
+        Request::DescribeTopicPartitions(request) => {
+            describe_topic_partitions::handle(broker, ctx, rc, request);
+        }
+        Request::DescribeConfigs(request) => describe_configs::handle(broker, ctx, rc, request),
+        Request::DescribeLogDirs(request) => describe_log_dirs::handle(broker, ctx, rc, request),
+
+        request @ (Request::CreateTopics(_)
+        | Request::DeleteTopics(_)
+        | Request::CreatePartitions(_)
+        | Request::AlterConfigs(_)
+        | Request::IncrementalAlterConfigs(_)) => forward::handle(broker, ctx, rc, request),
+
         request @ (Request::OffsetCommit(_)
         | Request::OffsetFetch(_)
         | Request::FindCoordinator(_)
@@ -26,6 +60,67 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::DeleteGroups(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
+        // Not served by brokers, or not yet: never advertised, and whoever sends one is cut off, as Kafka does.
+        Request::SaslHandshake(_)
+        | Request::SaslAuthenticate(_)
+        | Request::AddPartitionsToTxn(_)
+        | Request::AddOffsetsToTxn(_)
+        | Request::EndTxn(_)
+        | Request::WriteTxnMarkers(_)
+        | Request::TxnOffsetCommit(_)
+        | Request::DescribeTransactions(_)
+        | Request::ListTransactions(_)
+        | Request::DescribeProducers(_)
+        | Request::DescribeAcls(_)
+        | Request::CreateAcls(_)
+        | Request::DeleteAcls(_)
+        | Request::AlterReplicaLogDirs(_)
+        | Request::CreateDelegationToken(_)
+        | Request::RenewDelegationToken(_)
+        | Request::ExpireDelegationToken(_)
+        | Request::DescribeDelegationToken(_)
+        | Request::ElectLeaders(_)
+        | Request::AlterPartitionReassignments(_)
+        | Request::ListPartitionReassignments(_)
+        | Request::DescribeClientQuotas(_)
+        | Request::AlterClientQuotas(_)
+        | Request::DescribeUserScramCredentials(_)
+        | Request::AlterUserScramCredentials(_)
+        | Request::Vote(_)
+        | Request::BeginQuorumEpoch(_)
+        | Request::EndQuorumEpoch(_)
+        | Request::DescribeQuorum(_)
+        | Request::AlterPartition(_)
+        | Request::UpdateFeatures(_)
+        | Request::Envelope(_)
+        | Request::FetchSnapshot(_)
+        | Request::BrokerRegistration(_)
+        | Request::BrokerHeartbeat(_)
+        | Request::UnregisterBroker(_)
+        | Request::AllocateProducerIds(_)
+        | Request::ConsumerGroupHeartbeat(_)
+        | Request::ConsumerGroupDescribe(_)
+        | Request::ControllerRegistration(_)
+        | Request::GetTelemetrySubscriptions(_)
+        | Request::PushTelemetry(_)
+        | Request::AssignReplicasToDirs(_)
+        | Request::ListConfigResources(_)
+        | Request::ShareGroupHeartbeat(_)
+        | Request::ShareGroupDescribe(_)
+        | Request::ShareFetch(_)
+        | Request::ShareAcknowledge(_)
+        | Request::AddRaftVoter(_)
+        | Request::RemoveRaftVoter(_)
+        | Request::UpdateRaftVoter(_)
+        | Request::InitializeShareGroupState(_)
+        | Request::ReadShareGroupState(_)
+        | Request::WriteShareGroupState(_)
+        | Request::DeleteShareGroupState(_)
+        | Request::ReadShareGroupStateSummary(_)
+        | Request::DescribeShareGroupOffsets(_)
+        | Request::AlterShareGroupOffsets(_)
+        | Request::DeleteShareGroupOffsets(_) => ctx.close(rc.reply_to),
+        // `Request` is not exhaustive outside its crate.
         _ => ctx.close(rc.reply_to),
     }
 }

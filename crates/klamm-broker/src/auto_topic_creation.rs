@@ -1,0 +1,140 @@
+//! Topics that a broker creates on its own account: for a client that asked for one, and for its coordinators
+//! (`DefaultAutoTopicCreationManager`).
+
+use std::collections::BTreeSet;
+
+use klamm_metadata::MetadataDelta;
+use klamm_node::config::{broker, group};
+use klamm_node::{Ctx, SendError, TraceKind};
+use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
+use klamm_wire::{ErrorCode, Response, StrBytes};
+
+use crate::core::{Call, Core, GROUP_METADATA_TOPIC};
+
+/// The version that topics are created with.
+const CREATE_TOPICS_VERSION: i16 = 7;
+
+/// Topics that were asked for and are not there yet.
+#[derive(Debug, Default)]
+pub(crate) struct AutoTopicCreation {
+    in_flight: BTreeSet<StrBytes>,
+}
+
+/// Whether a topic may have this name (`Topic.validate`).
+pub(crate) fn is_valid_topic_name(name: &str) -> bool {
+    !name.is_empty()
+        && name != "."
+        && name != ".."
+        && name.len() <= 249
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+impl Core {
+    /// Asks the controller to create topics, each once however often it is asked for in the meantime.
+    pub(crate) fn create_topics(&mut self, ctx: &mut Ctx<'_>, topics: &[StrBytes]) {
+        let mut wanted = Vec::new();
+        for topic in topics {
+            if self.auto_topics.in_flight.insert(topic.clone()) {
+                wanted.push(topic.clone());
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let creatable = wanted.iter().map(|topic| self.creatable(topic)).collect();
+        let request = CreateTopicsRequest::default()
+            .with_topics(creatable)
+            .with_timeout_ms(i32::try_from(self.config.hot.request_timeout_ms).unwrap_or(i32::MAX));
+        self.call_controller(
+            ctx,
+            CREATE_TOPICS_VERSION,
+            request.into(),
+            self.config.hot.request_timeout_ms,
+            Call::CreateTopics(wanted),
+        );
+    }
+
+    fn creatable(&self, topic: &StrBytes) -> CreatableTopic {
+        let creatable = CreatableTopic::default().with_name(TopicName(topic.clone()));
+        if &**topic == GROUP_METADATA_TOPIC {
+            let config = |name: &'static str, value: String| {
+                CreatableTopicConfig::default()
+                    .with_name(StrBytes::from_static_str(name))
+                    .with_value(Some(StrBytes::from_string(value)))
+            };
+            return creatable
+                .with_num_partitions(self.config.get(group::OFFSETS_TOPIC_NUM_PARTITIONS))
+                .with_replication_factor(
+                    i16::try_from(self.config.get(group::OFFSETS_TOPIC_REPLICATION_FACTOR)).unwrap_or(-1),
+                )
+                .with_configs(vec![
+                    config("cleanup.policy", "compact".to_owned()),
+                    config("compression.type", "producer".to_owned()),
+                    config(
+                        "segment.bytes",
+                        self.config.get(group::OFFSETS_TOPIC_SEGMENT_BYTES).to_string(),
+                    ),
+                ]);
+        }
+        // What this broker's user set counts; otherwise the controller's defaults do.
+        let set = self.config.layers().static_properties();
+        let partitions = if set.contains_key(broker::NUM_PARTITIONS.name()) {
+            self.config.hot.num_partitions
+        } else {
+            -1
+        };
+        let replication = if set.contains_key(broker::DEFAULT_REPLICATION_FACTOR.name()) {
+            i16::try_from(self.config.hot.default_replication_factor).unwrap_or(-1)
+        } else {
+            -1
+        };
+        creatable.with_num_partitions(partitions).with_replication_factor(replication)
+    }
+
+    /// Asks the controller to create an internal topic with Kafka's settings for it (`offsets.topic.*`), once however
+    /// often it is called. Answers the caller `COORDINATOR_NOT_AVAILABLE` in the meantime, as Kafka does.
+    pub(crate) fn ensure_internal_topic(&mut self, ctx: &mut Ctx<'_>, topic: &'static str) {
+        if self.topic_id(topic).is_none() {
+            self.create_topics(ctx, &[StrBytes::from_static_str(topic)]);
+        }
+    }
+
+    /// The controller answered. Whoever still wants a topic that was refused asks again.
+    pub(crate) fn on_topics_created(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        topics: &[StrBytes],
+        result: &Result<Response, SendError>,
+    ) {
+        for topic in topics {
+            self.auto_topics.in_flight.remove(topic);
+        }
+        let answer = match result {
+            Ok(Response::Other(kind)) => match &**kind {
+                ResponseKind::CreateTopics(answer) => Some(answer),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(answer) = answer else { return self.controller.rotate() };
+        for topic in answer.topics.iter().filter(|topic| topic.error_code != 0) {
+            if topic.error_code == ErrorCode::NotController.code() {
+                self.controller.rotate();
+            }
+            if ctx.tracing() {
+                let why = ErrorCode::from_code(topic.error_code).map_or("unknown error", ErrorCode::name);
+                let message = topic.error_message.as_deref().unwrap_or_default();
+                let text = format!("topic {} not created: {why} {message}", &*topic.name.0);
+                ctx.trace(TraceKind::Note { text });
+            }
+        }
+    }
+
+    /// Topics that are there need not be waited for.
+    pub(crate) fn forget_created_topics(&mut self, delta: &MetadataDelta) {
+        for topic in delta.topics.values().filter(|topic| topic.created) {
+            self.auto_topics.in_flight.remove(&topic.name);
+        }
+    }
+}

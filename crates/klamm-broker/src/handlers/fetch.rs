@@ -1,0 +1,128 @@
+//! Fetch (key 1), versions 4–18. Answers to `KafkaApis.handleFetchRequest` and `FetchManager.newContext`.
+//!
+//! * v4 isolation level · v5 log start offset · v7 sessions (KIP-227) · v9 leader epochs (KIP-320) · v11 racks (KIP-392)
+//! * v12 diverging epochs (KIP-595) · v13 topic ids (KIP-516) · v15 broker epochs (KIP-903) · v16 node endpoints (KIP-951)
+//!
+//! Difference: no preferred read replica is suggested (KIP-392).
+
+use klamm_log::FetchIsolation;
+use klamm_node::{Ctx, NodeId};
+use klamm_wire::messages::{FetchRequest, TopicName};
+use klamm_wire::{ErrorCode, FetchResponse, Uuid};
+
+use crate::broker::Broker;
+use crate::core::{Core, RequestContext};
+use crate::fetch_session::{FINAL_EPOCH, INITIAL_EPOCH, PartitionRef, TopicRef, next_epoch};
+use crate::partition::fetch::{FetchParams, PartitionFetch};
+use crate::purgatory::fetch::{FetchItem, FetchOp, FetchScope};
+
+/// Answers with records, or waits for enough of them.
+pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: FetchRequest) {
+    let core = &mut broker.core;
+    let params = params(core, rc.api_version, &request);
+    let scope = match scope(core, ctx, rc.api_version, &request) {
+        Ok(scope) => scope,
+        Err(error_code) => {
+            return ctx.reply(rc.reply_to, FetchResponse { error_code, ..FetchResponse::default() });
+        }
+    };
+    let op = FetchOp { reply_to: rc.reply_to, api_version: rc.api_version, params, scope };
+    core.start_fetch(ctx, op, request.max_wait_ms);
+}
+
+fn params(core: &Core, api_version: i16, request: &FetchRequest) -> FetchParams {
+    let (replica, replica_epoch) = if api_version >= 15 {
+        (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
+    } else {
+        (request.replica_id.0, -1)
+    };
+    let isolation = if replica >= 0 {
+        FetchIsolation::LogEnd
+    } else if request.isolation_level == 1 {
+        FetchIsolation::TxnCommitted
+    } else {
+        FetchIsolation::HighWatermark
+    };
+    let max_bytes = request.max_bytes.min(core.config.hot.fetch_max_bytes);
+    FetchParams {
+        replica: NodeId(replica),
+        replica_epoch,
+        isolation,
+        min_bytes: request.min_bytes.min(max_bytes),
+        max_bytes,
+    }
+}
+
+fn scope(
+    core: &mut Core,
+    ctx: &Ctx<'_>,
+    api_version: i16,
+    request: &FetchRequest,
+) -> Result<FetchScope, ErrorCode> {
+    let (id, epoch) =
+        if api_version >= 7 { (request.session_id, request.session_epoch) } else { (0, FINAL_EPOCH) };
+    if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
+        if id != 0
+            && let Some(session) = core.sessions.remove(id)
+        {
+            core.unsubscribe_all(id, &session);
+        }
+        let items = asked(request)
+            .map(|(target, fetch)| FetchItem { target, fetch, slot: None })
+            .collect();
+        return Ok(FetchScope::Full { items, wants_session: epoch == INITIAL_EPOCH });
+    }
+    core.sessions.check(id, epoch, api_version >= 13)?;
+    let forgotten: Vec<_> = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|p| partition_ref(&topic.topic, topic.topic_id, *p)))
+        .collect();
+    let Some(session) = core.sessions.get_mut(id) else { return Err(ErrorCode::FetchSessionIdNotFound) };
+    for (target, fetch) in asked(request) {
+        session.upsert(target, fetch);
+    }
+    let mut let_go = Vec::new();
+    for target in &forgotten {
+        let_go.extend(session.forget(target));
+    }
+    session.epoch = next_epoch(epoch);
+    session.last_fetch_ms = ctx.wall.millis();
+    // A fetch that still waits was given up by the fetcher: it ends with an epoch that is not the session's.
+    session.parked = None;
+    let next = session.epoch;
+    let empty = session.len() == 0;
+    for (index, slot) in let_go {
+        if let Some(slot) = slot {
+            core.unsubscribe(slot, id, index);
+        }
+    }
+    if empty {
+        core.sessions.remove(id);
+        return Ok(FetchScope::Full { items: Vec::new(), wants_session: false });
+    }
+    core.sessions.note_use(id, ctx.now.as_millis());
+    Ok(FetchScope::Session { id, epoch: next })
+}
+
+fn partition_ref(topic: &TopicName, topic_id: Uuid, partition: i32) -> PartitionRef {
+    let topic =
+        if topic_id.is_nil() { TopicRef::Name(topic.0.clone()) } else { TopicRef::Id(topic_id) };
+    PartitionRef { topic, partition }
+}
+
+/// What the request names, in its order.
+fn asked(request: &FetchRequest) -> impl Iterator<Item = (PartitionRef, PartitionFetch)> {
+    request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| {
+            let fetch = PartitionFetch {
+                fetch_offset: partition.fetch_offset,
+                log_start_offset: partition.log_start_offset,
+                max_bytes: partition.partition_max_bytes,
+                current_leader_epoch: Some(partition.current_leader_epoch).filter(|epoch| *epoch >= 0),
+                last_fetched_epoch: Some(partition.last_fetched_epoch).filter(|epoch| *epoch >= 0),
+            };
+            (partition_ref(&topic.topic, topic.topic_id, partition.partition), fetch)
+        })
+    })
+}

@@ -1,0 +1,182 @@
+//! The keys that the active controller answers: CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs,
+//! IncrementalAlterConfigs. Answers to `ForwardingManager`.
+//!
+//! Difference: the request travels as it is instead of inside an Envelope (KIP-590), since there is no principal to carry.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::{ConnectionId, Ctx, ReplyTo, SendError, Timestamp};
+use klamm_wire::messages::{
+    AlterConfigsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsResponse,
+    IncrementalAlterConfigsResponse, ResponseKind, TopicName,
+};
+use klamm_wire::{ErrorCode, Request, Response, StrBytes};
+
+use crate::broker::Broker;
+use crate::core::{Call, Core, RequestContext, Timer};
+
+/// A request on its way.
+#[derive(Debug)]
+struct Forwarded {
+    reply_to: ReplyTo,
+    api_version: i16,
+    request: Request,
+    deadline: Timestamp,
+}
+
+/// Every request on its way to the controller.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarding {
+    next_id: u64,
+    waiting: BTreeMap<u64, Forwarded>,
+}
+
+impl Forwarding {
+    /// A client went away: the controller may still act, but nobody is told.
+    pub(crate) fn drop_connection(&mut self, gone: ConnectionId) {
+        self.waiting.retain(|_, forwarded| {
+            !matches!(forwarded.reply_to, ReplyTo::Client { connection, .. } if connection == gone)
+        });
+    }
+}
+
+/// Forwards a request; the controller's answer becomes ours.
+pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: Request) {
+    let core = &mut broker.core;
+    let id = core.forwarding.next_id;
+    core.forwarding.next_id += 1;
+    let timeout = Duration::from_millis(core.config.hot.request_timeout_ms.into());
+    let forwarded = Forwarded {
+        reply_to: rc.reply_to,
+        api_version: rc.api_version,
+        request,
+        deadline: ctx.now + timeout,
+    };
+    core.forwarding.waiting.insert(id, forwarded);
+    core.forward_again(ctx, id);
+}
+
+impl Core {
+    /// Sends a waiting request to the controller that is believed to be active.
+    pub(crate) fn forward_again(&mut self, ctx: &mut Ctx<'_>, id: u64) {
+        let Some(forwarded) = self.forwarding.waiting.get(&id) else { return };
+        let left = forwarded.deadline.since(ctx.now).as_millis();
+        let (api_version, request) = (forwarded.api_version, forwarded.request.clone());
+        if left == 0 {
+            return self.give_up(ctx, id);
+        }
+        let timeout = u32::try_from(left).unwrap_or(u32::MAX);
+        self.call_controller(ctx, api_version, request, timeout, Call::Forward(id));
+    }
+
+    /// The controller answered, or could not be reached.
+    pub(crate) fn on_forwarded(&mut self, ctx: &mut Ctx<'_>, id: u64, result: Result<Response, SendError>) {
+        match result {
+            Ok(response) if !is_not_controller(&response) => {
+                if let Some(forwarded) = self.forwarding.waiting.remove(&id) {
+                    ctx.reply(forwarded.reply_to, response);
+                }
+            }
+            _ => {
+                self.controller.rotate();
+                let Some(forwarded) = self.forwarding.waiting.get(&id) else { return };
+                let again = ctx.now + self.controller.retry_delay();
+                if again < forwarded.deadline {
+                    self.timers.set(Timer::Forward(id), again);
+                } else {
+                    self.give_up(ctx, id);
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>, id: u64) {
+        let Some(forwarded) = self.forwarding.waiting.remove(&id) else { return };
+        match refusal(&forwarded.request, ErrorCode::RequestTimedOut) {
+            Some(response) => ctx.reply(forwarded.reply_to, response),
+            None => ctx.close(forwarded.reply_to),
+        }
+    }
+}
+
+/// Whether a controller says that it is not the active one.
+fn is_not_controller(response: &Response) -> bool {
+    let Response::Other(kind) = response else { return false };
+    let code = match &**kind {
+        ResponseKind::CreateTopics(r) => r.topics.first().map(|t| t.error_code),
+        ResponseKind::DeleteTopics(r) => r.responses.first().map(|t| t.error_code),
+        ResponseKind::CreatePartitions(r) => r.results.first().map(|t| t.error_code),
+        ResponseKind::AlterConfigs(r) => r.responses.first().map(|t| t.error_code),
+        ResponseKind::IncrementalAlterConfigs(r) => r.responses.first().map(|t| t.error_code),
+        _ => None,
+    };
+    code == Some(ErrorCode::NotController.code())
+}
+
+/// The same error for everything that a request asks (`AbstractRequest.getErrorResponse`).
+fn refusal(request: &Request, error: ErrorCode) -> Option<ResponseKind> {
+    use klamm_wire::messages::alter_configs_response::AlterConfigsResourceResponse;
+    use klamm_wire::messages::create_partitions_response::CreatePartitionsTopicResult;
+    use klamm_wire::messages::create_topics_response::CreatableTopicResult;
+    use klamm_wire::messages::delete_topics_response::DeletableTopicResult;
+    use klamm_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as Incremental;
+
+    let code = error.code();
+    let message = || Some(StrBytes::from_static_str("The active controller did not answer in time."));
+    Some(match request {
+        Request::CreateTopics(r) => {
+            let results = r.topics.iter().map(|topic| {
+                CreatableTopicResult::default()
+                    .with_name(topic.name.clone())
+                    .with_error_code(code)
+                    .with_error_message(message())
+                    .with_num_partitions(-1)
+                    .with_replication_factor(-1)
+            });
+            CreateTopicsResponse::default().with_topics(results.collect()).into()
+        }
+        Request::DeleteTopics(r) => {
+            let by_name = r.topic_names.iter().map(|name| (Some(name.clone()), klamm_wire::Uuid::nil()));
+            let by_state = r.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
+            let results = by_name.chain(by_state).map(|(name, id): (Option<TopicName>, _)| {
+                DeletableTopicResult::default()
+                    .with_name(name)
+                    .with_topic_id(id)
+                    .with_error_code(code)
+                    .with_error_message(message())
+            });
+            DeleteTopicsResponse::default().with_responses(results.collect()).into()
+        }
+        Request::CreatePartitions(r) => {
+            let results = r.topics.iter().map(|topic| {
+                CreatePartitionsTopicResult::default()
+                    .with_name(topic.name.clone())
+                    .with_error_code(code)
+                    .with_error_message(message())
+            });
+            CreatePartitionsResponse::default().with_results(results.collect()).into()
+        }
+        Request::AlterConfigs(r) => {
+            let results = r.resources.iter().map(|resource| {
+                AlterConfigsResourceResponse::default()
+                    .with_resource_type(resource.resource_type)
+                    .with_resource_name(resource.resource_name.clone())
+                    .with_error_code(code)
+                    .with_error_message(message())
+            });
+            AlterConfigsResponse::default().with_responses(results.collect()).into()
+        }
+        Request::IncrementalAlterConfigs(r) => {
+            let results = r.resources.iter().map(|resource| {
+                Incremental::default()
+                    .with_resource_type(resource.resource_type)
+                    .with_resource_name(resource.resource_name.clone())
+                    .with_error_code(code)
+                    .with_error_message(message())
+            });
+            IncrementalAlterConfigsResponse::default().with_responses(results.collect()).into()
+        }
+        _ => return None,
+    })
+}

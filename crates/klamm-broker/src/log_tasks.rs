@@ -1,0 +1,135 @@
+//! What a broker does to its logs from time to time: checkpoints, retention, removal (`LogManager`'s and `ReplicaManager`'s
+//! scheduled tasks).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_log::LogError;
+use klamm_node::Ctx;
+
+use crate::core::{Core, Timer};
+use crate::partition::Changes;
+
+impl Core {
+    /// Sets the first deadlines of what recurs.
+    pub(crate) fn schedule_log_tasks(&mut self, ctx: &Ctx<'_>) {
+        self.timers.set(Timer::CheckpointLogs, ctx.now + self.config.hot.flush_checkpoint_interval);
+        self.timers.set(Timer::Retention, ctx.now + self.config.hot.retention_check_interval);
+        self.timers.set(
+            Timer::CheckpointHighWatermarks,
+            ctx.now + self.config.hot.high_watermark_checkpoint_interval,
+        );
+        self.schedule_isr_check(ctx);
+    }
+
+    /// R3: half `replica.lag.time.max.ms` from now.
+    pub(crate) fn schedule_isr_check(&mut self, ctx: &Ctx<'_>) {
+        let half = u64::try_from(self.config.hot.replica_lag_time_max_ms / 2).unwrap_or(1).max(1);
+        self.timers.set(Timer::ShrinkIsrs, ctx.now + Duration::from_millis(half));
+    }
+
+    fn write_high_watermarks(&mut self) -> Result<(), LogError> {
+        let offsets: BTreeMap<(String, i32), i64> = self
+            .replicas
+            .iter()
+            .map(|(_, p)| ((p.name.topic.to_string(), p.name.partition), p.log.high_watermark()))
+            .collect();
+        self.replicas.log_manager.checkpoint_high_watermarks(&mut *self.disk, &offsets)
+    }
+
+    /// Writes `replication-offset-checkpoint`, if a high watermark moved.
+    pub(crate) fn checkpoint_high_watermarks(&mut self, ctx: &mut Ctx<'_>) {
+        if std::mem::take(&mut self.replicas.checkpoint_due)
+            && !self.replicas.offline
+            && let Err(error) = self.write_high_watermarks()
+        {
+            return self.on_storage_failure(ctx, &error.to_string());
+        }
+        self.timers.set(
+            Timer::CheckpointHighWatermarks,
+            ctx.now + self.config.hot.high_watermark_checkpoint_interval,
+        );
+    }
+
+    /// Writes recovery points and log start offsets down.
+    pub(crate) fn checkpoint_logs(&mut self, ctx: &mut Ctx<'_>) {
+        if !self.replicas.offline {
+            let metadata = std::iter::once(self.metadata.log());
+            let logs: Vec<_> = self.replicas.iter().map(|(_, p)| p.log.clone()).collect();
+            let result = self
+                .replicas
+                .log_manager
+                .checkpoint_logs(&mut *self.disk, &mut metadata.chain(logs.iter()));
+            if let Err(error) = result {
+                return self.on_storage_failure(ctx, &error.to_string());
+            }
+        }
+        self.timers.set(Timer::CheckpointLogs, ctx.now + self.config.hot.flush_checkpoint_interval);
+    }
+
+    /// Deletes what retention lets go, and rolls what is old enough.
+    pub(crate) fn apply_retention(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.wall.millis();
+        for slot in self.replicas.slots() {
+            if self.replicas.offline {
+                break;
+            }
+            let Some(partition) = self.replicas.get_mut(slot) else { continue };
+            let start = partition.log.log_start_offset();
+            let result = partition
+                .log
+                .delete_old_segments(&mut *self.disk, now)
+                .and_then(|_| partition.log.on_time(&mut *self.disk, now));
+            if partition.log.log_start_offset() != start {
+                partition.changes.add(Changes::LOG_START);
+            }
+            self.replicas.note(slot);
+            if let Err(error) = result {
+                self.on_storage_failure(ctx, &error.to_string());
+            }
+        }
+        self.timers.set(Timer::Retention, ctx.now + self.config.hot.retention_check_interval);
+    }
+
+    /// Some log was deleted: its files go later.
+    pub(crate) fn schedule_log_deletion(&mut self, ctx: &mut Ctx<'_>) {
+        self.remove_deleted_logs(ctx);
+    }
+
+    /// Removes the files of logs that were deleted long enough ago.
+    pub(crate) fn remove_deleted_logs(&mut self, ctx: &mut Ctx<'_>) {
+        if self.replicas.offline {
+            return;
+        }
+        let now = ctx.wall.millis();
+        match self.replicas.log_manager.on_time(&mut *self.disk, now) {
+            Ok(Some(next)) => {
+                let delay = Duration::from_millis(u64::try_from(next - now).unwrap_or(0).max(1));
+                self.timers.set(Timer::RemoveDeletedLogs, ctx.now + delay);
+            }
+            Ok(None) => {}
+            Err(error) => self.on_storage_failure(ctx, &error.to_string()),
+        }
+    }
+
+    /// Ends the logs in order: flushed, with snapshots, checkpoints and the mark of a clean shutdown.
+    pub(crate) fn close_logs(&mut self, ctx: &mut Ctx<'_>) {
+        if self.replicas.offline {
+            return;
+        }
+        let epoch = Some(self.lifecycle.epoch).filter(|epoch| *epoch >= 0);
+        let mut result = self.write_high_watermarks();
+        if result.is_ok() {
+            let now = ctx.wall.millis();
+            let metadata = std::iter::once(self.metadata.log_mut());
+            // The manager is lent out while it closes the logs that stand beside it.
+            let mut manager = self.replicas.log_manager.clone();
+            let logs = self.replicas.iter_mut().map(|partition| &mut partition.log);
+            result = manager.close(&mut *self.disk, &mut metadata.chain(logs), epoch, now);
+            self.replicas.log_manager = manager;
+        }
+        if let Err(error) = result {
+            self.on_storage_failure(ctx, &error.to_string());
+        }
+    }
+}

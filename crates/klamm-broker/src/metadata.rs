@@ -1,0 +1,267 @@
+//! The broker's copy of the metadata log and what it folds to (`KafkaRaftClient` as an observer, `MetadataLoader`, `KRaftMetadataCache`).
+//!
+//! The broker fetches `__cluster_metadata` from the active controller like a follower, into a log of its own, and applies what is
+//! committed at its own pace: between the controller's decision and this broker's acting on it lies at least one message.
+
+use klamm_log::Log;
+use klamm_metadata::{
+    METADATA_TOPIC, METADATA_TOPIC_ID, MetadataDelta, MetadataImage, MetadataPublisher, PartitionRegistration,
+};
+use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TraceKind};
+use klamm_wire::messages::fetch_request::{FetchPartition as Asked, FetchTopic, ReplicaState};
+use klamm_wire::messages::{BrokerId, FetchRequest, TopicName};
+use klamm_wire::{ErrorCode, FetchPartition, Response, StrBytes};
+
+use crate::core::{Call, Core, Timer};
+use crate::lifecycle::LISTENER;
+
+/// The version that the metadata log is fetched with. From version 18 on the controller answers a parked fetch when its high
+/// watermark moves (KIP-1166), so that commits are learnt of without a wait.
+const FETCH_VERSION: i16 = 18;
+/// How long the controller may wait for something to answer (`KafkaRaftClient.MAX_FETCH_WAIT_MS`).
+const MAX_WAIT_MS: i32 = 500;
+/// `controller.quorum.fetch.timeout.ms`: after that another controller is asked.
+const TIMEOUT_MS: u32 = 2000;
+/// The most that one answer brings (`KafkaRaftClient.MAX_FETCH_SIZE_BYTES`).
+const MAX_BYTES: i32 = 8 * 1024 * 1024;
+
+/// The metadata as this broker has it.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    publisher: MetadataPublisher,
+    log: Log,
+    /// The epoch of the controller that is believed to be active.
+    leader_epoch: i32,
+    high_watermark: i64,
+    in_flight: bool,
+    waiting: bool,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeAddress {
+    /// The host.
+    pub(crate) host: StrBytes,
+    /// The port.
+    pub(crate) port: i32,
+    /// The rack.
+    pub(crate) rack: Option<StrBytes>,
+}
+
+/// Who leads a partition, for a client that asked the wrong broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeaderHint {
+    /// The leader, -1 when unknown.
+    pub(crate) leader: i32,
+    /// Its epoch, -1 when unknown.
+    pub(crate) epoch: i32,
+    /// Where it listens.
+    pub(crate) endpoint: Option<NodeAddress>,
+}
+
+impl Metadata {
+    /// The metadata of a broker with this copy of the log, of which nothing is known to be committed yet.
+    pub(crate) fn new(log: Log) -> Self {
+        Self {
+            publisher: MetadataPublisher::new(),
+            leader_epoch: log.latest_epoch().unwrap_or(0),
+            high_watermark: -1,
+            log,
+            in_flight: false,
+            waiting: false,
+        }
+    }
+
+    /// The cluster as this broker knows it.
+    pub(crate) const fn image(&self) -> &MetadataImage {
+        self.publisher.image()
+    }
+
+    /// The broker's copy of the log.
+    pub(crate) const fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// The broker's copy of the log.
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether the cluster has the partition.
+    pub(crate) fn has_partition(&self, name: &TopicPartition) -> bool {
+        self.image().topics.partition_by_name(&name.topic, name.partition).is_some()
+    }
+
+    /// Where a broker listens, if it is not fenced.
+    pub(crate) fn address(&self, broker: NodeId) -> Option<NodeAddress> {
+        let registration = self.image().cluster.broker(broker).filter(|b| !b.fenced)?;
+        let endpoint = registration.endpoint(LISTENER)?;
+        Some(NodeAddress {
+            host: endpoint.host.clone(),
+            port: endpoint.port.into(),
+            rack: registration.rack.clone(),
+        })
+    }
+
+    /// The epoch of the active controller.
+    pub(crate) const fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+}
+
+impl Core {
+    /// Who leads a partition, and where that broker listens (KIP-951).
+    pub(crate) fn current_leader(
+        &self,
+        registration: Option<&std::sync::Arc<PartitionRegistration>>,
+    ) -> LeaderHint {
+        match registration {
+            Some(registration) => LeaderHint {
+                leader: registration.leader.0,
+                epoch: registration.leader_epoch,
+                endpoint: self.metadata.address(registration.leader),
+            },
+            None => LeaderHint { leader: -1, epoch: -1, endpoint: None },
+        }
+    }
+
+    /// Fetches the next piece of the metadata log, unless that is being done.
+    pub(crate) fn fetch_metadata(&mut self, ctx: &mut Ctx<'_>) {
+        let metadata = &mut self.metadata;
+        if metadata.in_flight || metadata.waiting {
+            return;
+        }
+        metadata.in_flight = true;
+        let asked = Asked::default()
+            .with_partition(0)
+            .with_current_leader_epoch(metadata.leader_epoch)
+            .with_fetch_offset(metadata.log.log_end_offset())
+            .with_last_fetched_epoch(metadata.log.latest_epoch().unwrap_or(0))
+            .with_log_start_offset(metadata.log.log_start_offset())
+            .with_partition_max_bytes(MAX_BYTES)
+            .with_replica_directory_id(self.lifecycle.directory_id)
+            .with_high_watermark(metadata.high_watermark);
+        let topic = FetchTopic::default()
+            .with_topic(TopicName(StrBytes::from_static_str(METADATA_TOPIC)))
+            .with_topic_id(METADATA_TOPIC_ID)
+            .with_partitions(vec![asked]);
+        let request = FetchRequest::default()
+            .with_cluster_id(Some(self.settings.cluster_id.clone()))
+            .with_replica_state(ReplicaState::default().with_replica_id(BrokerId(self.settings.node.0)))
+            .with_max_wait_ms(MAX_WAIT_MS)
+            .with_min_bytes(0)
+            .with_max_bytes(MAX_BYTES)
+            .with_session_epoch(0)
+            .with_topics(vec![topic]);
+        self.call_controller(ctx, FETCH_VERSION, request.into(), TIMEOUT_MS, Call::MetadataFetch);
+    }
+
+    /// The controller answered.
+    pub(crate) fn on_metadata_fetch(&mut self, ctx: &mut Ctx<'_>, result: Result<Response, SendError>) {
+        self.metadata.in_flight = false;
+        let Ok(Response::Fetch(mut response)) = result else {
+            self.controller.rotate();
+            return self.wait_for_controller(ctx);
+        };
+        let answer = response.topics.pop().and_then(|mut topic| topic.partitions.pop());
+        let Some(answer) = answer.filter(|_| response.error_code == ErrorCode::None) else {
+            self.controller.rotate();
+            return self.wait_for_controller(ctx);
+        };
+        let learnt = self.learn_controller(&answer);
+        match answer.error_code {
+            ErrorCode::None => {
+                if let Err(error) = self.take_metadata(ctx, &answer) {
+                    ctx.trace(TraceKind::Note { text: format!("metadata log: {error}") });
+                    return self.wait_for_controller(ctx);
+                }
+                self.fetch_metadata(ctx);
+                self.publish_metadata(ctx);
+            }
+            _ if learnt => self.fetch_metadata(ctx),
+            _ => {
+                self.controller.rotate();
+                self.wait_for_controller(ctx);
+            }
+        }
+    }
+
+    /// Follows what an answer says of the active controller. True when it is news.
+    fn learn_controller(&mut self, answer: &FetchPartition) -> bool {
+        let Some(leader) = &answer.current_leader else { return false };
+        let before = (self.controller.active(), self.metadata.leader_epoch);
+        if leader.leader_epoch >= self.metadata.leader_epoch {
+            self.metadata.leader_epoch = leader.leader_epoch;
+            if leader.leader_id.0 >= 0 {
+                self.controller.learn(NodeId(leader.leader_id.0));
+            }
+        }
+        before != (self.controller.active(), self.metadata.leader_epoch)
+    }
+
+    fn wait_for_controller(&mut self, ctx: &Ctx<'_>) {
+        self.metadata.waiting = true;
+        self.timers.set(Timer::MetadataRetry, ctx.now + self.controller.retry_delay());
+    }
+
+    /// The wait is over.
+    pub(crate) fn retry_metadata(&mut self, ctx: &mut Ctx<'_>) {
+        self.metadata.waiting = false;
+        self.fetch_metadata(ctx);
+    }
+
+    /// Appends to our copy of the log and folds in what is committed.
+    fn take_metadata(&mut self, ctx: &mut Ctx<'_>, answer: &FetchPartition) -> Result<(), String> {
+        let metadata = &mut self.metadata;
+        let now = ctx.wall.millis();
+        if let Some(end) = &answer.diverging_epoch {
+            let log_end = metadata.log.log_end_offset();
+            let target = match metadata.log.end_offset_for_epoch(end.epoch) {
+                Some(own) => own.end_offset.min(end.end_offset).min(log_end),
+                None => end.end_offset.min(log_end),
+            };
+            metadata
+                .log
+                .truncate_to(&mut *self.disk, target.max(metadata.publisher.next_offset()), now)
+                .map_err(|error| error.to_string())?;
+            return Ok(());
+        }
+        if !answer.records.is_empty() {
+            metadata
+                .log
+                .append_as_follower(&mut *self.disk, &answer.records, metadata.leader_epoch, now)
+                .map_err(|error| error.to_string())?;
+        }
+        // The controller's word on what is committed; our own log may reach less far.
+        metadata.high_watermark = answer.high_watermark;
+        metadata.log.update_high_watermark(answer.high_watermark);
+        let committed = metadata.log.high_watermark();
+        while metadata.publisher.next_offset() < committed {
+            let from = metadata.publisher.next_offset();
+            let piece = metadata
+                .log
+                .read(&*self.disk, from, MAX_BYTES as usize, klamm_log::FetchIsolation::HighWatermark, true)
+                .map_err(|error| error.to_string())?;
+            metadata.publisher.load_records(&piece.records, committed).map_err(|error| error.to_string())?;
+            if metadata.publisher.next_offset() == from {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on what was folded in since the last time.
+    fn publish_metadata(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(delta) = self.metadata.publisher.publish() {
+            self.apply_metadata(ctx, &delta);
+        }
+        self.on_metadata_progress(ctx);
+    }
+
+    /// Acts on a delta (`BrokerMetadataPublisher.onMetadataUpdate`): configurations first, then replicas.
+    fn apply_metadata(&mut self, ctx: &mut Ctx<'_>, delta: &MetadataDelta) {
+        self.apply_configs(delta);
+        self.apply_topics(ctx, delta);
+        self.forget_created_topics(delta);
+    }
+}

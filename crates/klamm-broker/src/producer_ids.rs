@@ -1,0 +1,107 @@
+//! Producer ids in blocks from the controller (`RPCProducerIdManager`).
+
+use std::collections::VecDeque;
+
+use klamm_node::{ConnectionId, Ctx, ReplyTo, SendError};
+use klamm_wire::messages::{
+    AllocateProducerIdsRequest, BrokerId, InitProducerIdResponse, ProducerId, ResponseKind,
+};
+use klamm_wire::{ErrorCode, Response};
+
+use crate::core::{Call, Core, Timer};
+
+/// How many may wait for a block; more are asked to try again.
+const MAX_WAITING: usize = 1000;
+
+/// The block that ids are given out of, and who waits for the next.
+#[derive(Debug, Default)]
+pub(crate) struct ProducerIdManager {
+    next: i64,
+    end: i64,
+    waiting: VecDeque<ReplyTo>,
+    in_flight: bool,
+}
+
+impl ProducerIdManager {
+    /// A client went away.
+    pub(crate) fn drop_connection(&mut self, gone: ConnectionId) {
+        self.waiting.retain(|to| !matches!(to, ReplyTo::Client { connection, .. } if *connection == gone));
+    }
+}
+
+fn answer(producer_id: i64, error: ErrorCode) -> ResponseKind {
+    let epoch = if error == ErrorCode::None { 0 } else { -1 };
+    ResponseKind::InitProducerId(
+        InitProducerIdResponse::default()
+            .with_error_code(error.code())
+            .with_producer_id(ProducerId(producer_id))
+            .with_producer_epoch(epoch),
+    )
+}
+
+impl Core {
+    /// Answers with a new producer id, as soon as there is one.
+    pub(crate) fn give_producer_id(&mut self, ctx: &mut Ctx<'_>, to: ReplyTo) {
+        if self.producer_ids.waiting.len() >= MAX_WAITING {
+            // What Kafka answers while the next block is not here.
+            return ctx.reply(to, answer(-1, ErrorCode::CoordinatorLoadInProgress));
+        }
+        self.producer_ids.waiting.push_back(to);
+        self.serve_producer_ids(ctx);
+    }
+
+    fn serve_producer_ids(&mut self, ctx: &mut Ctx<'_>) {
+        let ids = &mut self.producer_ids;
+        while ids.next < ids.end
+            && let Some(to) = ids.waiting.pop_front()
+        {
+            ctx.reply(to, answer(ids.next, ErrorCode::None));
+            ids.next += 1;
+        }
+        if !self.producer_ids.waiting.is_empty() {
+            self.ask_producer_ids(ctx);
+        }
+    }
+
+    /// Asks for a block, unless that is being done.
+    pub(crate) fn ask_producer_ids(&mut self, ctx: &mut Ctx<'_>) {
+        if self.producer_ids.in_flight || self.producer_ids.waiting.is_empty() {
+            return;
+        }
+        if self.lifecycle.epoch < 0 {
+            self.timers.set(Timer::ProducerIds, ctx.now + self.controller.retry_delay());
+            return;
+        }
+        self.producer_ids.in_flight = true;
+        let request = AllocateProducerIdsRequest::default()
+            .with_broker_id(BrokerId(self.settings.node.0))
+            .with_broker_epoch(self.lifecycle.epoch);
+        self.call_controller(ctx, 0, request.into(), self.config.hot.request_timeout_ms, Call::ProducerIds);
+    }
+
+    /// The controller answered.
+    pub(crate) fn on_producer_ids(&mut self, ctx: &mut Ctx<'_>, result: &Result<Response, SendError>) {
+        self.producer_ids.in_flight = false;
+        let block = match result {
+            Ok(Response::Other(kind)) => match &**kind {
+                ResponseKind::AllocateProducerIds(block) => Some(block),
+                _ => None,
+            },
+            _ => None,
+        };
+        match block {
+            Some(block) if block.error_code == 0 && block.producer_id_len > 0 => {
+                self.producer_ids.next = block.producer_id_start.0;
+                self.producer_ids.end =
+                    block.producer_id_start.0.saturating_add(block.producer_id_len.into());
+                self.serve_producer_ids(ctx);
+            }
+            block => {
+                if block.is_none_or(|block| block.error_code == ErrorCode::NotController.code()) {
+                    self.controller.rotate();
+                }
+                self.timers.set(Timer::ProducerIds, ctx.now + self.controller.retry_delay());
+            }
+        }
+    }
+}

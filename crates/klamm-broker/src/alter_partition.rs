@@ -44,10 +44,7 @@ impl Core {
     /// Sends what is queued. True when something was sent.
     pub(crate) fn send_isr_proposals(&mut self, ctx: &mut Ctx<'_>) -> bool {
         let manager = &mut self.alter_partition;
-        if manager.in_flight
-            || manager.backing_off
-            || manager.pending.is_empty()
-            || self.lifecycle.epoch < 0
+        if manager.in_flight || manager.backing_off || manager.pending.is_empty() || self.lifecycle.epoch < 0
         {
             return false;
         }
@@ -64,9 +61,9 @@ impl Core {
                 .with_partition_epoch(proposal.partition_epoch);
             match topics.last_mut() {
                 Some(topic) if topic.topic_id == key.topic_id => topic.partitions.push(data),
-                _ => topics.push(
-                    TopicData::default().with_topic_id(key.topic_id).with_partitions(vec![data]),
-                ),
+                _ => {
+                    topics.push(TopicData::default().with_topic_id(key.topic_id).with_partitions(vec![data]))
+                }
             }
         }
         manager.sent = std::mem::take(&mut manager.pending);
@@ -112,8 +109,7 @@ impl Core {
         let mut answers = BTreeMap::new();
         for topic in answer.topics {
             for partition in topic.partitions {
-                let key =
-                    TopicIdPartition { topic_id: topic.topic_id, partition: partition.partition_index };
+                let key = TopicIdPartition { topic_id: topic.topic_id, partition: partition.partition_index };
                 answers.insert(key, partition);
             }
         }

@@ -7,7 +7,7 @@ use klamm_node::{Ctx, NodeId, TopicIdPartition, TopicPartition, TraceKind};
 use klamm_wire::{StrBytes, Uuid};
 
 use crate::config::BrokerConfig;
-use crate::core::{Core, CoordinatorEvent, leader_env};
+use crate::core::{CoordinatorEvent, Core, leader_env};
 use crate::partition::{Partition, Slot};
 
 impl Core {
@@ -47,7 +47,9 @@ impl Core {
     }
 
     fn refresh_log_config(&mut self, slot: Slot) {
-        let Some(topic) = self.replicas.get(slot).map(|partition| partition.name.topic.clone()) else { return };
+        let Some(topic) = self.replicas.get(slot).map(|partition| partition.name.topic.clone()) else {
+            return;
+        };
         let (config, configs) = (&self.config, &self.metadata.image().configs);
         let config = self.replicas.log_config(&topic, || config.log_config(configs, &topic));
         if let Some(partition) = self.replicas.get_mut(slot) {
@@ -73,7 +75,9 @@ impl Core {
             }
             for (index, before) in &topic.partitions {
                 let key = TopicIdPartition { topic_id: *id, partition: *index };
-                let Some(now) = self.metadata.image().topics.partition(*id, *index).cloned() else { continue };
+                let Some(now) = self.metadata.image().topics.partition(*id, *index).cloned() else {
+                    continue;
+                };
                 if !now.has_replica(me) {
                     if before.as_ref().is_some_and(|before| before.has_replica(me)) {
                         self.stop_replica(ctx, *id, *index);
@@ -259,8 +263,7 @@ impl Core {
         });
         self.replicas.forget_config(Some(&partition.name.topic));
         self.replicas.checkpoint_due = true;
-        let deleted =
-            self.replicas.log_manager.delete_log(&mut *self.disk, partition.log, ctx.wall.millis());
+        let deleted = self.replicas.log_manager.delete_log(&mut *self.disk, partition.log, ctx.wall.millis());
         match deleted {
             Ok(()) => self.schedule_log_deletion(ctx),
             Err(error) => self.on_storage_failure(ctx, &error.to_string()),
@@ -270,8 +273,7 @@ impl Core {
     /// The broker has read all metadata: logs that nobody claimed are of partitions that went away while it was down.
     pub(crate) fn on_caught_up(&mut self, ctx: &mut Ctx<'_>) {
         for (_, stray) in std::mem::take(&mut self.replicas.unclaimed) {
-            let deleted =
-                self.replicas.log_manager.delete_log(&mut *self.disk, stray.log, ctx.wall.millis());
+            let deleted = self.replicas.log_manager.delete_log(&mut *self.disk, stray.log, ctx.wall.millis());
             if let Err(error) = deleted {
                 return self.on_storage_failure(ctx, &error.to_string());
             }

@@ -71,19 +71,13 @@ impl Core {
                 .with_configs(vec![
                     config("cleanup.policy", "compact".to_owned()),
                     config("compression.type", "producer".to_owned()),
-                    config(
-                        "segment.bytes",
-                        self.config.get(group::OFFSETS_TOPIC_SEGMENT_BYTES).to_string(),
-                    ),
+                    config("segment.bytes", self.config.get(group::OFFSETS_TOPIC_SEGMENT_BYTES).to_string()),
                 ]);
         }
         // What this broker's user set counts; otherwise the controller's defaults do.
         let set = self.config.layers().static_properties();
-        let partitions = if set.contains_key(broker::NUM_PARTITIONS.name()) {
-            self.config.hot.num_partitions
-        } else {
-            -1
-        };
+        let partitions =
+            if set.contains_key(broker::NUM_PARTITIONS.name()) { self.config.hot.num_partitions } else { -1 };
         let replication = if set.contains_key(broker::DEFAULT_REPLICATION_FACTOR.name()) {
             i16::try_from(self.config.hot.default_replication_factor).unwrap_or(-1)
         } else {

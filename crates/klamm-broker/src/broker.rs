@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use klamm_log::{Disk, LogConfig, LogError, LogManager, LogManagerSettings, MetaProperties};
+use klamm_log::{Disk, LogConfig, LogError, LogLimits, LogManager, LogManagerSettings, MetaProperties};
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
 use klamm_node::config::broker;
 use klamm_node::{
@@ -255,14 +255,16 @@ fn open_logs(
     now: i64,
 ) -> Result<(ReplicaManager, Metadata), LogError> {
     let log_settings = LogManagerSettings {
-        producer_id_expiration_ms: config.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
-        seed: settings.node.0.unsigned_abs().into(),
+        limits: LogLimits {
+            producer_id_expiration_ms: config.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
+            seed: settings.node.0.unsigned_abs().into(),
+            ..LogLimits::default()
+        },
         ..LogManagerSettings::new(LOG_DIR)
     };
     // What topics set on themselves is not known before metadata has been read; it is applied when a log is claimed.
     let defaults = config.log_config(&klamm_metadata::ConfigsImage::default(), "");
-    let (mut manager, mut loaded) =
-        LogManager::open(disk, log_settings, now, &mut |_| defaults.clone())?;
+    let (mut manager, mut loaded) = LogManager::open(disk, log_settings, now, &mut |_| defaults.clone())?;
     let metadata = match loaded.iter().position(|log| log.topic == METADATA_TOPIC) {
         Some(at) => loaded.swap_remove(at).log,
         None => {

@@ -250,11 +250,6 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// This broker.
-    pub(crate) const fn node(&self) -> NodeId {
-        self.settings.node
-    }
-
     /// Sets or moves a deadline. The group coordinator's come back to `GroupCoordinator::on_timer`.
     pub(crate) fn set_timer(&mut self, timer: Timer, at: Timestamp) {
         self.timers.set(timer, at);
@@ -395,11 +390,6 @@ impl Core {
     /// The high watermark of a local replica.
     pub(crate) fn high_watermark(&self, partition: &TopicPartition) -> Option<i64> {
         Some(self.replicas.by_name(partition)?.log.high_watermark())
-    }
-
-    /// The leader epoch in which this broker leads the partition; `None` when it does not.
-    pub(crate) fn leads(&self, partition: &TopicPartition) -> Option<i32> {
-        self.replicas.by_name(partition).filter(|p| p.is_leader()).map(|p| p.leader_epoch)
     }
 
     /// How many partitions a topic has in this broker's metadata; `None` when it does not exist (yet).

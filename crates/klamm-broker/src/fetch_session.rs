@@ -158,11 +158,6 @@ impl FetchSession {
         taken
     }
 
-    /// Whether any partition may have something to say.
-    pub(crate) fn has_queued(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
     /// Adds a partition, or updates what is asked of it, and touches it. Its place, and whether it is new.
     pub(crate) fn upsert(&mut self, target: PartitionRef, fetch: PartitionFetch) -> (u32, bool) {
         if let Some(index) = self.index.get(&target).copied() {

@@ -322,8 +322,7 @@ impl Core {
         if let Some(session_id) = update
             && info.diverging.is_none()
         {
-            let proposal =
-                partition.update_follower(params, fetch, info.log_end_offset, session_id, env)?;
+            let proposal = partition.update_follower(params, fetch, info.log_end_offset, session_id, env)?;
             if let Some(proposal) = proposal {
                 self.propose_isr(ctx, slot, proposal, "follower caught up");
             }
@@ -348,9 +347,9 @@ impl Core {
             high_watermark: info.high_watermark,
             last_stable_offset: info.last_stable_offset,
             log_start_offset: info.log_start_offset,
-            diverging_epoch: info.diverging.map(|end| {
-                EpochEndOffset::default().with_epoch(end.epoch).with_end_offset(end.end_offset)
-            }),
+            diverging_epoch: info
+                .diverging
+                .map(|end| EpochEndOffset::default().with_epoch(end.epoch).with_end_offset(end.end_offset)),
             aborted_transactions: aborted,
             records: info.data.records,
             ..FetchPartition::error(0, ErrorCode::None)

@@ -5,9 +5,7 @@ use std::time::Duration;
 use klamm_metadata::features::SUPPORTED_FEATURES;
 use klamm_node::{Ctx, Effect, SendError, TraceKind};
 use klamm_wire::messages::broker_registration_request::{Feature, Listener};
-use klamm_wire::messages::{
-    BrokerHeartbeatRequest, BrokerId, BrokerRegistrationRequest, ResponseKind,
-};
+use klamm_wire::messages::{BrokerHeartbeatRequest, BrokerId, BrokerRegistrationRequest, ResponseKind};
 use klamm_wire::{ErrorCode, Response, StrBytes, Uuid};
 
 use crate::core::{Call, Core, Timer};

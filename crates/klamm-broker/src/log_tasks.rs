@@ -56,10 +56,8 @@ impl Core {
         if !self.replicas.offline {
             let metadata = std::iter::once(self.metadata.log());
             let logs: Vec<_> = self.replicas.iter().map(|(_, p)| p.log.clone()).collect();
-            let result = self
-                .replicas
-                .log_manager
-                .checkpoint_logs(&mut *self.disk, &mut metadata.chain(logs.iter()));
+            let result =
+                self.replicas.log_manager.checkpoint_logs(&mut *self.disk, &mut metadata.chain(logs.iter()));
             if let Err(error) = result {
                 return self.on_storage_failure(ctx, &error.to_string());
             }
@@ -121,12 +119,10 @@ impl Core {
         let mut result = self.write_high_watermarks();
         if result.is_ok() {
             let now = ctx.wall.millis();
-            let metadata = std::iter::once(self.metadata.log_mut());
-            // The manager is lent out while it closes the logs that stand beside it.
-            let mut manager = self.replicas.log_manager.clone();
-            let logs = self.replicas.iter_mut().map(|partition| &mut partition.log);
-            result = manager.close(&mut *self.disk, &mut metadata.chain(logs), epoch, now);
-            self.replicas.log_manager = manager;
+            let mut logs = vec![self.metadata.log_mut()];
+            let (manager, partitions) = self.replicas.manager_and_partitions();
+            logs.extend(partitions.map(|partition| &mut partition.log));
+            result = manager.close(&mut *self.disk, &mut logs, epoch, now);
         }
         if let Err(error) = result {
             self.on_storage_failure(ctx, &error.to_string());

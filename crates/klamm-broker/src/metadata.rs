@@ -102,11 +102,6 @@ impl Metadata {
             rack: registration.rack.clone(),
         })
     }
-
-    /// The epoch of the active controller.
-    pub(crate) const fn leader_epoch(&self) -> i32 {
-        self.leader_epoch
-    }
 }
 
 impl Core {

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use klamm_log::AppendError;
 use klamm_node::{Ctx, NodeId, SendError, Timestamp, TopicIdPartition, TopicPartition, TraceKind};
-use klamm_wire::messages::fetch_request::{FetchPartition as Asked, FetchTopic, ForgottenTopic, ReplicaState};
+use klamm_wire::messages::fetch_request::{
+    FetchPartition as Asked, FetchTopic, ForgottenTopic, ReplicaState,
+};
 use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use klamm_wire::messages::{BrokerId, FetchRequest, ListOffsetsRequest, ResponseKind, TopicName};
 use klamm_wire::{ErrorCode, FetchPartition, FetchResponse, Response};
@@ -193,9 +195,7 @@ impl Core {
             match topics.last_mut() {
                 Some(topic) if topic.topic_id == following.key.topic_id => topic.partitions.push(asked),
                 _ => topics.push(
-                    FetchTopic::default()
-                        .with_topic_id(following.key.topic_id)
-                        .with_partitions(vec![asked]),
+                    FetchTopic::default().with_topic_id(following.key.topic_id).with_partitions(vec![asked]),
                 ),
             }
         }
@@ -213,7 +213,8 @@ impl Core {
             }
         }
         fetcher.in_flight = true;
-        let wait = if fetcher.session_epoch == FINAL_EPOCH { 0 } else { self.config.hot.replica_fetch_wait_max_ms };
+        let wait =
+            if fetcher.session_epoch == FINAL_EPOCH { 0 } else { self.config.hot.replica_fetch_wait_max_ms };
         let request = FetchRequest::default()
             .with_replica_state(
                 ReplicaState::default()
@@ -417,14 +418,14 @@ impl Core {
 
     fn ask_offset(&mut self, ctx: &mut Ctx<'_>, leader: NodeId, slot: Slot, timestamp: i64) {
         let Some(partition) = self.replicas.get(slot) else { return };
-        let topic = ListOffsetsTopic::default().with_name(TopicName(partition.name.topic.clone())).with_partitions(
-            vec![
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(partition.name.topic.clone()))
+            .with_partitions(vec![
                 ListOffsetsPartition::default()
                     .with_partition_index(partition.name.partition)
                     .with_current_leader_epoch(partition.leader_epoch)
                     .with_timestamp(timestamp),
-            ],
-        );
+            ]);
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(self.settings.node.0))
             .with_topics(vec![topic]);
@@ -467,8 +468,7 @@ impl Core {
             self.truncate(ctx, slot, answer.offset, "the leader's log ends before").is_ok()
         } else if answer.offset > log_end {
             let (offset, now) = (answer.offset, ctx.wall.millis());
-            let done =
-                partition.log.truncate_fully_and_start_at(&mut *self.disk, offset, None, now).is_ok();
+            let done = partition.log.truncate_fully_and_start_at(&mut *self.disk, offset, None, now).is_ok();
             self.note_truncation(ctx, slot, log_end, "the leader's log starts after");
             done
         } else {

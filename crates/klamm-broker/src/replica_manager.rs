@@ -9,7 +9,7 @@ use klamm_wire::record::inspect::{BatchFacts, InspectedBatch};
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
-use crate::core::{Core, CoordinatorEvent, InternalAppend, leader_env};
+use crate::core::{CoordinatorEvent, Core, InternalAppend, leader_env};
 use crate::partition::{Changes, Partition, Slot};
 
 /// The partitions of a broker.
@@ -82,9 +82,11 @@ impl ReplicaManager {
         self.slots.iter().enumerate().filter_map(|(i, p)| p.as_ref().map(|p| (Slot(i as u32), p)))
     }
 
-    /// Every partition.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
-        self.slots.iter_mut().filter_map(Option::as_mut)
+    /// The log manager, and every partition beside it.
+    pub(crate) fn manager_and_partitions(
+        &mut self,
+    ) -> (&mut LogManager, impl Iterator<Item = &mut Partition>) {
+        (&mut self.log_manager, self.slots.iter_mut().filter_map(Option::as_mut))
     }
 
     /// Every place that holds a partition.
@@ -232,9 +234,8 @@ impl Core {
             first_null_key: -1,
         };
         let batches = [InspectedBatch { batch, facts }];
-        let info = self
-            .append(ctx, slot, &batches, AppendOrigin::Coordinator, true)
-            .map_err(|error| error.code)?;
+        let info =
+            self.append(ctx, slot, &batches, AppendOrigin::Coordinator, true).map_err(|error| error.code)?;
         Ok(InternalAppend { base_offset: info.first_offset, next_offset: info.last_offset + 1 })
     }
 
@@ -264,10 +265,10 @@ impl Core {
         if high_watermark_moved {
             self.replicas.checkpoint_due = true;
         }
-        if !self.produce_ops.is_idle() && (changes.has(Changes::HIGH_WATERMARK) || changes.has(Changes::ROLE)) {
+        if !self.produce_ops.is_idle() && (changes.has(Changes::HIGH_WATERMARK) || changes.has(Changes::ROLE))
+        {
             if leads && !self.replicas.offline {
-                let error =
-                    if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend };
+                let error = if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend };
                 self.settle_produces(ctx, slot, high_watermark, error);
             } else {
                 let error = if self.replicas.offline {
@@ -310,9 +311,9 @@ impl Core {
     fn settle_delete_records(&mut self, ctx: &mut Ctx<'_>, slot: Slot) {
         let low = match self.replicas.get(slot) {
             Some(_) if self.replicas.offline => Err(ErrorCode::KafkaStorageError),
-            Some(partition) => partition
-                .low_watermark(&self.metadata.image().cluster)
-                .ok_or(ErrorCode::NotLeaderOrFollower),
+            Some(partition) => {
+                partition.low_watermark(&self.metadata.image().cluster).ok_or(ErrorCode::NotLeaderOrFollower)
+            }
             None => Err(ErrorCode::NotLeaderOrFollower),
         };
         for (_, id) in self.delete_ops.watchers(slot..=slot) {

@@ -6,10 +6,10 @@
 
 use klamm_metadata::features::SUPPORTED_FEATURES;
 use klamm_node::Ctx;
+use klamm_wire::api::APIS;
 use klamm_wire::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
 use klamm_wire::messages::{ApiVersionsRequest, ApiVersionsResponse, ResponseKind};
 use klamm_wire::{ErrorCode, StrBytes};
-use klamm_wire::api::APIS;
 
 use crate::broker::Broker;
 use crate::core::RequestContext;

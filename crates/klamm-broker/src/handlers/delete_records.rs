@@ -8,7 +8,7 @@ use klamm_log::ReadError;
 use klamm_node::{Ctx, TopicPartition};
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
-use klamm_wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse, ResponseKind};
+use klamm_wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext, is_internal};
@@ -102,9 +102,8 @@ fn delete(
         }
         Err(error) => return Err(error.code()),
     }
-    let low = partition
-        .low_watermark(&core.metadata.image().cluster)
-        .ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let low =
+        partition.low_watermark(&core.metadata.image().cluster).ok_or(ErrorCode::NotLeaderOrFollower)?;
     core.replicas.note(slot);
     Ok((slot, offset, low))
 }

@@ -51,9 +51,9 @@ pub(crate) fn handle(
                 }
                 result.with_configs(configs)
             }
-            Err((error, message)) => result
-                .with_error_code(error.code())
-                .with_error_message(message.map(StrBytes::from_string)),
+            Err((error, message)) => {
+                result.with_error_code(error.code()).with_error_message(message.map(StrBytes::from_string))
+            }
         }
     });
     let response = DescribeConfigsResponse::default().with_results(results.collect());
@@ -88,7 +88,8 @@ fn describe(
         }
         Some(ConfigResourceKind::Broker) => {
             if broker_id(name)? != me.0 {
-                let message = format!("Unexpected broker id, expected {me} or empty string, but received {name}");
+                let message =
+                    format!("Unexpected broker id, expected {me} or empty string, but received {name}");
                 return refuse(ErrorCode::InvalidRequest, message);
             }
             Ok(core.config.layers().describe_all().into_iter().map(entry).collect())

@@ -72,8 +72,7 @@ pub(crate) fn handle(
         let start = if name == cursor_topic { cursor_partition.unsigned_abs() as usize } else { 0 };
         let ids = |list: &[klamm_node::NodeId]| list.iter().map(|id| BrokerId(id.0)).collect::<Vec<_>>();
         for (index, partition) in topic.iter().skip(start).take(left) {
-            let leader =
-                if image.cluster.is_unfenced(partition.leader) { partition.leader.0 } else { -1 };
+            let leader = if image.cluster.is_unfenced(partition.leader) { partition.leader.0 } else { -1 };
             answer.partitions.push(
                 DescribeTopicPartitionsResponsePartition::default()
                     .with_partition_index(index)
@@ -90,9 +89,8 @@ pub(crate) fn handle(
         let next = start + answer.partitions.len();
         response.topics.push(answer.with_topic_id(topic.id));
         if next < topic.partitions.len() {
-            response.next_cursor = Some(
-                Cursor::default().with_topic_name(TopicName(name)).with_partition_index(next as i32),
-            );
+            response.next_cursor =
+                Some(Cursor::default().with_topic_name(TopicName(name)).with_partition_index(next as i32));
             break;
         }
     }

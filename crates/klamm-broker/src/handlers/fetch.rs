@@ -67,9 +67,7 @@ fn scope(
         {
             core.unsubscribe_all(id, &session);
         }
-        let items = asked(request)
-            .map(|(target, fetch)| FetchItem { target, fetch, slot: None })
-            .collect();
+        let items = asked(request).map(|(target, fetch)| FetchItem { target, fetch, slot: None }).collect();
         return Ok(FetchScope::Full { items, wants_session: epoch == INITIAL_EPOCH });
     }
     core.sessions.check(id, epoch, api_version >= 13)?;
@@ -106,8 +104,7 @@ fn scope(
 }
 
 fn partition_ref(topic: &TopicName, topic_id: Uuid, partition: i32) -> PartitionRef {
-    let topic =
-        if topic_id.is_nil() { TopicRef::Name(topic.0.clone()) } else { TopicRef::Id(topic_id) };
+    let topic = if topic_id.is_nil() { TopicRef::Name(topic.0.clone()) } else { TopicRef::Id(topic_id) };
     PartitionRef { topic, partition }
 }
 

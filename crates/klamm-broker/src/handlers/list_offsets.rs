@@ -47,10 +47,8 @@ pub(crate) fn handle(
             } else if !is_supported(partition.timestamp, rc.api_version) {
                 Err(ErrorCode::UnsupportedVersion)
             } else {
-                let name = TopicPartition {
-                    topic: topic.name.0.clone(),
-                    partition: partition.partition_index,
-                };
+                let name =
+                    TopicPartition { topic: topic.name.0.clone(), partition: partition.partition_index };
                 lookup(core, &request, &name, partition)
             };
             answer.partitions.push(describe(rc.api_version, partition.partition_index, result));

@@ -148,7 +148,8 @@ pub(crate) fn some_alive_broker(core: &Core, ctx: &mut Ctx<'_>) -> BrokerId {
 }
 
 fn describe(image: &MetadataImage, topic: &TopicImage, version: i16) -> MetadataResponseTopic {
-    let partitions = topic.iter().map(|(index, partition)| describe_partition(image, index, partition, version));
+    let partitions =
+        topic.iter().map(|(index, partition)| describe_partition(image, index, partition, version));
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(topic.name.clone())))
         .with_topic_id(topic.id)
@@ -170,11 +171,8 @@ fn describe_partition(
     let (replicas, isr) = (visible(&partition.replicas), visible(&partition.isr));
     let (leader, error) = if !image.cluster.is_unfenced(partition.leader) {
         let known = image.cluster.broker(partition.leader).is_some();
-        let error = if known && version >= 6 {
-            ErrorCode::ListenerNotFound
-        } else {
-            ErrorCode::LeaderNotAvailable
-        };
+        let error =
+            if known && version >= 6 { ErrorCode::ListenerNotFound } else { ErrorCode::LeaderNotAvailable };
         (NodeId(-1), error)
     } else if replicas.len() < partition.replicas.len() || isr.len() < partition.isr.len() {
         (partition.leader, ErrorCode::ReplicaNotAvailable)

@@ -27,9 +27,7 @@ pub(crate) fn handle(
             match lookup(&broker.core, &name, asked) {
                 Ok(Some((epoch, end))) => answer.with_leader_epoch(epoch).with_end_offset(end),
                 Ok(None) => answer.with_leader_epoch(-1).with_end_offset(-1),
-                Err(error) => {
-                    answer.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1)
-                }
+                Err(error) => answer.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1),
             }
         });
         OffsetForLeaderTopicResult::default()

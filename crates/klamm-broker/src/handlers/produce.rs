@@ -59,8 +59,7 @@ pub(crate) fn handle(
             let result = match &name {
                 Ok(name) => {
                     let partition = TopicPartition { topic: name.clone(), partition: data.index };
-                    let appended =
-                        append(core, ctx, &partition, batches, request.acks, internal_allowed);
+                    let appended = append(core, ctx, &partition, batches, request.acks, internal_allowed);
                     appended.map_err(|error| (error, Some(partition)))
                 }
                 Err(error) => Err((AppendError::new(*error, ""), None)),
@@ -82,9 +81,8 @@ pub(crate) fn handle(
                 }
                 Err((error, partition)) => {
                     failed = true;
-                    let hint = partition.filter(|_| {
-                        rc.api_version >= 10 && error.code == ErrorCode::NotLeaderOrFollower
-                    });
+                    let hint = partition
+                        .filter(|_| rc.api_version >= 10 && error.code == ErrorCode::NotLeaderOrFollower);
                     let mut answer = refusal(error);
                     if let Some(partition) = hint {
                         hint_leader(core, &mut response.node_endpoints, &mut answer, &partition);
@@ -193,8 +191,7 @@ fn hint_leader(
     let topics = &core.metadata.image().topics;
     let hint = core.current_leader(topics.partition_by_name(&partition.topic, partition.partition));
     let leader = BrokerId(hint.leader);
-    answer.current_leader =
-        LeaderIdAndEpoch::default().with_leader_id(leader).with_leader_epoch(hint.epoch);
+    answer.current_leader = LeaderIdAndEpoch::default().with_leader_id(leader).with_leader_epoch(hint.epoch);
     if let Some(node) = hint.endpoint
         && !endpoints.iter().any(|known| known.node_id == leader)
     {

@@ -160,7 +160,6 @@ impl Partition {
 
     /// Whether a follower has nothing to gain from its next fetch: in the ISR, and all of its state is told.
     pub(crate) fn follower_is_settled(&self, follower: NodeId) -> bool {
-        self.isr.contains(&follower)
-            && self.leading.as_ref().is_some_and(|l| !l.isr_state.is_inflight())
+        self.isr.contains(&follower) && self.leading.as_ref().is_some_and(|l| !l.isr_state.is_inflight())
     }
 }

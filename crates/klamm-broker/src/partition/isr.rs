@@ -100,8 +100,7 @@ impl Partition {
         let mut isr = self.isr.clone();
         isr.push(follower);
         let sent = self.proposal(&isr, env);
-        self.leading.as_mut()?.isr_state =
-            IsrState::PendingExpand { replica: follower, sent: sent.clone() };
+        self.leading.as_mut()?.isr_state = IsrState::PendingExpand { replica: follower, sent: sent.clone() };
         Some(sent)
     }
 

@@ -139,10 +139,8 @@ pub(crate) struct Partition {
 impl Partition {
     /// A replica without a role.
     pub(crate) fn new(name: TopicPartition, topic_id: Uuid, log: Log) -> Self {
-        let is_internal = matches!(
-            &*name.topic,
-            crate::core::GROUP_METADATA_TOPIC | crate::core::TRANSACTION_STATE_TOPIC
-        );
+        let is_internal =
+            matches!(&*name.topic, crate::core::GROUP_METADATA_TOPIC | crate::core::TRANSACTION_STATE_TOPIC);
         Self {
             seen_log_end: log.log_end_offset(),
             seen_high_watermark: log.high_watermark(),

@@ -38,8 +38,7 @@ impl ProduceOp {
         self.awaited.retain(|awaited| {
             let done = awaited.slot == slot && awaited.required_offset <= reached;
             if done && error != ErrorCode::None {
-                let partition =
-                    &mut response.responses[awaited.topic].partition_responses[awaited.partition];
+                let partition = &mut response.responses[awaited.topic].partition_responses[awaited.partition];
                 partition.error_code = error.code();
             }
             !done
@@ -50,7 +49,8 @@ impl ProduceOp {
     /// The deadline has come: what is still awaited was not replicated in time.
     pub(crate) fn expire(&mut self) {
         for awaited in std::mem::take(&mut self.awaited) {
-            let partition = &mut self.response.responses[awaited.topic].partition_responses[awaited.partition];
+            let partition =
+                &mut self.response.responses[awaited.topic].partition_responses[awaited.partition];
             partition.error_code = ErrorCode::RequestTimedOut.code();
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use klamm_log::{AppendError, Disk, LogError};
 use klamm_metadata::record::AbortTransactionRecord;
-use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord};
+use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance};
 use klamm_node::config::{BrokerConfig, broker};
 use klamm_node::{CallId, Ctx, Effect, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
 use klamm_wire::messages::ResponseKind;
@@ -71,6 +71,8 @@ impl Controller {
 
         raft.become_leader(settings.node, disk.as_mut(), ctx.wall.millis()).map_err(storage_error)?;
         ctx.trace(TraceKind::ControllerElected { epoch: raft.epoch() });
+        state.image.provenance =
+            Provenance { last_contained_offset: raft.next_offset() - 1, last_contained_epoch: raft.epoch() };
         state.activate(ctx.now);
         let mut controller = Self {
             disk,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cluster;
+use crate::in_process;
 use crate::load::{self, Shape};
 use crate::perf_test;
 use crate::report::Samples;
@@ -50,10 +51,22 @@ const fn one_kib(acks: i16) -> Shape {
 
 /// Runs every case once against a fresh `target`.
 pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut Samples) -> Result<()> {
+    const IN_PROCESS: &str = "start to first acknowledged record, in process";
+    match target {
+        Target::Klamm | Target::KlammFile => {
+            samples.add(target, IN_PROCESS, "ms", millis(in_process::start(target == Target::KlammFile)?));
+        }
+        Target::Kafka => samples.cannot(target, IN_PROCESS, "ms", "is a process"),
+        Target::Kfake | Target::Mock => {}
+    }
     let start = Instant::now();
     let running = target.start(peers, &TOPICS)?;
+    let listening = Instant::now();
     ready(target, &running, FIRST)?;
     first_acknowledged(&running)?;
+    if let Some(own) = running.own_start() {
+        samples.add(target, IN_PROCESS, "ms", millis(own + listening.elapsed()));
+    }
     samples.add(target, "start to first acknowledged record, as a process", "ms", millis(start.elapsed()));
     // What start-up needed and gives back is not idle memory.
     std::thread::sleep(Duration::from_secs(1));

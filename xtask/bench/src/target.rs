@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use klamm_tests::kafka::{ApacheKafka, KafkaSettings};
@@ -61,7 +62,7 @@ impl Target {
                 }
                 Guard::Process(command.spawn_listening(|line| {
                     let line: serde_json::Value = serde_json::from_str(line)?;
-                    Ok(line["bootstrap"].as_str().context("no bootstrap in klamm's line")?.to_owned())
+                    Ok((line["bootstrap"].as_str().context("no bootstrap in klamm's line")?.to_owned(), None))
                 })?)
             }
             Self::Kafka => Guard::Kafka(ApacheKafka::start(&KafkaSettings {
@@ -83,18 +84,24 @@ impl Target {
             })?),
             Self::Kfake => {
                 let path = peers.kfake.as_ref().context("kfake needs the Go toolchain")?;
-                Guard::Process(Command::new(path).spawn_listening(|line| Ok(line.to_owned()))?)
+                Guard::Process(Command::new(path).spawn_listening(peer_line)?)
             }
             Self::Mock => {
                 let python = peers.python.as_ref().context("the mock needs Python with confluent-kafka")?;
                 let mut command = Command::new(python);
                 command.arg(peers.sources.join("mock/mock.py"));
                 command.args(topics.iter().map(|t| format!("{}:{}:{}", t.name, t.partitions, t.replication)));
-                Guard::Process(command.spawn_listening(|line| Ok(line.to_owned()))?)
+                Guard::Process(command.spawn_listening(peer_line)?)
             }
         };
         Ok(Running { guard, _directory: directory })
     }
+}
+
+/// A peer's line: its addresses, and how many seconds its library took to start.
+fn peer_line(line: &str) -> Result<(String, Option<Duration>)> {
+    let (bootstrap, seconds) = line.split_once(' ').context("no time in the peer's line")?;
+    Ok((bootstrap.to_owned(), Some(Duration::from_secs_f64(seconds.parse()?))))
 }
 
 /// Where the programs are.
@@ -170,6 +177,7 @@ enum Guard {
 struct Process {
     child: Child,
     bootstrap: String,
+    own_start: Option<Duration>,
 }
 
 impl Running {
@@ -177,6 +185,14 @@ impl Running {
         match &self.guard {
             Guard::Process(process) => &process.bootstrap,
             Guard::Kafka(kafka) => kafka.bootstrap(),
+        }
+    }
+
+    /// How long the library inside a peer's program took to start, without the program itself.
+    pub(crate) const fn own_start(&self) -> Option<Duration> {
+        match &self.guard {
+            Guard::Process(process) => process.own_start,
+            Guard::Kafka(_) => None,
         }
     }
 
@@ -205,21 +221,27 @@ impl Drop for Process {
 }
 
 trait SpawnListening {
-    fn spawn_listening(&mut self, address: impl FnOnce(&str) -> Result<String>) -> Result<Process>;
+    fn spawn_listening(
+        &mut self,
+        read: impl FnOnce(&str) -> Result<(String, Option<Duration>)>,
+    ) -> Result<Process>;
 }
 
 impl SpawnListening for Command {
     /// Starts a program whose first line on stdout says where it listens.
-    fn spawn_listening(&mut self, address: impl FnOnce(&str) -> Result<String>) -> Result<Process> {
+    fn spawn_listening(
+        &mut self,
+        read: impl FnOnce(&str) -> Result<(String, Option<Duration>)>,
+    ) -> Result<Process> {
         let mut child = self.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
-        let mut process = Process { child, bootstrap: String::new() };
+        let mut process = Process { child, bootstrap: String::new(), own_start: None };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         if line.trim().is_empty() {
             bail!("{self:?} ended without saying where it listens");
         }
-        process.bootstrap = address(line.trim())?;
+        (process.bootstrap, process.own_start) = read(line.trim())?;
         Ok(process)
     }
 }

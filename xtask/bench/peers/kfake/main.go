@@ -1,4 +1,4 @@
-// kfake as a process: prints its bootstrap addresses, serves until stdin closes.
+// kfake as a process: prints its bootstrap addresses and how many seconds it took to start, serves until stdin closes.
 package main
 
 import (
@@ -6,17 +6,19 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 func main() {
+	began := time.Now()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(0, 0, 0), kfake.DefaultNumPartitions(6))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	defer cluster.Close()
-	fmt.Println(strings.Join(cluster.ListenAddrs(), ","))
+	fmt.Println(strings.Join(cluster.ListenAddrs(), ","), time.Since(began).Seconds())
 	io.Copy(io.Discard, os.Stdin)
 }

@@ -1,4 +1,5 @@
-"""librdkafka's mock cluster as a process: prints its bootstrap addresses, serves until stdin closes.
+"""librdkafka's mock cluster as a process: prints its bootstrap addresses and how many seconds it took to start, serves
+until stdin closes.
 
 Reached through the C API of the library inside confluent-kafka's wheel; Python itself only waits.
 Arguments: TOPIC:PARTITIONS:REPLICATION … to create, since the mock does not serve CreateTopics.
@@ -8,6 +9,7 @@ import ctypes
 import glob
 import os
 import sys
+import time
 
 import confluent_kafka
 
@@ -22,6 +24,7 @@ library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
 library.rd_kafka_mock_cluster_bootstraps.argtypes = [ctypes.c_void_p]
 library.rd_kafka_mock_topic_create.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_int]
 
+began = time.perf_counter()
 error = ctypes.create_string_buffer(512)
 client = library.rd_kafka_new(0, library.rd_kafka_conf_new(), error, 512)
 if not client:
@@ -32,5 +35,6 @@ for topic in sys.argv[1:]:
     failed = library.rd_kafka_mock_topic_create(cluster, name.encode(), int(partitions), int(replication))
     if failed:
         sys.exit(f"cannot create {topic}: error {failed}")
-print(library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), flush=True)
+bootstrap = library.rd_kafka_mock_cluster_bootstraps(cluster).decode()
+print(bootstrap, time.perf_counter() - began, flush=True)
 sys.stdin.read()

@@ -9,6 +9,7 @@
 
 mod append;
 pub mod checkpoint;
+mod cleaner;
 pub mod config;
 pub mod disk;
 mod error;
@@ -29,6 +30,7 @@ mod truncate;
 mod validate;
 mod verify;
 
+pub use cleaner::{CleanReport, Cleanable, CleanerSettings};
 pub use config::LogConfig;
 #[cfg(feature = "file")]
 pub use disk::FileDisk;

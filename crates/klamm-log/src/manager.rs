@@ -6,6 +6,7 @@ use std::sync::Arc;
 use klamm_wire::Uuid;
 
 use crate::checkpoint::{self, Offsets, decode_uuid, encode_uuid};
+use crate::cleaner::CleanerSettings;
 use crate::config::LogConfig;
 use crate::disk::{Disk, FlushOutcome};
 use crate::error::LogError;
@@ -65,6 +66,7 @@ pub struct LogManager {
     /// Directories of deleted logs: when they are due, and their paths.
     deletions: VecDeque<(i64, String)>,
     deleted: u64,
+    cleaner_offsets: Offsets,
 }
 
 impl LogManager {
@@ -83,6 +85,7 @@ impl LogManager {
             previous_broker_epoch: None,
             deletions: VecDeque::new(),
             deleted: 0,
+            cleaner_offsets: Offsets::new(),
         };
         let mark = manager.path(CLEAN_SHUTDOWN);
         if let Some(bytes) = disk.read_file(&mark)? {
@@ -113,6 +116,7 @@ impl LogManager {
         let recovery_points = offsets(disk, checkpoint::RECOVERY_POINTS)?;
         let log_starts = offsets(disk, checkpoint::LOG_START_OFFSETS)?;
         let high_watermarks = offsets(disk, checkpoint::REPLICATION_OFFSETS)?;
+        self.cleaner_offsets = offsets(disk, checkpoint::CLEANER_OFFSETS)?;
         let mut logs = Vec::new();
         for entry in disk.list(&self.settings.dir)?.into_iter().filter(|e| e.is_dir) {
             let dir = self.path(&entry.name);
@@ -128,6 +132,7 @@ impl LogManager {
                 recovery_point: at(&recovery_points),
                 log_start_offset: at(&log_starts),
                 high_watermark: at(&high_watermarks),
+                cleaner_offset: self.cleaner_offsets.get(&key).copied(),
             };
             let topic_id = checkpoint::read_topic_id(disk, &dir)?;
             let log = Log::open(disk, &dir, config(&key.0), self.settings.limits, options, now_ms)?;
@@ -211,6 +216,9 @@ impl LogManager {
             segment.close(disk);
         }
         self.deleted += 1;
+        if let Some(key) = names::topic_partition_of(log.dir.rsplit('/').next().unwrap_or_default()) {
+            self.cleaner_offsets.remove(&key);
+        }
         // Kafka draws a UUID here; the names need only differ.
         let unique = format!("{:016x}{:016x}", now_ms, self.deleted);
         let base = log.dir.rsplit('/').next().unwrap_or_default();
@@ -284,6 +292,33 @@ impl LogManager {
                 break;
             }
         }
+    }
+
+    /// Compacts the log that needs it most, if one does; true when one was (`LogCleanerManager.grabFilthiestCompactedLog`).
+    pub fn clean_filthiest(
+        &mut self,
+        disk: &mut dyn Disk,
+        logs: &mut dyn Iterator<Item = &mut Log>,
+        settings: &CleanerSettings,
+        now_ms: i64,
+    ) -> Result<bool, LogError> {
+        let mut filthiest: Option<(f64, &mut Log)> = None;
+        for log in logs {
+            if let Some(cleanable) = log.cleanable(now_ms)
+                && cleanable.is_due
+                && filthiest.as_ref().is_none_or(|(ratio, _)| cleanable.ratio > *ratio)
+            {
+                filthiest = Some((cleanable.ratio, log));
+            }
+        }
+        let Some((_, log)) = filthiest else { return Ok(false) };
+        log.clean(disk, settings, now_ms)?;
+        let name = log.dir.rsplit('/').next().unwrap_or_default();
+        if let (Some(key), Some(offset)) = (names::topic_partition_of(name), log.cleaner_checkpoint) {
+            self.cleaner_offsets.insert(key, offset);
+            checkpoint::write_offsets(disk, &self.path(checkpoint::CLEANER_OFFSETS), &self.cleaner_offsets)?;
+        }
+        Ok(true)
     }
 
     /// Ends a process in order: flushes every log, writes snapshots, checkpoints and `.kafka_cleanshutdown`.

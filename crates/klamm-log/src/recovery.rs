@@ -29,6 +29,8 @@ pub struct OpenLog {
     pub log_start_offset: i64,
     /// First offset that was not known to be committed.
     pub high_watermark: i64,
+    /// First offset that compaction had not looked at.
+    pub cleaner_offset: Option<i64>,
 }
 
 impl Log {
@@ -59,7 +61,7 @@ impl Log {
             flushes: Vec::new(),
             snapshots: Vec::new(),
             deletions: VecDeque::new(),
-            cleaner_checkpoint: None,
+            cleaner_checkpoint: options.cleaner_offset,
             verify_crcs: false,
             heads: BytesMut::new(),
         };

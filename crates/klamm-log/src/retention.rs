@@ -80,7 +80,10 @@ impl Log {
             segment.close(disk);
             files.extend(segment.rename(disk, &self.dir, "", names::DELETED)?);
             let base = segment.base_offset;
-            self.remove_snapshots(disk, |offset| offset == base)?;
+            // Compaction puts a segment in the place of the first it replaces; the snapshot is as good for that one.
+            if self.segments.iter().all(|kept| kept.base_offset != base) {
+                self.remove_snapshots(disk, |offset| offset == base)?;
+            }
         }
         if !files.is_empty() {
             self.deletions.push_back((now_ms.saturating_add(self.config.file_delete_delay_ms), files));

@@ -254,6 +254,7 @@ impl Run<'_> {
             recovery_point: self.checkpoint,
             log_start_offset: self.model.start,
             high_watermark: self.model.start,
+            cleaner_offset: None,
         };
         let config = self.config.clone();
         self.log = Log::open(self.disk, "logs/t-0", config, LogLimits::default(), options, NOW).unwrap();

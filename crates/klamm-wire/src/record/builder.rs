@@ -72,6 +72,7 @@ impl BatchBuilder {
             producer_epoch: header.producer_epoch,
             base_sequence: header.base_sequence,
             max_timestamp: if header.is_log_append_time() { header.max_timestamp } else { -1 },
+            base_timestamp: header.delete_horizon_ms().unwrap_or(-1),
             ..empty.header
         };
         let compression = Compression::from_attributes(header.attributes).unwrap_or_default();
@@ -120,6 +121,15 @@ impl BatchBuilder {
     pub const fn log_append_time(mut self, timestamp: i64) -> Self {
         self.header.attributes |= BatchHeader::LOG_APPEND_TIME;
         self.header.max_timestamp = timestamp;
+        self
+    }
+
+    /// Says from when on the tombstones or markers in the batch may go (KIP-534), in milliseconds. Call it before the first
+    /// record: the time takes the place of the base timestamp.
+    #[must_use]
+    pub const fn delete_horizon(mut self, at_ms: i64) -> Self {
+        self.header.attributes |= BatchHeader::DELETE_HORIZON;
+        self.header.base_timestamp = at_ms;
         self
     }
 
@@ -190,7 +200,7 @@ impl BatchBuilder {
         put_headers: impl FnOnce(&mut BytesMut),
     ) {
         let header = &mut self.header;
-        if header.records_count == 0 {
+        if header.records_count == 0 && header.delete_horizon_ms().is_none() {
             header.base_timestamp = timestamp;
         }
         header.records_count += 1;

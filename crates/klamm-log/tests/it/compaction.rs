@@ -1,0 +1,151 @@
+//! Compaction keeps what each key said last.
+
+use std::collections::BTreeMap;
+
+use klamm_log::{AppendOrigin, CleanerSettings, Disk, FileDisk, Log, MemoryDisk, OpenLog};
+use klamm_wire::record::batch::BatchIter;
+use klamm_wire::record::builder::BatchBuilder;
+use klamm_wire::record::compress::Compression;
+use proptest::prelude::*;
+
+use crate::support::*;
+
+const DAY: i64 = 86_400_000;
+
+type Write = (u8, Option<u8>);
+
+/// (offset, key, value) of every record.
+fn rows(log: &Log, disk: &dyn Disk) -> Vec<(i64, String, Option<String>)> {
+    let mut out = Vec::new();
+    let mut offset = log.log_start_offset();
+    while offset < log.log_end_offset() {
+        let data = log.read(disk, offset, 1 << 20, klamm_log::FetchIsolation::LogEnd, true).unwrap();
+        if data.size == 0 {
+            break;
+        }
+        for batch in BatchIter::new(join(&data.records)) {
+            let batch = batch.unwrap();
+            for record in &batch.records(1 << 20).unwrap() {
+                let record = record.unwrap();
+                let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
+                let at = batch.header.base_offset + i64::from(record.offset_delta);
+                out.push((at, text(record.key.unwrap_or_default()), record.value.map(text)));
+            }
+            offset = batch.header.next_offset();
+        }
+    }
+    out
+}
+
+fn table(rows: &[(i64, String, Option<String>)]) -> BTreeMap<String, (i64, String)> {
+    let mut table = BTreeMap::new();
+    for (offset, key, value) in rows {
+        match value {
+            Some(value) => table.insert(key.clone(), (*offset, value.clone())),
+            None => table.remove(key),
+        };
+    }
+    table
+}
+
+fn write(log: &mut Log, disk: &mut dyn Disk, batch: &[Write], codec: Compression, now: i64) {
+    let mut builder = BatchBuilder::new().compression(codec, None);
+    for (key, value) in batch {
+        let value = value.map(|v| format!("value {v}"));
+        builder.push(now, Some(format!("key {key}").as_bytes()), value.as_deref().map(str::as_bytes), &[]);
+    }
+    log.append_as_leader(disk, &[inspected(builder)], 0, now, AppendOrigin::Client).unwrap();
+    log.update_high_watermark(log.log_end_offset());
+}
+
+fn compacted() -> std::sync::Arc<klamm_log::LogConfig> {
+    config(&[
+        ("cleanup.policy", "compact"),
+        ("internal.segment.bytes", "600"),
+        ("index.interval.bytes", "100"),
+        ("min.cleanable.dirty.ratio", "0"),
+        ("message.timestamp.after.max.ms", &i64::MAX.to_string()),
+    ])
+}
+
+fn check(disk: &mut dyn Disk, batches: &[Vec<Write>], codec: Compression, memory: usize) {
+    let settings = CleanerSettings { dedupe_buffer_bytes: memory };
+    let mut log = open(disk, compacted());
+    let mut now = NOW;
+    for (n, batch) in batches.iter().enumerate() {
+        write(&mut log, disk, batch, codec, now);
+        if n % 7 != 6 {
+            continue;
+        }
+        now += DAY / 2;
+        let before = rows(&log, disk);
+        let end = log.log_end_offset();
+        log.clean(disk, &settings, now).unwrap();
+        let after = rows(&log, disk);
+        assert!(after.iter().all(|row| before.contains(row)), "compaction writes nothing new");
+        assert!(after.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(table(&after), table(&before));
+        assert_eq!(log.log_end_offset(), end);
+        assert_eq!(log.verify(disk).unwrap(), Vec::<String>::new());
+    }
+    let before = rows(&log, disk);
+    disk.crash();
+    let log = open_with(disk, compacted(), OpenLog { high_watermark: i64::MAX, ..OpenLog::default() });
+    assert_eq!(rows(&log, disk), before);
+}
+
+fn batches() -> impl Strategy<Value = (Vec<Vec<Write>>, usize, usize)> {
+    let record = (0..8_u8, prop::option::weighted(0.8, any::<u8>()));
+    (prop::collection::vec(prop::collection::vec(record, 1..5), 1..60), 0..3_usize, 0..800_usize)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_keys_last_value_stays((batches, codec, memory) in batches()) {
+        let codec = [Compression::None, Compression::Gzip, Compression::Lz4][codec];
+        check(&mut MemoryDisk::new(), &batches, codec, memory);
+    }
+
+    #[test]
+    fn each_keys_last_value_stays_in_files((batches, _, memory) in batches()) {
+        let dir = tempfile::tempdir().unwrap();
+        check(&mut FileDisk::open(dir.path()).unwrap(), &batches, Compression::None, memory);
+    }
+}
+
+#[test]
+fn a_tombstone_stays_for_a_day_after_it_was_first_compacted() {
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, compacted());
+    write(&mut log, &mut disk, &[(1, Some(1))], Compression::None, NOW);
+    write(&mut log, &mut disk, &[(1, None)], Compression::None, NOW);
+    let tombstones = |log: &Log, disk: &MemoryDisk| {
+        rows(log, disk).into_iter().filter(|r| r.1 == "key 1").collect::<Vec<_>>()
+    };
+    let clean_at = |log: &mut Log, disk: &mut MemoryDisk, now: i64| {
+        write(log, disk, &[(2, Some(2))], Compression::None, now);
+        log.roll(disk, now).unwrap();
+        log.clean(disk, &CleanerSettings::default(), now).unwrap();
+    };
+    clean_at(&mut log, &mut disk, NOW);
+    assert_eq!(tombstones(&log, &disk), [(1, "key 1".to_owned(), None)]);
+    clean_at(&mut log, &mut disk, NOW + DAY - 1);
+    assert_eq!(tombstones(&log, &disk).len(), 1);
+    clean_at(&mut log, &mut disk, NOW + DAY);
+    assert_eq!(tombstones(&log, &disk), []);
+}
+
+#[test]
+fn a_log_is_due_when_half_of_it_is_dirty() {
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, config(&[("cleanup.policy", "compact")]));
+    assert_eq!(log.cleanable(NOW), None);
+    write(&mut log, &mut disk, &[(1, Some(1))], Compression::None, NOW);
+    assert_eq!(log.cleanable(NOW), None, "the active segment is not touched");
+    log.roll(&mut disk, NOW).unwrap();
+    assert!(log.cleanable(NOW).unwrap().is_due);
+    log.clean(&mut disk, &CleanerSettings::default(), NOW).unwrap();
+    assert!(!log.cleanable(NOW).unwrap().is_due);
+}

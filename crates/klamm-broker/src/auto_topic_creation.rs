@@ -65,9 +65,7 @@ impl Core {
             };
             return creatable
                 .with_num_partitions(self.config.get(group::OFFSETS_TOPIC_NUM_PARTITIONS))
-                .with_replication_factor(
-                    i16::try_from(self.config.get(group::OFFSETS_TOPIC_REPLICATION_FACTOR)).unwrap_or(-1),
-                )
+                .with_replication_factor(self.offsets_replication_factor())
                 .with_configs(vec![
                     config("cleanup.policy", "compact".to_owned()),
                     config("compression.type", "producer".to_owned()),
@@ -84,6 +82,18 @@ impl Core {
             -1
         };
         creatable.with_num_partitions(partitions).with_replication_factor(replication)
+    }
+
+    /// `offsets.topic.replication.factor`. Its default is for three brokers; a smaller cluster gets as many replicas as it has
+    /// brokers, running or not. Kafka refuses to make the topic there.
+    fn offsets_replication_factor(&self) -> i16 {
+        let key = group::OFFSETS_TOPIC_REPLICATION_FACTOR;
+        let factor = self.config.get(key);
+        if self.config.layers().static_properties().contains_key(key.name()) {
+            return factor;
+        }
+        let brokers = self.metadata.image().cluster.brokers().len();
+        factor.min(i16::try_from(brokers).unwrap_or(i16::MAX)).max(1)
     }
 
     /// Asks the controller to create an internal topic with Kafka's settings for it (`offsets.topic.*`), once however

@@ -223,9 +223,10 @@ impl Broker {
             if let Some(event) = self.core.coordinator_events.pop_front() {
                 self.groups.on_event(&mut self.core, ctx, event);
             } else if !self.core.settle_one(ctx) {
-                return;
+                break;
             }
         }
+        handlers::group::find_coordinator::answer_waiting(self, ctx);
     }
 }
 

@@ -1,10 +1,16 @@
 //! What the group coordinator is configured with (Kafka's `GroupCoordinatorConfig`, the classic half).
 
+use klamm_node::config::{Key, group};
+use klamm_wire::record::compress::Compression;
+
 use crate::config::BrokerConfig;
 
 /// How long a new member's JoinGroup may wait before it is taken for a client that gave up, in milliseconds
 /// (`CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`, not configurable in Kafka either).
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: i32 = 5 * 60 * 1000;
+
+/// How much of a log is read at a time while it is loaded, in bytes (`offsets.load.buffer.size`).
+pub(crate) const LOAD_BUFFER_SIZE: usize = 5 * 1024 * 1024;
 
 /// The coordinator's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,29 +33,31 @@ pub(crate) struct GroupConfig {
     pub(crate) offsets_retention_check_interval_ms: u64,
     /// `offsets.commit.timeout.ms`.
     pub(crate) commit_timeout_ms: u64,
-    /// `offsets.load.buffer.size`, in bytes.
-    pub(crate) load_buffer_size: usize,
+    /// `offsets.topic.compression.codec`.
+    pub(crate) compression: Compression,
 }
 
 impl GroupConfig {
-    /// Reads the broker's configuration. Values out of range are brought into it; the configuration's own check
-    /// has refused them before.
+    /// Reads the broker's configuration. None of it changes while the broker runs.
     pub(crate) fn new(config: &BrokerConfig) -> Self {
-        let int = |key, default: i32| i32::try_from(config.i64(key, i64::from(default))).unwrap_or(default);
-        let at_least_1 = |key, default: i64| config.i64(key, default).max(1);
+        let unsigned = |key: Key<i32>| u64::try_from(config.get(key)).unwrap_or(0);
+        let size = |key: Key<i32>| usize::try_from(config.get(key)).unwrap_or(0);
         Self {
-            partitions: int("offsets.topic.num.partitions", 50).max(1),
-            min_session_timeout_ms: int("group.min.session.timeout.ms", 6_000),
-            max_session_timeout_ms: int("group.max.session.timeout.ms", 1_800_000),
-            initial_rebalance_delay_ms: int("group.initial.rebalance.delay.ms", 0).max(0),
-            max_size: usize::try_from(int("group.max.size", i32::MAX)).unwrap_or(1).max(1),
-            metadata_max_size: usize::try_from(int("offset.metadata.max.bytes", 4096)).unwrap_or(0),
-            offsets_retention_ms: at_least_1("offsets.retention.minutes", 7 * 24 * 60).saturating_mul(60_000),
-            offsets_retention_check_interval_ms: at_least_1("offsets.retention.check.interval.ms", 600_000)
+            partitions: config.get(group::OFFSETS_TOPIC_NUM_PARTITIONS),
+            min_session_timeout_ms: config.get(group::GROUP_MIN_SESSION_TIMEOUT_MS),
+            max_session_timeout_ms: config.get(group::GROUP_MAX_SESSION_TIMEOUT_MS),
+            initial_rebalance_delay_ms: config.get(group::GROUP_INITIAL_REBALANCE_DELAY_MS).max(0),
+            max_size: size(group::GROUP_MAX_SIZE),
+            metadata_max_size: size(group::OFFSET_METADATA_MAX_BYTES),
+            offsets_retention_ms: i64::from(config.get(group::OFFSETS_RETENTION_MINUTES)) * 60_000,
+            offsets_retention_check_interval_ms: config
+                .get(group::OFFSETS_RETENTION_CHECK_INTERVAL_MS)
                 .unsigned_abs(),
-            commit_timeout_ms: at_least_1("offsets.commit.timeout.ms", 5_000).unsigned_abs(),
-            load_buffer_size: usize::try_from(at_least_1("offsets.load.buffer.size", 5 * 1024 * 1024))
-                .unwrap_or(usize::MAX),
+            commit_timeout_ms: unsigned(group::OFFSETS_COMMIT_TIMEOUT_MS),
+            compression: i16::try_from(config.get(group::OFFSETS_TOPIC_COMPRESSION_CODEC))
+                .ok()
+                .and_then(Compression::from_attributes)
+                .unwrap_or(Compression::None),
         }
     }
 }

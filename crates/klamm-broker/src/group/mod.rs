@@ -44,6 +44,7 @@ use klamm_wire::messages::{
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::core::{CoordinatorEvent, Core, GROUP_METADATA_TOPIC, RequestContext};
+use crate::handlers::group::find_coordinator::WaitingFinds;
 
 pub(crate) use fetch::GroupFetch;
 pub(crate) use partitioner::partition_for;
@@ -65,6 +66,8 @@ pub(crate) struct GroupCoordinator {
     gathers: Gathers,
     /// How many partitions `__consumer_offsets` has; the configured number until it exists.
     partitions: i32,
+    /// FindCoordinator requests that wait for `__consumer_offsets`.
+    pub(crate) waiting_finds: WaitingFinds,
 }
 
 impl GroupCoordinator {
@@ -75,7 +78,13 @@ impl GroupCoordinator {
 
     fn with_config(config: GroupConfig) -> Self {
         let partitions = config.partitions;
-        Self { config, shards: BTreeMap::new(), gathers: Gathers::default(), partitions }
+        Self {
+            config,
+            shards: BTreeMap::new(),
+            gathers: Gathers::default(),
+            partitions,
+            waiting_finds: WaitingFinds::default(),
+        }
     }
 
     /// Takes note of an election, a resignation, a commit or a deletion.
@@ -116,8 +125,15 @@ impl GroupCoordinator {
     }
 
     /// A deadline has come.
-    pub(crate) fn on_timer(&mut self, host: &mut dyn Host, ctx: &mut Ctx<'_>, timer: GroupTimer) {
-        let partition = timer.partition();
+    pub(crate) fn on_timer(&mut self, core: &mut Core, ctx: &mut Ctx<'_>, timer: GroupTimer) {
+        match timer {
+            GroupTimer::Find => self.waiting_finds.expire(core, ctx),
+            timer => self.on_host_timer(core, ctx, timer),
+        }
+    }
+
+    fn on_host_timer(&mut self, host: &mut dyn Host, ctx: &mut Ctx<'_>, timer: GroupTimer) {
+        let Some(partition) = timer.partition() else { return };
         if matches!(timer, GroupTimer::Load { .. }) {
             return self.load(host, ctx, partition);
         }
@@ -126,7 +142,7 @@ impl GroupCoordinator {
             return;
         }
         match timer {
-            GroupTimer::Load { .. } => {}
+            GroupTimer::Find | GroupTimer::Load { .. } => {}
             GroupTimer::WriteTimeout { .. } => shard.on_write_timeout(&mut env),
             GroupTimer::ExpireOffsets { .. } => shard.expire_offsets(&mut env),
             GroupTimer::Join { group, .. } => shard.on_join_timeout(&mut env, &group),

@@ -8,6 +8,7 @@ use klamm_wire::internal::offsets::{
 };
 use klamm_wire::internal::{Schema, SchemaError};
 use klamm_wire::record::builder::BatchBuilder;
+use klamm_wire::record::compress::Compression;
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
 
 use super::classic::ClassicGroup;
@@ -114,8 +115,12 @@ impl GroupValue {
 }
 
 /// One batch of these records, at offset 0.
-pub(crate) fn encode(records: &[Record], wall_ms: i64) -> Result<RecordBatch, ErrorCode> {
-    let mut batch = BatchBuilder::new();
+pub(crate) fn encode(
+    records: &[Record],
+    wall_ms: i64,
+    compression: Compression,
+) -> Result<RecordBatch, ErrorCode> {
+    let mut batch = BatchBuilder::new().compression(compression, None);
     for record in records {
         let (key, value) = encode_record(record).map_err(|_| ErrorCode::UnknownServerError)?;
         batch.push(wall_ms, Some(&key), value.as_deref(), &[]);

@@ -13,7 +13,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 
 use super::GroupTimer;
 use super::classic::ClassicGroup;
-use super::config::GroupConfig;
+use super::config::{GroupConfig, LOAD_BUFFER_SIZE};
 use super::done::Done;
 use super::gather::Gathers;
 use super::host::Host;
@@ -132,8 +132,8 @@ impl Shard {
         replay: bool,
         done: Done,
     ) -> Wrote {
-        let appended =
-            encode(&records, env.wall_ms()).and_then(|batch| env.host.append(env.ctx, self.partition, batch));
+        let appended = encode(&records, env.wall_ms(), env.config.compression)
+            .and_then(|batch| env.host.append(env.ctx, self.partition, batch));
         match appended {
             Ok(append) => {
                 if replay {
@@ -234,7 +234,7 @@ impl Shard {
     /// Loads the next piece of the log. True once everything is loaded and the shard serves.
     pub(crate) fn load(&mut self, env: &mut Env<'_, '_>) -> Result<bool, ErrorCode> {
         let ShardState::Loading(offset) = self.state else { return Ok(true) };
-        let piece = env.host.read(self.partition, offset, env.config.load_buffer_size)?;
+        let piece = env.host.read(self.partition, offset, LOAD_BUFFER_SIZE)?;
         let high_watermark = env.host.high_watermark(self.partition).unwrap_or(0);
         if !piece.batches.is_empty() && piece.next_offset > offset {
             for batch in &piece.batches {

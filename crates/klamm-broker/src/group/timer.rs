@@ -2,9 +2,11 @@
 
 use klamm_wire::StrBytes;
 
-/// A deadline of the group coordinator. Each belongs to a partition of `__consumer_offsets`.
+/// A deadline of the group coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GroupTimer {
+    /// Somebody waits for `__consumer_offsets` to be made.
+    Find,
     /// More of the partition's log is to be loaded.
     Load {
         /// The partition.
@@ -47,14 +49,15 @@ pub(crate) enum GroupTimer {
 
 impl GroupTimer {
     /// The partition of `__consumer_offsets` that the deadline belongs to.
-    pub(crate) const fn partition(&self) -> i32 {
+    pub(crate) const fn partition(&self) -> Option<i32> {
         match self {
+            Self::Find => None,
             Self::Load { partition }
             | Self::WriteTimeout { partition }
             | Self::ExpireOffsets { partition }
             | Self::Join { partition, .. }
             | Self::Sync { partition, .. }
-            | Self::Session { partition, .. } => *partition,
+            | Self::Session { partition, .. } => Some(*partition),
         }
     }
 }

@@ -8,7 +8,7 @@ mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 pub(crate) mod forward;
-mod group;
+pub(crate) mod group;
 mod init_producer_id;
 mod list_offsets;
 pub(crate) mod metadata;

@@ -140,7 +140,7 @@ impl Harness {
         let mut properties: BTreeMap<String, String> =
             config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         properties.insert("offsets.topic.num.partitions".into(), "1".into());
-        let config = GroupConfig::new(&BrokerConfig::new(properties));
+        let config = GroupConfig::new(&BrokerConfig::new(properties).expect("the keys are known"));
         let log_end = log.last().map_or(0, |b| b.header.next_offset());
         let broker = FakeBroker {
             log,
@@ -224,7 +224,7 @@ impl Harness {
         while let Some(at) = self.broker.timers.next().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             let Some(timer) = self.broker.timers.pop_due(self.now) else { break };
-            self.step(|coordinator, broker, ctx| coordinator.on_timer(broker, ctx, timer));
+            self.step(|coordinator, broker, ctx| coordinator.on_host_timer(broker, ctx, timer));
         }
         self.now = end;
     }

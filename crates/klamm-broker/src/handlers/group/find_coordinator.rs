@@ -5,20 +5,33 @@
 //!
 //! Difference: transactions and share groups are not served yet. Their keys get `INVALID_REQUEST` and a message that says so,
 //! rather than an error that a client would retry for ever.
+//!
+//! Difference: the first question about a group makes `__consumer_offsets`. Kafka answers `COORDINATOR_NOT_AVAILABLE` and lets the
+//! client come again after its back-off; here the answer waits for the topic, for a second at most.
 
-use klamm_node::Ctx;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use klamm_node::{Ctx, Timestamp};
 use klamm_wire::messages::find_coordinator_response::Coordinator;
 use klamm_wire::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, ResponseKind};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::broker::Broker;
-use crate::core::{GROUP_METADATA_TOPIC, RequestContext};
-use crate::group::partition_for;
+use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext, Timer};
+use crate::group::{GroupTimer, partition_for};
 
 /// Key types (`FindCoordinatorRequest.CoordinatorType`).
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
+
+/// How long an answer waits for `__consumer_offsets` to be made.
+const TOPIC_WAIT: Duration = Duration::from_secs(1);
+
+/// Questions that wait for `__consumer_offsets`, in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingFinds(VecDeque<(Timestamp, RequestContext, FindCoordinatorRequest)>);
 
 /// Where a key's coordinator is.
 enum Found {
@@ -28,28 +41,69 @@ enum Found {
     Not(ErrorCode, &'static str),
 }
 
-/// Answers from this broker's metadata. The first question about a group makes `__consumer_offsets`.
+const UNAVAILABLE: Found =
+    Found::Not(ErrorCode::CoordinatorNotAvailable, "The coordinator is not available.");
+
+/// Answers from this broker's metadata.
 pub(crate) fn handle(
     broker: &mut Broker,
     ctx: &mut Ctx<'_>,
-    rc: &RequestContext,
+    rc: RequestContext,
     request: FindCoordinatorRequest,
 ) {
+    if request.key_type == GROUP && broker.core.partition_count(GROUP_METADATA_TOPIC).is_none() {
+        broker.core.ensure_internal_topic(ctx, GROUP_METADATA_TOPIC);
+        let deadline = ctx.now + TOPIC_WAIT;
+        if broker.groups.waiting_finds.0.is_empty() {
+            broker.core.set_timer(Timer::Group(GroupTimer::Find), deadline);
+        }
+        broker.groups.waiting_finds.0.push_back((deadline, rc, request));
+        return;
+    }
+    answer(&broker.core, ctx, &rc, request);
+}
+
+/// The step may have brought the topic: answers what waits for it.
+pub(crate) fn answer_waiting(broker: &mut Broker, ctx: &mut Ctx<'_>) {
+    if broker.groups.waiting_finds.0.is_empty() || broker.core.partition_count(GROUP_METADATA_TOPIC).is_none()
+    {
+        return;
+    }
+    broker.core.cancel_timer(&Timer::Group(GroupTimer::Find));
+    for (_, rc, request) in std::mem::take(&mut broker.groups.waiting_finds.0) {
+        answer(&broker.core, ctx, &rc, request);
+    }
+}
+
+impl WaitingFinds {
+    /// Answers what has waited long enough.
+    pub(crate) fn expire(&mut self, core: &mut Core, ctx: &mut Ctx<'_>) {
+        while self.0.front().is_some_and(|(deadline, ..)| *deadline <= ctx.now) {
+            if let Some((_, rc, request)) = self.0.pop_front() {
+                answer(core, ctx, &rc, request);
+            }
+        }
+        if let Some((deadline, ..)) = self.0.front() {
+            core.set_timer(Timer::Group(GroupTimer::Find), *deadline);
+        }
+    }
+}
+
+fn answer(core: &Core, ctx: &mut Ctx<'_>, rc: &RequestContext, request: FindCoordinatorRequest) {
     let key_type = request.key_type;
     let response = if rc.api_version < 4 {
-        single(find(broker, ctx, rc, key_type, &request.key))
+        single(find(core, rc, key_type, &request.key))
     } else {
-        let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
-        for key in request.coordinator_keys {
-            let found = find(broker, ctx, rc, key_type, &key);
-            coordinators.push(one_of_many(found).with_key(key));
-        }
-        FindCoordinatorResponse::default().with_coordinators(coordinators)
+        let coordinators = request.coordinator_keys.into_iter().map(|key| {
+            let found = find(core, rc, key_type, &key);
+            one_of_many(found).with_key(key)
+        });
+        FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
     };
     ctx.reply(rc.reply_to, ResponseKind::FindCoordinator(response));
 }
 
-fn find(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: &RequestContext, key_type: i8, key: &str) -> Found {
+fn find(core: &Core, rc: &RequestContext, key_type: i8, key: &str) -> Found {
     match key_type {
         GROUP => {}
         TRANSACTION => {
@@ -63,14 +117,9 @@ fn find(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: &RequestContext, key_type: i
         }
         _ => return Found::Not(ErrorCode::InvalidRequest, "Unknown coordinator type."),
     }
-    const UNAVAILABLE: Found =
-        Found::Not(ErrorCode::CoordinatorNotAvailable, "The coordinator is not available.");
-    let Some(partitions) = broker.core.partition_count(GROUP_METADATA_TOPIC) else {
-        broker.core.ensure_internal_topic(ctx, GROUP_METADATA_TOPIC);
-        return UNAVAILABLE;
-    };
+    let Some(partitions) = core.partition_count(GROUP_METADATA_TOPIC) else { return UNAVAILABLE };
     let partition = partition_for(key, partitions);
-    match broker.core.leader_endpoint(GROUP_METADATA_TOPIC, partition) {
+    match core.leader_endpoint(GROUP_METADATA_TOPIC, partition) {
         Some((node, host, port)) => Found::At(BrokerId(node.0), host, port),
         None => UNAVAILABLE,
     }

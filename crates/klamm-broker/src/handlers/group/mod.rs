@@ -2,7 +2,7 @@
 
 mod delete_groups;
 mod describe_groups;
-mod find_coordinator;
+pub(crate) mod find_coordinator;
 mod heartbeat;
 mod join_group;
 mod leave_group;
@@ -21,7 +21,7 @@ use crate::core::RequestContext;
 /// Answers a request that belongs to the group coordinator.
 pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: Request) {
     match request {
-        Request::FindCoordinator(request) => find_coordinator::handle(broker, ctx, &rc, request),
+        Request::FindCoordinator(request) => find_coordinator::handle(broker, ctx, rc, request),
         Request::JoinGroup(request) => join_group::handle(broker, ctx, &rc, request),
         Request::SyncGroup(request) => sync_group::handle(broker, ctx, &rc, request),
         Request::Heartbeat(request) => heartbeat::handle(broker, ctx, &rc, &request),

@@ -1,0 +1,323 @@
+//! A simulated cluster and a client that speaks to it in requests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_node::{ConnectionId, NodeId, Timestamp, WallTime};
+use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use klamm_wire::messages::produce_response::PartitionProduceResponse;
+use klamm_wire::messages::{CreateTopicsRequest, FetchRequest, ProduceRequest, ResponseKind, TopicName};
+use klamm_wire::record::builder::BatchBuilder;
+use klamm_wire::{ApiKey, ErrorCode, FetchResponse, Request, Response, StrBytes, Uuid};
+use klamm_world::{
+    BrokerSpec, ClientRequest, Command, Input, LinkSettings, Output, PartitionStatus, World, WorldSettings,
+};
+
+/// A request that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sent {
+    connection: ConnectionId,
+    correlation_id: i32,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Answered(Response),
+    NoResponse,
+    Closed,
+}
+
+pub struct Cluster {
+    pub world: World,
+    pub now: Timestamp,
+    next_connection: u64,
+    next_correlation: i32,
+    connections: BTreeMap<i32, ConnectionId>,
+    outcomes: BTreeMap<Sent, Outcome>,
+    waiting: Vec<Sent>,
+}
+
+impl Cluster {
+    pub fn start(brokers: i32, config: &[(&str, &str)]) -> Self {
+        Self::with_link(brokers, config, LinkSettings::default())
+    }
+
+    pub fn with_link(brokers: i32, config: &[(&str, &str)], link: LinkSettings) -> Self {
+        let settings = WorldSettings {
+            seed: 7,
+            brokers: (1..=brokers)
+                .map(|id| BrokerSpec {
+                    node: NodeId(id),
+                    host: StrBytes::from_static_str("localhost"),
+                    port: 9090 + id as u16,
+                    rack: None,
+                })
+                .collect(),
+            config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            link,
+            wall_epoch: WallTime(1_700_000_000_000),
+            trace_capacity: 10_000,
+            ..WorldSettings::default()
+        };
+        let mut cluster = Self {
+            world: World::new(settings, BTreeMap::new()),
+            now: Timestamp::ZERO,
+            next_connection: 1,
+            next_correlation: 0,
+            connections: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            waiting: Vec::new(),
+        };
+        cluster.input(Input::Tick);
+        cluster.wait_for("the cluster to be ready", Duration::from_secs(20), |c| c.world.is_ready());
+        cluster
+    }
+
+    pub fn input(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.world.handle(self.now, input, &mut out);
+        for output in out {
+            self.note(output);
+        }
+    }
+
+    fn note(&mut self, output: Output) {
+        match output {
+            Output::Response { connection, correlation_id, response, .. } => {
+                self.outcomes.insert(Sent { connection, correlation_id }, Outcome::Answered(response));
+            }
+            Output::NoResponse { connection, correlation_id } => {
+                self.outcomes.insert(Sent { connection, correlation_id }, Outcome::NoResponse);
+            }
+            Output::Close { connection } => {
+                self.connections.retain(|_, c| *c != connection);
+                for sent in self.waiting.iter().filter(|sent| sent.connection == connection) {
+                    self.outcomes.entry(*sent).or_insert(Outcome::Closed);
+                }
+            }
+            Output::NodeFailed { node, message } => panic!("node {node} failed: {message}"),
+            Output::Stalled(stall) => panic!("stalled: {stall:?}"),
+            Output::NodeStarted { .. } | Output::NodeStopped { .. } => {}
+        }
+    }
+
+    /// Lets time pass, event by event.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.world.next_deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.input(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    pub fn wait_for(&mut self, what: &str, limit: Duration, mut done: impl FnMut(&Self) -> bool) {
+        let end = self.now + limit;
+        while !done(self) {
+            match self.world.next_deadline().filter(|at| *at <= end) {
+                Some(at) => {
+                    self.now = self.now.max(at);
+                    self.input(Input::Tick);
+                }
+                None => {
+                    let trace: Vec<String> = self.world.trace().events().map(ToString::to_string).collect();
+                    panic!("waited in vain for {what} until {}:\n{}", self.now, trace.join("\n"));
+                }
+            }
+        }
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    /// Sends a request over the cluster's one connection to a broker.
+    pub fn send(&mut self, broker: i32, version: i16, request: impl Into<Request>) -> Sent {
+        let connection = match self.connections.get(&broker) {
+            Some(connection) => *connection,
+            None => self.connect(broker),
+        };
+        self.send_over(connection, version, request)
+    }
+
+    /// Opens a connection of its own.
+    pub fn connect(&mut self, broker: i32) -> ConnectionId {
+        let connection = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        self.connections.insert(broker, connection);
+        let host = StrBytes::from_static_str("127.0.0.1");
+        self.input(Input::Connect { connection, broker: NodeId(broker), host });
+        connection
+    }
+
+    pub fn send_over(&mut self, connection: ConnectionId, version: i16, request: impl Into<Request>) -> Sent {
+        let correlation_id = self.next_correlation;
+        self.next_correlation += 1;
+        let request = request.into();
+        let sent = Sent { connection, correlation_id };
+        self.waiting.push(sent);
+        self.input(Input::Request(ClientRequest {
+            connection,
+            correlation_id,
+            api_key: key_of(&request),
+            api_version: version,
+            client_id: Some(StrBytes::from_static_str("test")),
+            request,
+            inspected: None,
+        }));
+        sent
+    }
+
+    /// What became of a request, so far.
+    pub fn outcome(&self, sent: Sent) -> Option<&Outcome> {
+        self.outcomes.get(&sent)
+    }
+
+    /// The answer to a request, which must have come.
+    pub fn answer(&self, sent: Sent) -> &ResponseKind {
+        match self.outcome(sent) {
+            Some(Outcome::Answered(Response::Other(kind))) => kind,
+            other => panic!("no answer: {other:?}"),
+        }
+    }
+
+    /// Sends a request and lets time pass until it is answered.
+    pub fn ask(&mut self, broker: i32, version: i16, request: impl Into<Request>) -> ResponseKind {
+        let sent = self.send(broker, version, request);
+        self.wait_for("an answer", Duration::from_secs(60), |c| c.outcome(sent).is_some());
+        self.answer(sent).clone()
+    }
+
+    pub fn create_topic(
+        &mut self,
+        name: &'static str,
+        partitions: i32,
+        replication: i16,
+        configs: &[(&'static str, &'static str)],
+    ) {
+        let configs = configs.iter().map(|(name, value)| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(Some(StrBytes::from_static_str(value)))
+        });
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(partitions)
+            .with_replication_factor(replication)
+            .with_configs(configs.collect());
+        let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let ResponseKind::CreateTopics(answer) = self.ask(1, 7, request) else { panic!("another answer") };
+        assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
+        self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
+    }
+
+    pub fn status(&self, topic: &str, partition: i32) -> PartitionStatus {
+        self.world.partition(topic, partition).expect("the partition exists")
+    }
+
+    pub fn leader(&self, topic: &str, partition: i32) -> i32 {
+        self.status(topic, partition).leader.expect("there is a leader").0
+    }
+
+    pub fn topic_id(&self, topic: &str) -> Uuid {
+        self.world.metadata().and_then(|image| image.topics.id(topic)).expect("the topic exists")
+    }
+
+    pub fn send_produce(
+        &mut self,
+        broker: i32,
+        topic: &'static str,
+        partition: i32,
+        acks: i16,
+        value: &str,
+    ) -> Sent {
+        let mut batch = BatchBuilder::new();
+        batch.push(1_700_000_000_000, Some(b"k"), Some(value.as_bytes()), &[]);
+        let records = batch.build().expect("an uncompressed batch").to_bytes();
+        self.send_records(broker, topic, partition, acks, records)
+    }
+
+    pub fn send_records(
+        &mut self,
+        broker: i32,
+        topic: &'static str,
+        partition: i32,
+        acks: i16,
+        records: Bytes,
+    ) -> Sent {
+        let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
+        let topic = TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data]);
+        let request =
+            ProduceRequest::default().with_acks(acks).with_timeout_ms(5_000).with_topic_data(vec![topic]);
+        self.send(broker, 12, request)
+    }
+
+    pub fn produced(&self, sent: Sent) -> PartitionProduceResponse {
+        let ResponseKind::Produce(answer) = self.answer(sent) else { panic!("another answer") };
+        answer.responses[0].partition_responses[0].clone()
+    }
+
+    /// Produces to the leader with acks=all and expects success.
+    pub fn produce(&mut self, topic: &'static str, partition: i32, value: &str) -> i64 {
+        let leader = self.leader(topic, partition);
+        let sent = self.send_produce(leader, topic, partition, -1, value);
+        self.wait_for("an ack", Duration::from_secs(10), |c| c.outcome(sent).is_some());
+        let answer = self.produced(sent);
+        assert_eq!(ErrorCode::from_code(answer.error_code), Some(ErrorCode::None), "{answer:?}");
+        answer.base_offset
+    }
+
+    pub fn fetched(&self, sent: Sent) -> &FetchResponse {
+        match self.outcome(sent) {
+            Some(Outcome::Answered(Response::Fetch(response))) => response,
+            other => panic!("no fetch answer: {other:?}"),
+        }
+    }
+}
+
+pub fn topic_name(name: &'static str) -> TopicName {
+    TopicName(StrBytes::from_static_str(name))
+}
+
+/// A fetch by name (version 12) of one partition.
+pub fn fetch(topic: &'static str, partition: i32, offset: i64, max_wait_ms: i32) -> FetchRequest {
+    let asked = FetchPartition::default()
+        .with_partition(partition)
+        .with_fetch_offset(offset)
+        .with_current_leader_epoch(-1)
+        .with_last_fetched_epoch(-1)
+        .with_partition_max_bytes(1 << 20);
+    FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_max_wait_ms(max_wait_ms)
+        .with_min_bytes(1)
+        .with_max_bytes(1 << 25)
+        .with_session_epoch(-1)
+        .with_topics(vec![FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![asked])])
+}
+
+fn key_of(request: &Request) -> ApiKey {
+    match request {
+        Request::Produce(_) => ApiKey::Produce,
+        Request::Fetch(_) => ApiKey::Fetch,
+        Request::ListOffsets(_) => ApiKey::ListOffsets,
+        Request::Metadata(_) => ApiKey::Metadata,
+        Request::CreateTopics(_) => ApiKey::CreateTopics,
+        Request::DeleteTopics(_) => ApiKey::DeleteTopics,
+        Request::CreatePartitions(_) => ApiKey::CreatePartitions,
+        Request::DeleteRecords(_) => ApiKey::DeleteRecords,
+        Request::InitProducerId(_) => ApiKey::InitProducerId,
+        Request::DescribeConfigs(_) => ApiKey::DescribeConfigs,
+        Request::IncrementalAlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
+        Request::DescribeCluster(_) => ApiKey::DescribeCluster,
+        Request::DescribeTopicPartitions(_) => ApiKey::DescribeTopicPartitions,
+        Request::DescribeLogDirs(_) => ApiKey::DescribeLogDirs,
+        Request::OffsetForLeaderEpoch(_) => ApiKey::OffsetForLeaderEpoch,
+        Request::ApiVersions(_) => ApiKey::ApiVersions,
+        other => panic!("say which key {other:?} has"),
+    }
+}

@@ -18,22 +18,22 @@ use klamm_world::{
 
 /// A request that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sent {
+pub(crate) struct Sent {
     connection: ConnectionId,
     correlation_id: i32,
 }
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Answered(Response),
     NoResponse,
     Closed,
 }
 
-pub struct Cluster {
-    pub world: World,
-    pub now: Timestamp,
+pub(crate) struct Cluster {
+    pub(crate) world: World,
+    pub(crate) now: Timestamp,
     next_connection: u64,
     next_correlation: i32,
     connections: BTreeMap<i32, ConnectionId>,
@@ -42,11 +42,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn start(brokers: i32, config: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(brokers: i32, config: &[(&str, &str)]) -> Self {
         Self::with_link(brokers, config, LinkSettings::default())
     }
 
-    pub fn with_link(brokers: i32, config: &[(&str, &str)], link: LinkSettings) -> Self {
+    pub(crate) fn with_link(brokers: i32, config: &[(&str, &str)], link: LinkSettings) -> Self {
         let settings = WorldSettings {
             seed: 7,
             brokers: (1..=brokers)
@@ -72,12 +72,15 @@ impl Cluster {
             outcomes: BTreeMap::new(),
             waiting: Vec::new(),
         };
-        cluster.input(Input::Tick);
+        cluster.command(Command::Start(NodeId(WorldSettings::FIRST_CONTROLLER)));
+        for broker in 1..=brokers {
+            cluster.command(Command::Start(NodeId(broker)));
+        }
         cluster.wait_for("the cluster to be ready", Duration::from_secs(20), |c| c.world.is_ready());
         cluster
     }
 
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let mut out = Vec::new();
         self.world.handle(self.now, input, &mut out);
         for output in out {
@@ -106,7 +109,7 @@ impl Cluster {
     }
 
     /// Lets time pass, event by event.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.world.next_deadline().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -115,7 +118,7 @@ impl Cluster {
         self.now = end;
     }
 
-    pub fn wait_for(&mut self, what: &str, limit: Duration, mut done: impl FnMut(&Self) -> bool) {
+    pub(crate) fn wait_for(&mut self, what: &str, limit: Duration, mut done: impl FnMut(&Self) -> bool) {
         let end = self.now + limit;
         while !done(self) {
             match self.world.next_deadline().filter(|at| *at <= end) {
@@ -131,12 +134,12 @@ impl Cluster {
         }
     }
 
-    pub fn command(&mut self, command: Command) {
+    pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
     }
 
     /// Sends a request over the cluster's one connection to a broker.
-    pub fn send(&mut self, broker: i32, version: i16, request: impl Into<Request>) -> Sent {
+    pub(crate) fn send(&mut self, broker: i32, version: i16, request: impl Into<Request>) -> Sent {
         let connection = match self.connections.get(&broker) {
             Some(connection) => *connection,
             None => self.connect(broker),
@@ -145,7 +148,7 @@ impl Cluster {
     }
 
     /// Opens a connection of its own.
-    pub fn connect(&mut self, broker: i32) -> ConnectionId {
+    pub(crate) fn connect(&mut self, broker: i32) -> ConnectionId {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         self.connections.insert(broker, connection);
@@ -154,7 +157,12 @@ impl Cluster {
         connection
     }
 
-    pub fn send_over(&mut self, connection: ConnectionId, version: i16, request: impl Into<Request>) -> Sent {
+    pub(crate) fn send_over(
+        &mut self,
+        connection: ConnectionId,
+        version: i16,
+        request: impl Into<Request>,
+    ) -> Sent {
         let correlation_id = self.next_correlation;
         self.next_correlation += 1;
         let request = request.into();
@@ -173,12 +181,12 @@ impl Cluster {
     }
 
     /// What became of a request, so far.
-    pub fn outcome(&self, sent: Sent) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, sent: Sent) -> Option<&Outcome> {
         self.outcomes.get(&sent)
     }
 
     /// The answer to a request, which must have come.
-    pub fn answer(&self, sent: Sent) -> &ResponseKind {
+    pub(crate) fn answer(&self, sent: Sent) -> &ResponseKind {
         match self.outcome(sent) {
             Some(Outcome::Answered(Response::Other(kind))) => kind,
             other => panic!("no answer: {other:?}"),
@@ -186,13 +194,13 @@ impl Cluster {
     }
 
     /// Sends a request and lets time pass until it is answered.
-    pub fn ask(&mut self, broker: i32, version: i16, request: impl Into<Request>) -> ResponseKind {
+    pub(crate) fn ask(&mut self, broker: i32, version: i16, request: impl Into<Request>) -> ResponseKind {
         let sent = self.send(broker, version, request);
         self.wait_for("an answer", Duration::from_secs(60), |c| c.outcome(sent).is_some());
         self.answer(sent).clone()
     }
 
-    pub fn create_topic(
+    pub(crate) fn create_topic(
         &mut self,
         name: &'static str,
         partitions: i32,
@@ -215,19 +223,19 @@ impl Cluster {
         self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
     }
 
-    pub fn status(&self, topic: &str, partition: i32) -> PartitionStatus {
+    pub(crate) fn status(&self, topic: &str, partition: i32) -> PartitionStatus {
         self.world.partition(topic, partition).expect("the partition exists")
     }
 
-    pub fn leader(&self, topic: &str, partition: i32) -> i32 {
+    pub(crate) fn leader(&self, topic: &str, partition: i32) -> i32 {
         self.status(topic, partition).leader.expect("there is a leader").0
     }
 
-    pub fn topic_id(&self, topic: &str) -> Uuid {
+    pub(crate) fn topic_id(&self, topic: &str) -> Uuid {
         self.world.metadata().and_then(|image| image.topics.id(topic)).expect("the topic exists")
     }
 
-    pub fn send_produce(
+    pub(crate) fn send_produce(
         &mut self,
         broker: i32,
         topic: &'static str,
@@ -241,7 +249,7 @@ impl Cluster {
         self.send_records(broker, topic, partition, acks, records)
     }
 
-    pub fn send_records(
+    pub(crate) fn send_records(
         &mut self,
         broker: i32,
         topic: &'static str,
@@ -256,13 +264,13 @@ impl Cluster {
         self.send(broker, 12, request)
     }
 
-    pub fn produced(&self, sent: Sent) -> PartitionProduceResponse {
+    pub(crate) fn produced(&self, sent: Sent) -> PartitionProduceResponse {
         let ResponseKind::Produce(answer) = self.answer(sent) else { panic!("another answer") };
         answer.responses[0].partition_responses[0].clone()
     }
 
     /// Produces to the leader with acks=all and expects success.
-    pub fn produce(&mut self, topic: &'static str, partition: i32, value: &str) -> i64 {
+    pub(crate) fn produce(&mut self, topic: &'static str, partition: i32, value: &str) -> i64 {
         let leader = self.leader(topic, partition);
         let sent = self.send_produce(leader, topic, partition, -1, value);
         self.wait_for("an ack", Duration::from_secs(10), |c| c.outcome(sent).is_some());
@@ -271,7 +279,7 @@ impl Cluster {
         answer.base_offset
     }
 
-    pub fn fetched(&self, sent: Sent) -> &FetchResponse {
+    pub(crate) fn fetched(&self, sent: Sent) -> &FetchResponse {
         match self.outcome(sent) {
             Some(Outcome::Answered(Response::Fetch(response))) => response,
             other => panic!("no fetch answer: {other:?}"),
@@ -279,12 +287,12 @@ impl Cluster {
     }
 }
 
-pub fn topic_name(name: &'static str) -> TopicName {
+pub(crate) fn topic_name(name: &'static str) -> TopicName {
     TopicName(StrBytes::from_static_str(name))
 }
 
 /// A fetch by name (version 12) of one partition.
-pub fn fetch(topic: &'static str, partition: i32, offset: i64, max_wait_ms: i32) -> FetchRequest {
+pub(crate) fn fetch(topic: &'static str, partition: i32, offset: i64, max_wait_ms: i32) -> FetchRequest {
     let asked = FetchPartition::default()
         .with_partition(partition)
         .with_fetch_offset(offset)

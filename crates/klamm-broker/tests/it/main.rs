@@ -1,5 +1,4 @@
 //! The data path, seen from outside: whole clusters in simulated time, spoken to with requests.
 
-#[path = "cluster.rs"]
 mod cluster;
 mod produce_and_fetch;

@@ -8,6 +8,7 @@ mod call;
 mod clock;
 mod codec;
 mod connection;
+mod data_dir;
 mod driver;
 mod listener;
 mod outbox;

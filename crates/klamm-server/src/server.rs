@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use klamm_log::Disk;
 use klamm_node::config::{self, validate_static_broker_config};
 use klamm_node::{NodeId, WallTime};
 use klamm_wire::StrBytes;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::bind::bind;
 use crate::connection::Limits;
+use crate::data_dir::DataDir;
 use crate::driver::{Driver, State};
 use crate::listener::{self, Listening};
 use crate::recorder::Recorder;
@@ -101,9 +102,11 @@ impl Server {
         let limits = limits(&config);
         let (endpoints, bound): (Vec<_>, Vec<_>) = bind(&settings)?.into_iter().unzip();
         let controllers = controllers(&settings)?;
+        let seed = settings.seed.unwrap_or_else(random_seed);
+        let data_dir = settings.data_dir.as_deref().map(|path| DataDir::open(path, seed)).transpose()?;
         let world_settings = WorldSettings {
-            seed: settings.seed.unwrap_or_else(random_seed),
-            cluster_id: None,
+            seed,
+            cluster_id: data_dir.as_ref().map(|dir| dir.cluster_id.clone()),
             brokers: broker_specs(&settings, &endpoints),
             controllers: controllers.clone(),
             config,
@@ -112,11 +115,16 @@ impl Server {
             trace_capacity: settings.trace_capacity,
             ..WorldSettings::default()
         };
-        let disks = disks(&settings, &world_settings)?;
+        let disks = match &data_dir {
+            Some(dir) => dir.disks(&world_settings)?,
+            None => BTreeMap::new(),
+        };
         let recorder = match &settings.record {
             None => None,
-            Some(path) if settings.data_dir.is_some() => {
-                let source = std::io::Error::other("a run on a data directory cannot be replayed without it");
+            Some(path) if data_dir.is_some_and(|dir| !dir.is_new) => {
+                let source = io::Error::other(
+                    "the data directory is not empty, and a run that begins with old data cannot be replayed",
+                );
                 return Err(StartError::Record { path: path.clone(), source });
             }
             Some(path) => Some(
@@ -478,14 +486,6 @@ fn limits(properties: &BTreeMap<String, String>) -> Limits {
             .and_then(|millis| u64::try_from(millis).ok())
             .map(Duration::from_millis),
     }
-}
-
-fn disks(
-    settings: &ServerSettings,
-    _world: &WorldSettings,
-) -> Result<BTreeMap<NodeId, Box<dyn Disk>>, StartError> {
-    let Some(_path) = &settings.data_dir else { return Ok(BTreeMap::new()) };
-    todo!()
 }
 
 /// A seed from the operating system: every `RandomState` has another key.

@@ -26,4 +26,4 @@ pub use input::{ClientRequest, Command, Input, Output};
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;
 pub use status::{ClusterStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};
-pub use world::World;
+pub use world::{World, cluster_id};

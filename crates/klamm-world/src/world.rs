@@ -646,8 +646,8 @@ impl World {
     }
 }
 
-/// A cluster id as Kafka prints one: 16 bytes in URL-safe base64, which is 22 characters.
-fn cluster_id(seed: u64) -> StrBytes {
+/// The id of a cluster with this seed, as Kafka prints one: 16 bytes in URL-safe base64, which is 22 characters.
+pub fn cluster_id(seed: u64) -> StrBytes {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = u128::from_be_bytes(Rng::stream(seed, "cluster id").uuid().into_bytes());
     let text: String = (0..22)

@@ -72,7 +72,11 @@ pub(crate) async fn run(
             }
             Err(error) => tracing::error!(%address, %error, "cannot listen"),
         }
-        // The listener is closed now. Hold its port: the kernel hands free ports to outgoing connections.
+        // The listener is closed now.
+        if listening.has_changed().is_err() {
+            return;
+        }
+        // Hold its port: the kernel hands free ports to outgoing connections.
         let reserved = Bound::bind(address);
         is_listening.send_replace(false);
         if listening.wait_for(|up| *up).await.is_err() {

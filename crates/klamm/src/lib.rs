@@ -25,7 +25,7 @@ mod error;
 
 pub use builder::Builder;
 pub use clock::Clock;
-pub use cluster::{Broker, Cluster};
+pub use cluster::{Broker, BrokerId, Cluster};
 pub use error::Error;
 pub use klamm_node::NodeId;
 pub use klamm_server::{StartError, TopicSpec};

@@ -77,7 +77,8 @@ fn unknown_apis_and_versions_close_the_connection_except_api_versions() {
             body.extend(key.to_be_bytes());
             body.extend(version.to_be_bytes());
             body.extend(7_i32.to_be_bytes());
-            body.extend((-1_i16).to_be_bytes());
+            // No client id, no tagged fields.
+            body.extend(b"\xff\xff\0");
             let mut frame = (body.len() as u32).to_be_bytes().to_vec();
             frame.extend(body);
             frame

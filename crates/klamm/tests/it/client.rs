@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use klamm_wire::api::{RequestHeader, decode_response, encode_request};
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
-use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::{
-    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse,
-    ProduceRequest, ProduceResponse, ResponseKind, TopicName,
+    ApiVersionsRequest, BrokerId, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, ResponseKind,
+    TopicName,
 };
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, RecordBatch, Request, StrBytes};
@@ -98,13 +97,6 @@ impl Client {
         };
         assert_eq!(response.error_code, 0);
         assert!(!response.api_keys.is_empty());
-    }
-
-    pub(crate) fn metadata(&mut self, topic: &str) -> MetadataResponse {
-        let topic = MetadataRequestTopic::default().with_name(Some(name(topic)));
-        let request = Request::Metadata(MetadataRequest::default().with_topics(Some(vec![topic])));
-        let ResponseKind::Metadata(response) = self.ask(ApiKey::Metadata, 12, &request) else { panic!() };
-        response
     }
 
     /// Produces one batch; its base offset, or the error code.

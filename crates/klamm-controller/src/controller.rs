@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use klamm_log::disk::FlushOutcome;
 use klamm_log::{AppendError, Disk, LogError};
 use klamm_metadata::record::AbortTransactionRecord;
 use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance};
@@ -202,6 +203,13 @@ impl Controller {
         self.disk.as_mut()
     }
 
+    /// Notes how an fsync ended that [`Disk::take_flush_jobs`] handed out.
+    pub fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) {
+        if let Err(error) = self.raft.on_flushed(self.disk.as_mut(), outcome, ctx.wall.millis()) {
+            self.halt(ctx, &error.to_string());
+        }
+    }
+
     /// The cluster's metadata as this controller has it.
     pub const fn image(&self) -> &MetadataImage {
         &self.state.image
@@ -244,13 +252,16 @@ impl Controller {
         match self.write(ctx, records, cause) {
             Ok(()) => true,
             Err(error) => {
-                self.failed = true;
-                let text = format!("the metadata log cannot be written: {error}");
-                ctx.trace(TraceKind::Note { text });
-                ctx.effects.push(Effect::Halt);
+                self.halt(ctx, &error.to_string());
                 false
             }
         }
+    }
+
+    fn halt(&mut self, ctx: &mut Ctx<'_>, error: &str) {
+        self.failed = true;
+        ctx.trace(TraceKind::Note { text: format!("the metadata log cannot be written: {error}") });
+        ctx.effects.push(Effect::Halt);
     }
 
     /// Writes records and answers once they are committed.

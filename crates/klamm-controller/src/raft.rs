@@ -8,6 +8,7 @@ pub(crate) use batch::MAX_RECORDS_PER_BATCH;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use klamm_log::disk::FlushOutcome;
 use klamm_log::{
     AppendError, AppendOrigin, Disk, FetchIsolation, Log, LogConfig, LogError, LogManager,
     LogManagerSettings, MetaProperties, ReadError,
@@ -33,6 +34,8 @@ pub(crate) struct Raft {
     log: Log,
     voters: Vec<NodeId>,
     quorum: QuorumState,
+    /// Whether an fsync of the log is under way.
+    flushing: bool,
 }
 
 /// What a fetcher of the log gets.
@@ -78,7 +81,7 @@ impl Raft {
             )?,
         };
         let quorum = QuorumState::read(disk, log.dir())?;
-        let raft = Self { manager, log, voters: settings.voters.clone(), quorum };
+        let raft = Self { manager, log, voters: settings.voters.clone(), quorum, flushing: false };
         raft.load(disk, publisher)?;
         Ok(raft)
     }
@@ -140,8 +143,32 @@ impl Raft {
             inspect_batches(batch).map_err(|error| AppendError::new(error.code, error.message))?;
         let epoch = self.quorum.leader_epoch;
         let info = self.log.append_as_leader(disk, &inspected, epoch, now_ms, AppendOrigin::Raft)?;
-        self.log.flush(disk, now_ms)?;
+        self.flush(disk, now_ms)?;
         Ok(info.first_offset)
+    }
+
+    /// Asks that the log become durable, one flush at a time: what is appended meanwhile goes with the next.
+    fn flush(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
+        if !self.flushing {
+            self.log.flush(disk, now_ms)?;
+            self.flushing = self.log.recovery_point() < self.log.log_end_offset();
+        }
+        Ok(())
+    }
+
+    /// Notes how an fsync ended, and asks for the next one where more was appended.
+    pub(crate) fn on_flushed(
+        &mut self,
+        disk: &mut dyn Disk,
+        outcome: &FlushOutcome,
+        now_ms: i64,
+    ) -> Result<(), LogError> {
+        self.manager.on_flushed(disk, outcome, &mut std::iter::once(&mut self.log), now_ms);
+        self.flushing = false;
+        if self.log.recovery_point() < self.log.log_end_offset() {
+            self.flush(disk, now_ms)?;
+        }
+        Ok(())
     }
 
     /// Commits what a majority of the voters has: of one voter, everything.

@@ -46,7 +46,7 @@ pub struct Controller {
     pub(crate) fetches: ParkedFetches,
     /// Answers that wait for the records before this offset to be committed.
     deferred: BTreeMap<i64, Vec<(ReplyTo, Response)>>,
-    /// Set once the metadata log cannot be written: nothing more is answered.
+    /// Set once the metadata log cannot be written, or is closed: nothing more is answered.
     failed: bool,
 }
 
@@ -186,11 +186,12 @@ impl Controller {
     }
 
     /// Ends the process in order: the log is closed as Kafka closes it, so that the next start need not recover it.
-    ///
-    /// # Errors
-    /// When the disk fails; it is as after a crash then.
-    pub fn shut_down(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
-        self.raft.close(self.disk.as_mut(), ctx.wall.millis())
+    /// Where the disk fails it is as after a crash.
+    pub fn shut_down(&mut self, ctx: &mut Ctx<'_>) {
+        self.failed = true;
+        if let Err(error) = self.raft.close(self.disk.as_mut(), ctx.wall.millis()) {
+            ctx.trace(TraceKind::Note { text: format!("the metadata log was not closed in order: {error}") });
+        }
     }
 
     /// Ends the controller; its disk goes to the next incarnation.

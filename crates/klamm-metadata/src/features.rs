@@ -21,9 +21,12 @@ pub struct SupportedFeature {
 }
 
 /// Every feature that klamm supports. A feature is listed once what it promises is true.
-pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[SupportedFeature {
-    name: METADATA_VERSION,
-    min: MINIMUM_METADATA_VERSION,
-    max: LATEST_METADATA_VERSION,
-    default: LATEST_METADATA_VERSION,
-}];
+pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
+    SupportedFeature { name: ELIGIBLE_LEADER_REPLICAS_VERSION, min: 0, max: 1, default: 1 },
+    SupportedFeature {
+        name: METADATA_VERSION,
+        min: MINIMUM_METADATA_VERSION,
+        max: LATEST_METADATA_VERSION,
+        default: LATEST_METADATA_VERSION,
+    },
+];

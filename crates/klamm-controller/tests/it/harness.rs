@@ -62,16 +62,16 @@ impl Harness {
         Self::with(&[])
     }
 
-    /// A controller with server properties.
+    /// A controller with server properties, in a cluster with KIP-966 off.
     pub fn with(config: &[(&str, &str)]) -> Self {
-        Self::boot(settings(config))
+        let mut settings = settings(config);
+        settings.bootstrap_features.remove("eligible.leader.replicas.version");
+        Self::boot(settings)
     }
 
     /// A controller of a cluster with KIP-966 on.
     pub fn with_elr(config: &[(&str, &str)]) -> Self {
-        let mut settings = settings(config);
-        settings.bootstrap_features.insert("eligible.leader.replicas.version".to_owned(), 1);
-        Self::boot(settings)
+        Self::boot(settings(config))
     }
 
     fn boot(settings: ControllerSettings) -> Self {
@@ -109,7 +109,7 @@ impl Harness {
     pub fn restart(self, in_order: bool) -> Self {
         let mut old = self;
         if in_order {
-            old.step(|controller, ctx| controller.shut_down(ctx)).unwrap();
+            old.step(|controller, ctx| controller.shut_down(ctx));
         }
         let mut disk = old.controller.into_disk();
         disk.crash();
@@ -205,14 +205,7 @@ impl Harness {
                 .with_min_supported_version(feature.min)
                 .with_max_supported_version(feature.max)
         };
-        let mut features: Vec<Feature> = SUPPORTED_FEATURES.iter().map(feature).collect();
-        features.push(
-            Feature::default()
-                .with_name("eligible.leader.replicas.version".into())
-                .with_min_supported_version(0)
-                .with_max_supported_version(1),
-        );
-        features.dedup_by(|a, b| a.name == b.name);
+        let features: Vec<Feature> = SUPPORTED_FEATURES.iter().map(feature).collect();
         BrokerRegistrationRequest::default()
             .with_broker_id(BrokerId(broker))
             .with_cluster_id(StrBytes::from_static_str(CLUSTER))

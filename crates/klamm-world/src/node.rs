@@ -70,7 +70,10 @@ impl Node {
                 node.begin_controlled_shutdown(ctx);
                 true
             }
-            Self::Controller(_) => false,
+            Self::Controller(node) => {
+                node.shut_down(ctx);
+                false
+            }
             #[cfg(test)]
             Self::Probe(_) => false,
         }

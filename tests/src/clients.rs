@@ -34,6 +34,20 @@ enum Language {
     Rust,
 }
 
+impl Language {
+    /// Where its packages are under the cache.
+    fn home(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::Java => "java",
+            Self::Node => "node",
+            // kcat's program is a Python script.
+            Self::Kcat | Self::Python => "python",
+            Self::Rust => "rust",
+        }
+    }
+}
+
 /// Every client program there is.
 pub const CLIENTS: [Client; 11] = [
     Client { name: "kcat", language: Language::Kcat, program: "kcat.py" },
@@ -83,14 +97,13 @@ impl Client {
         let cache = workspace::cache();
         std::fs::create_dir_all(&cache)?;
         // Tests run side by side, in processes of their own too: one installation of a language at a time.
-        let lock = std::fs::File::create(cache.join(format!("{:?}.lock", self.language).to_lowercase()))?;
+        let lock = std::fs::File::create(cache.join(format!("{}.lock", self.language.home())))?;
         lock.lock()?;
         match self.language {
             Language::Go => go(),
             Language::Java => java::compile(),
-            Language::Kcat => Ok(()),
+            Language::Kcat | Language::Python => python(),
             Language::Node => node(),
-            Language::Python => python(),
             Language::Rust => rust(),
         }
         .with_context(|| format!("cannot prepare {}", self.name))
@@ -157,17 +170,12 @@ fn command(language: Language, program: &str, bootstrap: &str) -> Result<Command
             java.arg(program);
             java
         }
-        Language::Kcat => {
-            let mut python = Command::new("python3");
-            python.arg("-B").arg(workspace::clients().join("python").join(program));
-            python
-        }
         Language::Node => {
             let mut node = Command::new("node");
             node.arg("--no-warnings").arg(cache.join("node").join(program));
             node
         }
-        Language::Python => {
+        Language::Kcat | Language::Python => {
             let mut python = Command::new(cache.join("python/bin/python"));
             python.arg("-B").arg(workspace::clients().join("python").join(program));
             python

@@ -1,3 +1,4 @@
 //! The cross-crate tests: one binary, a module a subject.
 
 mod apache_kafka;
+mod dump_log;

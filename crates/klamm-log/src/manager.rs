@@ -71,7 +71,7 @@ pub struct LogManager {
 
 impl LogManager {
     /// Opens a log directory, creating it when absent, and loads every log in it: after an unclean stop each is recovered from its
-    /// recovery point. `config` gives each topic's configuration.
+    /// recovery point. `config` gives each topic's configuration; that a topic is compacted must be known here.
     pub fn open(
         disk: &mut dyn Disk,
         settings: LogManagerSettings,

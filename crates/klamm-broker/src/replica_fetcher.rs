@@ -150,6 +150,10 @@ impl Core {
     /// Sends every fetch that is due. True when one was sent.
     pub(crate) fn send_fetches(&mut self, ctx: &mut Ctx<'_>) -> bool {
         let mut sent = false;
+        if self.lifecycle.epoch < 0 {
+            // Not registered yet. What is ready stays so.
+            return false;
+        }
         while let Some(leader) = self.fetchers.ready.pop_first() {
             sent |= self.send_fetch(ctx, leader);
         }
@@ -157,7 +161,7 @@ impl Core {
     }
 
     fn send_fetch(&mut self, ctx: &mut Ctx<'_>, leader: NodeId) -> bool {
-        if self.replicas.offline || self.lifecycle.epoch < 0 {
+        if self.replicas.offline {
             return false;
         }
         let Some(fetcher) = self.fetchers.by_leader.get_mut(&leader) else { return false };

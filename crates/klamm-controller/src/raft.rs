@@ -55,6 +55,12 @@ impl Raft {
         ctx: &mut Ctx<'_>,
         publisher: &mut MetadataPublisher,
     ) -> Result<Self, LogError> {
+        if settings.voters != [settings.node] {
+            return Err(LogError::Invalid(format!(
+                "controller {} cannot be one of the voters {:?}: a quorum has exactly one controller",
+                settings.node, settings.voters
+            )));
+        }
         let config = Arc::new(log_config());
         let (mut manager, loaded) =
             LogManager::open(disk, LogManagerSettings::new(LOG_DIR), ctx.wall.millis(), &mut |_| {
@@ -173,9 +179,7 @@ impl Raft {
 
     /// Commits what a majority of the voters has: of one voter, everything.
     fn advance_high_watermark(&mut self) {
-        if self.voters.len() <= 1 {
-            self.log.maybe_increment_high_watermark(self.log.log_end_offset());
-        }
+        self.log.maybe_increment_high_watermark(self.log.log_end_offset());
     }
 
     /// The leader's epoch.

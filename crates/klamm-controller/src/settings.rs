@@ -13,7 +13,7 @@ pub struct ControllerSettings {
     pub node: NodeId,
     /// The cluster's id.
     pub cluster_id: StrBytes,
-    /// The node ids of every controller in the quorum, this one included.
+    /// The node ids of the quorum's controllers: this one, and no other.
     pub voters: Vec<NodeId>,
     /// Server properties, as in `server.properties`.
     pub config: BTreeMap<String, String>,

@@ -141,3 +141,164 @@ fn join(slices: &[Bytes]) -> Bytes {
     }
     joined.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use klamm_wire::record::builder::BatchBuilder;
+    use klamm_wire::record::control::{ControlType, control_batch};
+    use klamm_wire::{StrBytes, Uuid};
+
+    use super::*;
+    use crate::image::ConfigResource;
+    use crate::record::{
+        AbortTransactionRecord, BeginTransactionRecord, ConfigRecord, EndTransactionRecord,
+        FeatureLevelRecord, PartitionChangeRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+    };
+
+    const TOPIC: Uuid = Uuid::from_u128(1000);
+
+    fn topic(name: &'static str, id: Uuid) -> MetadataRecord {
+        TopicRecord { name: name.into(), topic_id: id }.into()
+    }
+
+    fn partition(partition_id: i32) -> MetadataRecord {
+        PartitionRecord {
+            partition_id,
+            topic_id: TOPIC,
+            replicas: vec![1, 2],
+            isr: vec![1, 2],
+            leader: 1,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            ..PartitionRecord::default()
+        }
+        .into()
+    }
+
+    fn change(leader: i32, isr: &[i32]) -> MetadataRecord {
+        PartitionChangeRecord {
+            partition_id: 0,
+            topic_id: TOPIC,
+            leader,
+            isr: Some(isr.to_vec()),
+            ..PartitionChangeRecord::default()
+        }
+        .into()
+    }
+
+    fn config(value: Option<&'static str>) -> MetadataRecord {
+        ConfigRecord {
+            resource_type: 2,
+            resource_name: "t".into(),
+            name: "retention.ms".into(),
+            value: value.map(StrBytes::from_static_str),
+        }
+        .into()
+    }
+
+    fn batch(base_offset: i64, records: &[MetadataRecord]) -> RecordBatch {
+        let mut builder = BatchBuilder::new();
+        for record in records {
+            let version = if matches!(record, MetadataRecord::PartitionChange(_)) { 2 } else { 0 };
+            builder.push(0, None, Some(&record.encode(version).unwrap()), &[]);
+        }
+        builder.build().unwrap().stamped(base_offset, 1)
+    }
+
+    fn load_all(publisher: &mut MetadataPublisher, records: Vec<MetadataRecord>) {
+        for record in records {
+            publisher.load(publisher.next_offset(), 1, record).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_delta_holds_what_was_before_and_the_image_what_is_now() {
+        let mut publisher = MetadataPublisher::new();
+        load_all(&mut publisher, vec![topic("t", TOPIC), partition(0), partition(1)]);
+        let delta = publisher.publish().unwrap();
+        assert!(delta.topics[&TOPIC].created);
+        assert_eq!(delta.topics[&TOPIC].partitions.keys().copied().collect::<Vec<_>>(), [0, 1]);
+
+        load_all(&mut publisher, vec![change(2, &[2]), change(-2, &[2, 1])]);
+        let delta = publisher.publish().unwrap();
+        let before = delta.topics[&TOPIC].partitions[&0].as_ref().unwrap();
+        assert_eq!((before.leader, before.leader_epoch, before.partition_epoch), (NodeId(1), 0, 0));
+        let now = publisher.image().topics.partition(TOPIC, 0).unwrap();
+        assert_eq!((now.leader, now.leader_epoch, now.partition_epoch), (NodeId(2), 1, 2));
+        assert_eq!(now.isr, [NodeId(2), NodeId(1)]);
+        assert!(!delta.topics[&TOPIC].partitions.contains_key(&1));
+        assert_eq!(publisher.publish(), None);
+    }
+
+    #[test]
+    fn a_deleted_topic_takes_its_configuration_along() {
+        let mut publisher = MetadataPublisher::new();
+        load_all(&mut publisher, vec![topic("t", TOPIC), config(Some("1")), partition(0)]);
+        publisher.publish();
+        load_all(&mut publisher, vec![RemoveTopicRecord { topic_id: TOPIC }.into()]);
+        let delta = publisher.publish().unwrap();
+        assert_eq!(delta.topics[&TOPIC].removed.as_ref().unwrap().partitions.len(), 1);
+        assert!(delta.configs.contains_key(&ConfigResource::topic("t")));
+        assert!(publisher.image().topics.is_empty() && publisher.image().topics.by_name("t").is_none());
+        assert_eq!(publisher.image().configs.iter().len(), 0);
+    }
+
+    #[test]
+    fn a_transaction_counts_as_a_whole_or_not_at_all() {
+        let begin = || MetadataRecord::from(BeginTransactionRecord::default());
+        let mut publisher = MetadataPublisher::new();
+        load_all(&mut publisher, vec![begin(), topic("t", TOPIC)]);
+        assert!(publisher.has_open_transaction() && publisher.image().topics.is_empty());
+        assert_eq!(publisher.publish(), None);
+        load_all(&mut publisher, vec![EndTransactionRecord::default().into()]);
+        assert!(publisher.image().topics.by_name("t").is_some());
+        let other = Uuid::from_u128(1001);
+        let abort = AbortTransactionRecord::default().into();
+        load_all(&mut publisher, vec![begin(), topic("u", other), abort]);
+        assert!(publisher.image().topics.by_name("u").is_none());
+        assert_eq!(publisher.next_offset(), 6);
+    }
+
+    #[test]
+    fn only_committed_batches_are_read_and_each_once() {
+        let first = batch(0, &[topic("t", TOPIC)]);
+        let control = control_batch(BatchBuilder::new(), 0, [(ControlType::LeaderChange, Bytes::new())]);
+        let control = control.stamped(1, 2);
+        let feature = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 27 };
+        let last = batch(2, &[feature.into(), config(Some("2"))]);
+        let slices: Vec<Bytes> = [&first, &control, &last]
+            .into_iter()
+            .flat_map(|batch| [batch.head.clone(), batch.body.clone()])
+            .collect();
+        let mut publisher = MetadataPublisher::new();
+        publisher.load_records(&slices, 3).unwrap();
+        assert_eq!(publisher.next_offset(), 2);
+        assert_eq!(publisher.image().provenance.last_contained_epoch, 2);
+        assert_eq!(publisher.image().features.level("metadata.version"), 0);
+        publisher.load_records(&slices, 4).unwrap();
+        publisher.load_records(&slices, 4).unwrap();
+        assert_eq!(publisher.next_offset(), 4);
+        assert_eq!(publisher.image().features.level("metadata.version"), 27);
+    }
+
+    #[test]
+    fn what_cannot_be_is_an_error_and_changes_nothing() {
+        let mut publisher = MetadataPublisher::new();
+        load_all(&mut publisher, vec![topic("t", TOPIC), partition(0)]);
+        let before = publisher.image().clone();
+        for record in [
+            topic("t", Uuid::from_u128(5)),
+            topic("u", TOPIC),
+            partition(2),
+            RemoveTopicRecord { topic_id: Uuid::from_u128(5) }.into(),
+            PartitionChangeRecord { partition_id: 7, topic_id: TOPIC, ..PartitionChangeRecord::default() }
+                .into(),
+            ConfigRecord { resource_type: 77, ..ConfigRecord::default() }.into(),
+        ] {
+            assert!(publisher.load(2, 1, record).is_err());
+            assert_eq!(publisher.image(), &before);
+        }
+        let garbage = [Bytes::from_static(&[0xff; 61])];
+        assert!(publisher.load_records(&garbage, i64::MAX).is_err());
+    }
+}

@@ -1,5 +1,6 @@
 //! What a metadata delta does to this broker's replicas and configuration (`ReplicaManager.applyDelta`, `DynamicConfigPublisher`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use klamm_metadata::{ConfigResourceKind, MetadataDelta, PartitionRegistration};
@@ -92,9 +93,13 @@ impl Core {
         if !deleted.is_empty() {
             self.coordinator_events.push_back(CoordinatorEvent::TopicsDeleted { topics: deleted });
         }
+        let mut followers = BTreeSet::new();
         for (key, name, registration) in leads {
-            self.lead(ctx, key, &name, &registration);
+            if self.lead(ctx, key, &name, &registration) {
+                followers.extend(registration.replicas.iter().copied().filter(|id| *id != me));
+            }
         }
+        self.release_followers(ctx, &followers.into_iter().collect::<Vec<_>>());
         for (key, name, registration) in follows {
             self.follow(ctx, key, &name, &registration);
         }
@@ -104,22 +109,26 @@ impl Core {
         }
     }
 
+    /// Leads a partition from now on. True when it did not before.
     fn lead(
         &mut self,
         ctx: &mut Ctx<'_>,
         key: TopicIdPartition,
         topic: &StrBytes,
         registration: &PartitionRegistration,
-    ) {
-        let Some(slot) = self.host(ctx, key, topic) else { return };
+    ) -> bool {
+        let Some(slot) = self.host(ctx, key, topic) else { return false };
         self.fetchers.remove(slot);
         self.cancel_proposal(&key);
         let env = leader_env!(self, ctx);
-        let Some(partition) = self.replicas.get_mut(slot) else { return };
+        let Some(partition) = self.replicas.get_mut(slot) else { return false };
         let change = match partition.make_leader(registration, &mut *self.disk, env) {
             Ok(Some(change)) => change,
-            Ok(None) => return,
-            Err(error) => return self.on_storage_failure(ctx, &error.to_string()),
+            Ok(None) => return false,
+            Err(error) => {
+                self.on_storage_failure(ctx, &error.to_string());
+                return false;
+            }
         };
         if change.new_epoch {
             let (epoch, start_offset) = (partition.leader_epoch, partition.log.log_end_offset());
@@ -134,6 +143,7 @@ impl Core {
             }
         }
         self.replicas.note(slot);
+        change.new_role
     }
 
     fn follow(

@@ -116,6 +116,7 @@ impl Broker {
             delete_ops: Purgatory::default(),
             fetch_checks: BTreeSet::new(),
             parked_fetches: BTreeMap::new(),
+            parked_followers: BTreeMap::new(),
             forwarding: Forwarding::default(),
             auto_topics: AutoTopicCreation::default(),
             producer_ids: ProducerIdManager::default(),

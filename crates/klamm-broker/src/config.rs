@@ -7,7 +7,7 @@ use std::time::Duration;
 use klamm_log::LogConfig;
 use klamm_metadata::{ConfigResource, ConfigsImage};
 use klamm_node::NodeId;
-use klamm_node::config::{BrokerConfig as Layers, ConfigType, Key, TOPIC_KEYS, Value, broker};
+use klamm_node::config::{BrokerConfig as Layers, ConfigType, Key, TOPIC_KEYS, broker};
 
 /// The broker's configuration.
 #[derive(Debug, Clone)]
@@ -111,14 +111,6 @@ impl BrokerConfig {
     /// The value of a key.
     pub(crate) fn get<T: ConfigType>(&self, key: Key<T>) -> T {
         self.layers.get(key)
-    }
-
-    /// A number by its key's name, or `default` where there is none.
-    pub(crate) fn i64(&self, name: &str, default: i64) -> i64 {
-        match self.layers.value(name) {
-            Some(Value::Integer(value)) => value,
-            _ => default,
-        }
     }
 
     /// The layers, for DescribeConfigs.

@@ -239,6 +239,8 @@ pub(crate) struct Core {
     pub(crate) fetch_checks: BTreeSet<OpId>,
     /// The fetch that waits on a connection.
     pub(crate) parked_fetches: BTreeMap<ConnectionId, OpId>,
+    /// The fetch that waits for a follower.
+    pub(crate) parked_followers: BTreeMap<NodeId, OpId>,
     /// Requests that the controller answers.
     pub(crate) forwarding: Forwarding,
     /// Topics that are being created for clients that asked for them.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use klamm_log::FetchIsolation;
-use klamm_node::{Ctx, ReplyTo, TopicPartition};
+use klamm_node::{Ctx, NodeId, ReplyTo, TopicPartition};
 use klamm_wire::messages::BrokerId;
 use klamm_wire::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint,
@@ -45,7 +45,7 @@ impl Core {
             return;
         }
         let deadline = ctx.now + Duration::from_millis(max_wait_ms.max(0).unsigned_abs().into());
-        let reply_to = op.reply_to;
+        let (reply_to, params) = (op.reply_to, op.params);
         let (keys, session) = match &op.scope {
             FetchScope::Full { items, .. } => (items.iter().filter_map(|item| item.slot).collect(), None),
             FetchScope::Session { id, .. } => (Vec::new(), Some(*id)),
@@ -56,6 +56,19 @@ impl Core {
         }
         if let ReplyTo::Client { connection, .. } = reply_to {
             self.parked_fetches.insert(connection, id);
+        }
+        if params.is_from_follower() {
+            self.parked_followers.insert(params.replica, id);
+        }
+    }
+
+    /// Answers the waiting fetches of followers that have just got a partition of ours to follow: a follower has one fetch under
+    /// way, and would name its new partitions only in the next. Kafka lets them wait for `replica.fetch.wait.max.ms`.
+    pub(crate) fn release_followers(&mut self, ctx: &mut Ctx<'_>, followers: &[NodeId]) {
+        for follower in followers {
+            if let Some(id) = self.parked_followers.get(follower).copied() {
+                self.check_fetch(ctx, id, true);
+            }
         }
     }
 
@@ -82,6 +95,9 @@ impl Core {
         }
         if let ReplyTo::Client { connection, .. } = op.reply_to {
             self.parked_fetches.remove(&connection);
+        }
+        if self.parked_followers.get(&op.params.replica) == Some(&id) {
+            self.parked_followers.remove(&op.params.replica);
         }
     }
 

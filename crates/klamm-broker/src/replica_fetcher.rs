@@ -149,11 +149,11 @@ impl Fetchers {
 impl Core {
     /// Sends every fetch that is due. True when one was sent.
     pub(crate) fn send_fetches(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        let mut sent = false;
-        if self.lifecycle.epoch < 0 {
-            // Not registered yet. What is ready stays so.
+        if self.replicas.offline || self.lifecycle.epoch < 0 {
+            // A follower fetches under its broker epoch (KIP-903): it must be registered first.
             return false;
         }
+        let mut sent = false;
         while let Some(leader) = self.fetchers.ready.pop_first() {
             sent |= self.send_fetch(ctx, leader);
         }
@@ -161,9 +161,6 @@ impl Core {
     }
 
     fn send_fetch(&mut self, ctx: &mut Ctx<'_>, leader: NodeId) -> bool {
-        if self.replicas.offline {
-            return false;
-        }
         let Some(fetcher) = self.fetchers.by_leader.get_mut(&leader) else { return false };
         if fetcher.in_flight || fetcher.backoff_until.is_some() {
             return false;

@@ -55,6 +55,7 @@ pub(crate) struct Network {
     seed: u64,
     default: LinkSettings,
     links: BTreeMap<(NodeId, NodeId), Link>,
+    sent: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ struct Link {
 impl Network {
     /// A network whose links are all like `default`.
     pub(crate) const fn new(seed: u64, default: LinkSettings) -> Self {
-        Self { seed, default, links: BTreeMap::new() }
+        Self { seed, default, links: BTreeMap::new(), sent: 0 }
     }
 
     /// Changes a link for the messages to come.
@@ -75,8 +76,14 @@ impl Network {
         self.link(from, to).settings = settings;
     }
 
+    /// How many messages were ever sent.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// When a message that leaves now arrives. Messages on one link do not overtake each other.
     pub(crate) fn arrival(&mut self, now: Timestamp, from: NodeId, to: NodeId) -> Timestamp {
+        self.sent += 1;
         if self.links.is_empty() && self.default == LinkSettings::default() {
             return now;
         }

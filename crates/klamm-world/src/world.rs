@@ -164,6 +164,11 @@ impl World {
         self.connections.len()
     }
 
+    /// How many messages nodes have sent each other: requests, responses, broken connections.
+    pub const fn messages(&self) -> u64 {
+        self.network.sent()
+    }
+
     /// Things that wait: events on their way and calls that are not answered.
     pub fn pending(&self) -> usize {
         self.schedule.len() + self.slots.iter().map(|slot| slot.calls.len()).sum::<usize>()

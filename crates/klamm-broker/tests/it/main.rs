@@ -2,3 +2,4 @@
 
 mod cluster;
 mod produce_and_fetch;
+mod replication;

@@ -2,3 +2,4 @@
 
 mod apache_kafka;
 mod dump_log;
+mod metadata_log;

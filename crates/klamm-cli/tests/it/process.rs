@@ -35,8 +35,13 @@ pub(crate) struct Served {
 impl Served {
     /// Serves on free ports and waits for the line.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_at("0", arguments)
+    }
+
+    /// Serves from a port on and waits for the line.
+    pub(crate) fn start_at(port: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_klamm"))
-            .args(["serve", "--json", "--port", "0"])
+            .args(["serve", "--json", "--port", port])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

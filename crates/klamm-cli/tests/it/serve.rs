@@ -30,7 +30,7 @@ fn brokers_take_consecutive_ports_and_give_them_back() {
         .step_by(7)
         .find(|port| (0..3).all(|i| TcpListener::bind(("127.0.0.1", port + i)).is_ok()))
         .unwrap();
-    let served = Served::start(&["--port", &first.to_string()]);
+    let served = Served::start_at(&first.to_string(), &[]);
     let ports: Vec<_> =
         served.line["brokers"].as_array().unwrap().iter().map(|b| b["port"].as_u64().unwrap()).collect();
     let first = u64::from(first);

@@ -1,3 +1,5 @@
+//! A recording replays to the state that was recorded.
+
 use std::time::Duration;
 
 use klamm_node::{ConnectionId, NodeId, WallTime};

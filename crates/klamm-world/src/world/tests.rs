@@ -1,3 +1,5 @@
+//! The world moves its nodes in order, and the same way every time.
+
 use std::time::Duration;
 
 use klamm_node::{ConnectionId, NodeId, Timestamp};

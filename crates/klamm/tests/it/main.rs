@@ -1,5 +1,4 @@
 //! A cluster as its users meet it: over sockets, from Rust.
-#![allow(missing_docs, reason = "tests")]
 
 mod bad_input;
 mod client;

@@ -81,7 +81,8 @@ impl Log {
                 return Err(AppendError::new(ErrorCode::UnsupportedForMessageFormat, message));
             }
             let size = header.size();
-            if size < HEADER_LEN || header.last_offset_delta < 0 {
+            let offsets_hold = header.base_offset >= 0 && header.last_offset_delta >= 0;
+            if size < HEADER_LEN || !offsets_hold || header.last_offset() == i64::MAX {
                 let message = format!("Record batch at offset {} has a corrupt header", header.base_offset);
                 return Err(AppendError::new(ErrorCode::CorruptMessage, message));
             }

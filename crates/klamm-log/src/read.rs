@@ -160,7 +160,7 @@ fn first_record_at(
         } else {
             header.base_timestamp.wrapping_add(record.timestamp_delta)
         };
-        let offset = header.base_offset + i64::from(record.offset_delta);
+        let offset = header.base_offset.saturating_add(record.offset_delta.into());
         if offset >= start_offset && matches(timestamp) {
             return Ok(Some(TimestampOffset { timestamp, offset, leader_epoch }));
         }

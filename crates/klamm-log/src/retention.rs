@@ -92,7 +92,7 @@ impl Log {
     }
 
     /// Removes files whose segments were deleted `file.delete.delay.ms` ago, and forgets producers silent for
-    /// `producer.id.expiration.ms` (Kafka looks every ten minutes).
+    /// `producer.id.expiration.ms` (Kafka looks every ten minutes). Flushes what has waited for `flush.ms`.
     pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
         while let Some((due, _)) = self.deletions.front()
             && *due <= now_ms
@@ -102,6 +102,9 @@ impl Log {
             }
         }
         self.producers.expire(now_ms, self.limits.producer_id_expiration_ms);
+        if now_ms.saturating_sub(self.last_flush_ms) >= self.config.flush_ms {
+            self.flush(disk, now_ms)?;
+        }
         Ok(())
     }
 

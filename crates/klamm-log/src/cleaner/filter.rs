@@ -60,7 +60,7 @@ impl Filter<'_> {
     }
 
     fn keeps(&self, header: &BatchHeader, record: &Record<'_>) -> bool {
-        let offset = header.base_offset + i64::from(record.offset_delta);
+        let offset = header.base_offset.saturating_add(record.offset_delta.into());
         if offset > self.map.latest_offset() {
             return true;
         }

@@ -262,7 +262,7 @@ fn add_keys(map: &mut OffsetMap, batch: &RecordBatch, start: i64) -> bool {
     // What cannot be read is kept as it is, so its keys hide nothing.
     let Ok(records) = batch.records(DECOMPRESSED_LIMIT) else { return true };
     for record in records.iter().map_while(Result::ok) {
-        let offset = batch.header.base_offset + i64::from(record.offset_delta);
+        let offset = batch.header.base_offset.saturating_add(record.offset_delta.into());
         if let Some(key) = record.key
             && offset >= start
             && !map.put(key, offset)

@@ -2,6 +2,12 @@
 
 use bytes::Bytes;
 
+/// A read of more slices than this, each smaller than [`SMALL`], is copied into one: to carry a slice costs more than to copy
+/// its bytes.
+const MANY: usize = 8;
+/// In bytes. Smaller than half a batch of one record of 1 KiB.
+const SMALL: usize = 384;
+
 /// Slices one after another; appending keeps a slice, reading shares it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rope {
@@ -46,6 +52,13 @@ impl Rope {
         let mut left = (end - position) as usize;
         let mut at = self.chunk_at(position);
         let mut skip = (position - self.chunks[at].start) as usize;
+        let count = self.chunks[at..].partition_point(|c| c.start < end);
+        if count > MANY && left / count < SMALL {
+            let mut joined = vec![0; left];
+            self.read_into(position, &mut joined);
+            out.push(joined.into());
+            return;
+        }
         while left > 0 {
             let bytes = &self.chunks[at].bytes;
             let take = left.min(bytes.len() - skip);

@@ -139,6 +139,6 @@ impl OffsetIndex {
             return (self.base_offset, 0);
         };
         let word = u64::from_be_bytes(entry);
-        (self.base_offset + i64::from((word >> 32) as i32), word as u32)
+        (self.base_offset.saturating_add(i64::from((word >> 32) as i32)), word as u32)
     }
 }

@@ -128,6 +128,6 @@ impl TimeIndex {
         let field = |from: usize, to: usize| bytes.get(at + from..at + to);
         let timestamp = field(0, 8).and_then(|b| b.try_into().ok()).map_or(-1, i64::from_be_bytes);
         let relative = field(8, 12).and_then(|b| b.try_into().ok()).map_or(0, i32::from_be_bytes);
-        (timestamp, self.base_offset + i64::from(relative))
+        (timestamp, self.base_offset.saturating_add(relative.into()))
     }
 }

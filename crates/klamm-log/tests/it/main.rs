@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod basics;
+mod checks;
 mod compaction;
 mod model;
 mod producers;
+mod rot;
 mod support;

@@ -1,5 +1,6 @@
 //! The data path, seen from outside: whole clusters in simulated time, spoken to with requests.
 
 mod cluster;
+mod controller;
 mod produce_and_fetch;
 mod replication;

@@ -148,10 +148,16 @@ fn edit_list(
 ) -> Result<StrBytes, ApiError> {
     let definition = key_of(resource.kind, key);
     if definition.is_none_or(|definition| definition.kind != ConfigKind::List) {
-        return Err(ApiError::new(
-            ErrorCode::InvalidConfig,
-            format!("Can't {} to key {key} because its type is not LIST.", op.name()),
-        ));
+        let message = match (resource.kind, op) {
+            (ConfigResourceKind::Broker, ConfigOp::Append) => {
+                format!("Config value append is not allowed for config key: {key}")
+            }
+            (ConfigResourceKind::Broker, _) => {
+                format!("Config value subtract is not allowed for config key: {key}")
+            }
+            _ => format!("Can't {} to key {key} because its type is not LIST.", op.name()),
+        };
+        return Err(ApiError::new(ErrorCode::InvalidConfig, message));
     }
     let old = old.map(|value| &**value).or_else(|| definition?.default).unwrap_or("");
     let mut entries: Vec<&str> = old.split(',').filter(|entry| !entry.is_empty()).collect();
@@ -252,7 +258,9 @@ fn validate_resource(
                     return Err(invalid("Invalid negative broker ID.".to_owned()));
                 }
             }
-            validate_dynamic_broker_configs(all, !resource.name.is_empty()).map_err(invalid_config)
+            // KAFKA-13609: Kafka's brokers call a value that is not valid an invalid request.
+            validate_dynamic_broker_configs(all, !resource.name.is_empty())
+                .map_err(|error| invalid(error.to_string()))
         }
         ConfigResourceKind::Group if resource.name.is_empty() => {
             Err(invalid("Default group resources are not allowed.".to_owned()))

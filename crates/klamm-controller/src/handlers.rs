@@ -25,10 +25,12 @@ pub(crate) fn dispatch(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming:
         Request::Fetch(request) => fetch::handle(controller, ctx, to, &request),
         Request::CreateTopics(request) => create_topics::handle(controller, ctx, to, &request),
         Request::DeleteTopics(request) => delete_topics::handle(controller, ctx, to, version, &request),
-        Request::AlterConfigs(request) => alter_configs::handle(controller, ctx, to, &request),
+        Request::AlterConfigs(request) => {
+            alter_configs::handle(controller, ctx, to, &incoming.origin, &request)
+        }
         Request::CreatePartitions(request) => create_partitions::handle(controller, ctx, to, &request),
         Request::IncrementalAlterConfigs(request) => {
-            incremental_alter_configs::handle(controller, ctx, to, &request);
+            incremental_alter_configs::handle(controller, ctx, to, &incoming.origin, &request);
         }
         Request::AlterPartition(request) => alter_partition::handle(controller, ctx, to, version, &request),
         Request::BrokerRegistration(request) => {

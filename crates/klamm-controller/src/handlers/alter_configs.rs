@@ -1,10 +1,10 @@
 //! AlterConfigs (key 33): replaces the whole configuration of a resource. IncrementalAlterConfigs took its place.
 
-use klamm_node::{Ctx, ReplyTo};
+use klamm_node::{Ctx, Origin, ReplyTo};
 use klamm_wire::messages::alter_configs_response::AlterConfigsResourceResponse;
 use klamm_wire::messages::{AlterConfigsRequest, AlterConfigsResponse, ResponseKind};
 
-use super::configs::{Answer, each_resource};
+use super::configs::{Answer, Asked, each_resource};
 use crate::api_error::ApiError;
 use crate::config_control;
 use crate::controller::Controller;
@@ -13,11 +13,17 @@ pub(super) fn handle(
     controller: &mut Controller,
     ctx: &mut Ctx<'_>,
     to: ReplyTo,
+    origin: &Origin,
     request: &AlterConfigsRequest,
 ) {
     let (mut records, answers) = each_resource(
+        origin,
         &request.resources,
-        |resource| (resource.resource_type, resource.resource_name.clone()),
+        |resource| Asked {
+            kind: resource.resource_type,
+            name: resource.resource_name.clone(),
+            keys: resource.configs.iter().map(|c| (c.name.clone(), c.value.is_some())).collect(),
+        },
         |resource, target| {
             let configs = resource.configs.iter().map(|c| (c.name.clone(), c.value.clone())).collect();
             config_control::legacy_alter(&controller.state, &target, &configs)

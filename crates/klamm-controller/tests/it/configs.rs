@@ -110,23 +110,47 @@ fn a_change_is_refused_in_kafkas_words() {
             "x",
             ("log.retention.ms", SET, Some("1")),
             E::InvalidRequest,
-            "Unable to parse broker name as a base 10 number.",
+            "Node id must be an integer, but it is: x",
         ),
         (
             K::Broker,
             "7",
             ("log.retention.ms", SET, Some("1")),
-            E::BrokerIdNotRegistered,
-            "No node with id 7 found.",
+            E::InvalidRequest,
+            "Unexpected broker id, expected 1, but received 7",
+        ),
+        (
+            K::Broker,
+            "1",
+            ("log.retention.ms", SET, Some("x")),
+            E::InvalidRequest,
+            "Invalid value x for configuration log.retention.ms: Not a number of type LONG",
+        ),
+        (
+            K::Broker,
+            "1",
+            ("log.retention.ms", APPEND, Some("1")),
+            E::InvalidConfig,
+            "Config value append is not allowed for config key: log.retention.ms",
+        ),
+        (
+            K::Topic,
+            "t",
+            ("retention.ms", SET, None),
+            E::InvalidRequest,
+            "Null value not supported for : retention.ms",
         ),
     ] {
         let end = h.controller.high_watermark();
         assert_eq!(alter(&mut h, resource(kind, name, &[op])), (code, message.to_owned()));
         assert_eq!(h.controller.high_watermark(), end);
     }
+    let twice = [("retention.ms", SET, Some("1")), ("retention.ms", DELETE, None)];
+    let twice = alter(&mut h, resource(K::Topic, "t", &twice));
+    assert_eq!(twice, (E::InvalidRequest, "Error due to duplicate config keys".to_owned()));
     let mut unknown = resource(K::Topic, "t", &[]);
     unknown.resource_type = 77;
-    assert_eq!(alter(&mut h, unknown), (E::UnsupportedVersion, "Unknown resource type 77.".to_owned()));
+    assert_eq!(alter(&mut h, unknown), (E::InvalidRequest, "Unknown resource type 77".to_owned()));
 }
 
 #[test]
@@ -170,10 +194,10 @@ fn resources_fail_one_by_one_and_validation_alone_changes_nothing() {
 
     let twice = IncrementalAlterConfigsRequest::default().with_resources(vec![set("t"), set("t")]);
     let response = h.incremental_alter_configs(twice);
-    assert_eq!(response.responses.len(), 1);
+    assert_eq!(response.responses.len(), 2);
     assert_eq!(
-        error(response.responses[0].error_code, &response.responses[0].error_message),
-        (ErrorCode::InvalidRequest, "Duplicate resource.".to_owned())
+        error(response.responses[1].error_code, &response.responses[1].error_message),
+        (ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned())
     );
 }
 

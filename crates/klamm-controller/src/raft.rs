@@ -66,14 +66,7 @@ impl Raft {
             LogManager::open(disk, LogManagerSettings::new(LOG_DIR), ctx.wall.millis(), &mut |_| {
                 Arc::clone(&config)
             })?;
-        if manager.meta_properties(disk)?.is_none() {
-            let meta = MetaProperties {
-                cluster_id: settings.cluster_id.to_string(),
-                node_id: settings.node.0,
-                directory_id: ctx.rng.uuid(),
-            };
-            manager.write_meta_properties(disk, &meta)?;
-        }
+        check_or_write_meta(&manager, settings, disk, ctx)?;
         let found = loaded.into_iter().find(|log| log.topic == METADATA_TOPIC && log.partition == 0);
         let log = match found {
             Some(loaded) => loaded.log,
@@ -238,6 +231,30 @@ impl Raft {
     pub(crate) fn close(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
         self.manager.close(disk, &mut [&mut self.log], None, now_ms)
     }
+}
+
+/// A log directory that belongs to another node or cluster is refused; a new one is made ours.
+fn check_or_write_meta(
+    manager: &LogManager,
+    settings: &ControllerSettings,
+    disk: &mut dyn Disk,
+    ctx: &mut Ctx<'_>,
+) -> Result<(), LogError> {
+    let Some(meta) = manager.meta_properties(disk)? else {
+        let meta = MetaProperties {
+            cluster_id: settings.cluster_id.to_string(),
+            node_id: settings.node.0,
+            directory_id: ctx.rng.uuid(),
+        };
+        return manager.write_meta_properties(disk, &meta);
+    };
+    if meta.cluster_id == *settings.cluster_id && meta.node_id == settings.node.0 {
+        return Ok(());
+    }
+    Err(LogError::Invalid(format!(
+        "the log directory belongs to node {} of cluster {}, not to node {} of cluster {}",
+        meta.node_id, meta.cluster_id, settings.node, settings.cluster_id
+    )))
 }
 
 /// The metadata log is kept whole: it is small, and klamm's clusters are short-lived.

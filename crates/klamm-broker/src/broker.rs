@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use klamm_log::disk::FlushOutcome;
 use klamm_log::{Disk, LogConfig, LogError, LogLimits, LogManager, LogManagerSettings, MetaProperties};
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
 use klamm_node::config::broker;
@@ -216,6 +217,12 @@ impl Broker {
     /// The disk, for those who look after its flushes and faults.
     pub fn disk_mut(&mut self) -> &mut dyn Disk {
         &mut *self.core.disk
+    }
+
+    /// Notes how an fsync ended that [`Disk::take_flush_jobs`] handed out.
+    pub fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) {
+        self.core.note_flush(ctx, outcome);
+        self.settle(ctx);
     }
 
     /// Finishes a step: does and hands over what was queued until nothing is left to do.

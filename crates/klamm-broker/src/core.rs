@@ -87,6 +87,10 @@ pub(crate) enum Timer {
     CheckpointLogs,
     /// Delete what retention lets go.
     Retention,
+    /// Compact logs.
+    Clean,
+    /// Ask that what was written become durable.
+    Flush,
     /// Remove files of deleted logs.
     RemoveDeletedLogs,
     /// A leader that could not be reached may be asked again.
@@ -294,6 +298,8 @@ impl Core {
             Timer::CheckpointHighWatermarks => self.checkpoint_high_watermarks(ctx),
             Timer::CheckpointLogs => self.checkpoint_logs(ctx),
             Timer::Retention => self.apply_retention(ctx),
+            Timer::Clean => self.clean_logs(ctx),
+            Timer::Flush => self.flush_logs(ctx),
             Timer::RemoveDeletedLogs => self.remove_deleted_logs(ctx),
             Timer::FetcherBackoff(leader) => self.end_fetcher_backoff(leader),
             Timer::FollowDelay(leader) => self.end_follow_delays(ctx, leader),

@@ -10,8 +10,8 @@ use klamm_node::Rng;
 use klamm_wire::{ErrorCode, FetchPartition, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
-use crate::partition::Slot;
 use crate::partition::fetch::PartitionFetch;
+use crate::partition::{Partition, Slot};
 use crate::purgatory::OpId;
 
 /// No session (`FetchMetadata.INVALID_SESSION_ID`).
@@ -50,6 +50,17 @@ pub(crate) struct PartitionRef {
     pub(crate) partition: i32,
 }
 
+impl PartitionRef {
+    /// Whether this is the partition meant.
+    pub(crate) fn names(&self, partition: &Partition) -> bool {
+        self.partition == partition.name.partition
+            && match &self.topic {
+                TopicRef::Id(id) => *id == partition.topic_id,
+                TopicRef::Name(name) => *name == partition.name.topic,
+            }
+    }
+}
+
 /// One partition of a session (`CachedPartition`).
 #[derive(Debug, Clone)]
 pub(crate) struct CachedPartition {
@@ -63,6 +74,8 @@ pub(crate) struct CachedPartition {
     pub(crate) log_start_offset: i64,
     /// Where the replica is, when this broker has one.
     pub(crate) slot: Option<Slot>,
+    /// Whether the replica tells the session of its next change.
+    pub(crate) subscribed: bool,
     queued: bool,
 }
 
@@ -173,6 +186,7 @@ impl FetchSession {
             high_watermark: -1,
             log_start_offset: -1,
             slot: None,
+            subscribed: false,
             queued: false,
         };
         let index = match self.free.pop() {

@@ -161,7 +161,7 @@ impl Core {
                     cached.note_answer(&read.answer);
                 }
                 if let Some(slot) = item.slot {
-                    self.subscribe(slot, id, index, &params);
+                    self.join_session(slot, id, index, &params);
                 }
             }
             self.push(&mut response, op.api_version, &item.target, read.answer);
@@ -226,7 +226,7 @@ impl Core {
                     cached.slot = slot;
                 }
                 if let Some(slot) = slot {
-                    self.subscribe(slot, id, index, &params);
+                    self.join_session(slot, id, index, &params);
                 }
             }
             urgent |= read.urgent;
@@ -248,14 +248,17 @@ impl Core {
                     .is_some_and(|partition| partition.follower_is_settled(params.replica));
             let pending = read.more || read.urgent || read.unknown || !settled;
             if !answer_now {
+                let slot = cached.slot;
                 if said || pending {
                     session.touch(index);
                 }
+                self.subscribe(slot, id, index);
                 continue;
             }
             if said {
                 cached.note_answer(&read.answer);
             }
+            let slot = cached.slot;
             if read.answer.records.is_empty() {
                 if pending {
                     session.touch(index);
@@ -267,6 +270,9 @@ impl Core {
             if said {
                 let target = cached_target(session, index);
                 self.push(&mut response, op.api_version, &target, read.answer);
+            }
+            if !pending {
+                self.subscribe(slot, id, index);
             }
         }
         if !answer_now {
@@ -292,7 +298,10 @@ impl Core {
         budget: &mut Budget,
         update: Option<i32>,
     ) -> PartitionRead {
-        if slot.is_none() {
+        // The place may have been given to another partition since.
+        let stands = slot.and_then(|slot| self.replicas.get(slot)).is_some_and(|p| target.names(p));
+        if !stands {
+            *slot = None;
             match self.resolve(target) {
                 Ok(found) => *slot = Some(found),
                 Err((error, unknown)) => {
@@ -392,15 +401,23 @@ impl Core {
         self.local_partition(&name).map_err(|error| (error, false))
     }
 
-    fn subscribe(&mut self, slot: Slot, session_id: i32, index: u32, params: &FetchParams) {
+    /// A replica is found for a session's partition: it tells of changes, and a follower's replica state knows the session.
+    fn join_session(&mut self, slot: Slot, session_id: i32, index: u32, params: &FetchParams) {
+        self.subscribe(Some(slot), session_id, index);
         let Some(partition) = self.replicas.get_mut(slot) else { return };
-        if !partition.subscribers.contains(&(session_id, index)) {
-            partition.subscribers.push((session_id, index));
-        }
         if params.is_from_follower()
             && let Some(replica) = partition.leading.as_mut().and_then(|l| l.remote_mut(params.replica))
         {
             replica.session_id = session_id;
+        }
+    }
+
+    /// Has a session told of a partition's next change.
+    fn subscribe(&mut self, slot: Option<Slot>, session_id: i32, index: u32) {
+        let Some(partition) = slot.and_then(|slot| self.replicas.get_mut(slot)) else { return };
+        let Some(cached) = self.sessions.get_mut(session_id).and_then(|s| s.get_mut(index)) else { return };
+        if !std::mem::replace(&mut cached.subscribed, true) {
+            partition.subscribers.push((session_id, index));
         }
     }
 

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_log::LogError;
+use klamm_log::disk::FlushOutcome;
+use klamm_log::{CleanerSettings, LogError};
 use klamm_node::Ctx;
+use klamm_node::config::broker;
 
 use crate::core::{Core, Timer};
 use crate::partition::Changes;
@@ -20,6 +22,8 @@ impl Core {
             ctx.now + self.config.hot.high_watermark_checkpoint_interval,
         );
         self.schedule_isr_check(ctx);
+        self.schedule_cleaning(ctx);
+        self.schedule_flush(ctx);
     }
 
     /// R3: half `replica.lag.time.max.ms` from now.
@@ -87,6 +91,67 @@ impl Core {
             }
         }
         self.timers.set(Timer::Retention, ctx.now + self.config.hot.retention_check_interval);
+    }
+
+    fn schedule_cleaning(&mut self, ctx: &Ctx<'_>) {
+        if self.config.get(broker::LOG_CLEANER_ENABLE) {
+            let backoff = u64::try_from(self.config.get(broker::LOG_CLEANER_BACKOFF_MS)).unwrap_or(0);
+            self.timers.set(Timer::Clean, ctx.now + Duration::from_millis(backoff.max(1)));
+        }
+    }
+
+    /// Compacts the logs that need it, the filthiest first.
+    pub(crate) fn clean_logs(&mut self, ctx: &mut Ctx<'_>) {
+        while !self.replicas.offline {
+            let now = ctx.wall.millis();
+            let cleaned = {
+                let (manager, partitions) = self.replicas.manager_and_partitions();
+                let mut logs = partitions.map(|partition| &mut partition.log);
+                manager.clean_filthiest(&mut *self.disk, &mut logs, &CleanerSettings::default(), now)
+            };
+            match cleaned {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => self.on_storage_failure(ctx, &error.to_string()),
+            }
+        }
+        self.schedule_cleaning(ctx);
+    }
+
+    /// Kafka's default is never: replication is what keeps records.
+    fn schedule_flush(&mut self, ctx: &Ctx<'_>) {
+        let interval = self.config.get(broker::LOG_FLUSH_SCHEDULER_INTERVAL_MS);
+        if interval < i64::MAX {
+            let interval = u64::try_from(interval).unwrap_or(0).max(1);
+            self.timers.set(Timer::Flush, ctx.now + Duration::from_millis(interval));
+        }
+    }
+
+    /// Asks that logs become durable whose `flush.ms` has passed (`LogManager.flushDirtyLogs`).
+    pub(crate) fn flush_logs(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.wall.millis();
+        let mut result = Ok(());
+        if !self.replicas.offline {
+            let (_, partitions) = self.replicas.manager_and_partitions();
+            for partition in partitions {
+                let log = &mut partition.log;
+                if now.saturating_sub(log.last_flush_ms()) >= log.config().flush_ms && result.is_ok() {
+                    result = log.flush(&mut *self.disk, now);
+                }
+            }
+        }
+        if let Err(error) = result {
+            self.on_storage_failure(ctx, &error.to_string());
+        }
+        self.schedule_flush(ctx);
+    }
+
+    /// An fsync that a log asked for has ended.
+    pub(crate) fn note_flush(&mut self, ctx: &Ctx<'_>, outcome: &FlushOutcome) {
+        let metadata = std::iter::once(self.metadata.log_mut());
+        let (manager, partitions) = self.replicas.manager_and_partitions();
+        let logs = partitions.map(|partition| &mut partition.log);
+        manager.on_flushed(&mut *self.disk, outcome, &mut metadata.chain(logs), ctx.wall.millis());
     }
 
     /// Some log was deleted: its files go later.

@@ -328,19 +328,28 @@ impl Core {
 
     /// Lets the fetches look again whose partition changed in a way that they can see.
     fn wake_fetches(&mut self, slot: Slot, changes: Changes) {
-        let Some(partition) = self.replicas.get(slot) else { return };
-        for (session_id, index) in &partition.subscribers {
-            let Some(session) = self.sessions.get_mut(*session_id) else { continue };
+        let Some(partition) = self.replicas.get_mut(slot) else { return };
+        let (sessions, checks) = (&mut self.sessions, &mut self.fetch_checks);
+        partition.subscribers.retain(|(session_id, index)| {
+            let Some(session) = sessions.get_mut(*session_id) else { return false };
             let data = if session.privileged { Changes::LOG_END } else { Changes::HIGH_WATERMARK };
-            if session.privileged || !matches!(changes, Changes::LOG_END) {
-                session.touch(*index);
+            if !session.privileged && changes == Changes::LOG_END {
+                return true;
             }
+            session.touch(*index);
             if (changes.has(data) || changes.has(Changes::ROLE))
                 && let Some(op) = session.parked
             {
-                self.fetch_checks.insert(op);
+                checks.insert(op);
+                // Subscribes again if it goes on waiting.
+            } else if session.parked.is_some() {
+                return true;
             }
-        }
+            if let Some(cached) = session.get_mut(*index) {
+                cached.subscribed = false;
+            }
+            false
+        });
         for (_, id) in self.fetch_ops.watchers(slot..=slot) {
             self.fetch_checks.insert(id);
         }
@@ -366,6 +375,7 @@ impl Core {
             let Some(session) = self.sessions.get_mut(session_id) else { continue };
             if let Some(cached) = session.get_mut(index) {
                 cached.slot = None;
+                cached.subscribed = false;
             }
             session.touch(index);
             if let Some(op) = session.parked {
@@ -375,9 +385,6 @@ impl Core {
         for (_, id) in self.fetch_ops.watchers(slot..=slot) {
             self.fetch_checks.insert(id);
             self.fetch_ops.unwatch(id, &slot);
-            if let Some(op) = self.fetch_ops.get_mut(id) {
-                op.forget_slot(slot);
-            }
         }
         if let Some(name) = internal {
             self.coordinator_events

@@ -25,8 +25,10 @@ pub(crate) fn handle(
             .with_producer_epoch(-1);
         ctx.reply(rc.reply_to, ResponseKind::InitProducerId(response));
     };
-    if request.transactional_id.is_some() {
-        return refuse(ctx, ErrorCode::UnsupportedVersion);
+    match request.transactional_id {
+        None => {}
+        Some(id) if id.0.is_empty() => return refuse(ctx, ErrorCode::InvalidRequest),
+        Some(_) => return refuse(ctx, ErrorCode::UnsupportedVersion),
     }
     // Both or neither.
     if rc.api_version >= 3 && (request.producer_id.0 == -1) != (request.producer_epoch == -1) {

@@ -132,7 +132,8 @@ pub(crate) struct Partition {
     pub(crate) seen_log_end: i64,
     /// The high watermark that was last told.
     pub(crate) seen_high_watermark: i64,
-    /// Fetch sessions that hold this partition, with its place in each.
+    /// Fetch sessions that want to be told of the next change, with this partition's place in each. Telling ends the
+    /// subscription: a session that its fetcher forgot costs nothing from then on.
     pub(crate) subscribers: SmallVec<[(i32, u32); 4]>,
 }
 

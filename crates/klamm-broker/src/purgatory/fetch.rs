@@ -48,14 +48,3 @@ pub(crate) struct FetchOp {
     /// What is read.
     pub(crate) scope: FetchScope,
 }
-
-impl FetchOp {
-    /// A replica went away: look for it anew.
-    pub(crate) fn forget_slot(&mut self, slot: Slot) {
-        if let FetchScope::Full { items, .. } = &mut self.scope {
-            for item in items.iter_mut().filter(|item| item.slot == Some(slot)) {
-                item.slot = None;
-            }
-        }
-    }
-}

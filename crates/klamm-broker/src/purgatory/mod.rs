@@ -124,3 +124,83 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
         self.ops.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert { keys: Vec<u8>, deadline: u64 },
+        Take(u8),
+        LendAndGiveBack(u8),
+        Unwatch { at: u8, key: u8 },
+        Expire(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (prop::collection::vec(0_u8..6, 0..4), 0_u64..100)
+                .prop_map(|(keys, deadline)| Step::Insert { keys, deadline }),
+            any::<u8>().prop_map(Step::Take),
+            any::<u8>().prop_map(Step::LendAndGiveBack),
+            (any::<u8>(), 0_u8..6).prop_map(|(at, key)| Step::Unwatch { at, key }),
+            (0_u64..100).prop_map(Step::Expire),
+        ]
+    }
+
+    proptest! {
+        /// Against a list of who waits for what: nothing completes twice, nobody is forgotten, nothing is left behind.
+        #[test]
+        fn operations_complete_once_and_leave_nothing_behind(steps in prop::collection::vec(step(), 1..60)) {
+            let mut purgatory: Purgatory<u8, usize> = Purgatory::default();
+            let mut model: BTreeMap<OpId, (usize, Vec<u8>, u64)> = BTreeMap::new();
+            let nth = |model: &BTreeMap<OpId, _>, at: u8| {
+                let ids: Vec<OpId> = model.keys().copied().collect();
+                (!ids.is_empty()).then(|| ids[at as usize % ids.len()])
+            };
+            for (n, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Insert { keys, deadline } => {
+                        let id = purgatory.insert(n, keys.clone(), Timestamp(deadline));
+                        prop_assert!(model.insert(id, (n, keys, deadline)).is_none());
+                    }
+                    Step::Take(at) => if let Some(id) = nth(&model, at) {
+                        let (op, ..) = model.remove(&id).unwrap();
+                        prop_assert_eq!(purgatory.take(id), Some(op));
+                        prop_assert_eq!(purgatory.take(id), None);
+                    },
+                    Step::LendAndGiveBack(at) => if let Some(id) = nth(&model, at) {
+                        let op = purgatory.lend(id).unwrap();
+                        prop_assert_eq!(purgatory.lend(id), None);
+                        purgatory.give_back(id, op);
+                    },
+                    Step::Unwatch { at, key } => if let Some(id) = nth(&model, at) {
+                        purgatory.unwatch(id, &key);
+                        model.get_mut(&id).unwrap().1.retain(|k| *k != key);
+                    },
+                    Step::Expire(now) => {
+                        let due = model.iter().filter(|(_, (.., at))| *at <= now).map(|(id, (.., at))| (*at, *id)).min();
+                        prop_assert_eq!(purgatory.first_due(Timestamp(now)), due.map(|(_, id)| id));
+                    }
+                }
+                prop_assert_eq!(purgatory.len(), model.len());
+                prop_assert_eq!(purgatory.next_deadline(), model.values().map(|(.., at)| Timestamp(*at)).min());
+                for key in 0..6 {
+                    let watching: Vec<OpId> =
+                        model.iter().filter(|(_, (_, keys, _))| keys.contains(&key)).map(|(id, _)| *id).collect();
+                    let found: Vec<OpId> = purgatory.watchers(key..=key).into_iter().map(|(_, id)| id).collect();
+                    prop_assert_eq!(found, watching);
+                }
+            }
+            for id in model.into_keys() {
+                prop_assert!(purgatory.take(id).is_some());
+            }
+            prop_assert!(purgatory.is_idle() && purgatory.watched.is_empty() && purgatory.deadlines.is_empty());
+        }
+    }
+}

@@ -9,7 +9,9 @@ use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopic
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::produce_response::PartitionProduceResponse;
-use klamm_wire::messages::{CreateTopicsRequest, FetchRequest, ProduceRequest, ResponseKind, TopicName};
+use klamm_wire::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, ProduceRequest, ResponseKind, TopicName,
+};
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, FetchResponse, Request, Response, StrBytes, Uuid};
 use klamm_world::{
@@ -221,6 +223,13 @@ impl Cluster {
         let ResponseKind::CreateTopics(answer) = self.ask(1, 7, request) else { panic!("another answer") };
         assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
         self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
+    }
+
+    pub(crate) fn delete_topic(&mut self, name: &'static str) {
+        let request =
+            DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(10_000);
+        let ResponseKind::DeleteTopics(answer) = self.ask(1, 5, request) else { panic!("another answer") };
+        assert_eq!(answer.responses[0].error_code, 0, "{:?}", answer.responses[0].error_message);
     }
 
     pub(crate) fn status(&self, topic: &str, partition: i32) -> PartitionStatus {

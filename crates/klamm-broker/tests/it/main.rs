@@ -1,6 +1,8 @@
 //! The data path, seen from outside: whole clusters in simulated time, spoken to with requests.
 
+mod admin;
 mod cluster;
 mod controller;
 mod produce_and_fetch;
 mod replication;
+mod sessions;

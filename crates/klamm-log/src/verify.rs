@@ -32,6 +32,8 @@ impl Log {
                 faults.push(format!("segment {base} begins below {next_offset}"));
             }
             let (mut position, mut spans) = (0, Vec::new());
+            // (last offset, largest timestamp up to there)
+            let mut times: Vec<(i64, i64)> = Vec::new();
             while let Some(batch) = read_batch(disk, segment, position)? {
                 let header = batch.header;
                 if !batch.crc_holds() {
@@ -50,6 +52,8 @@ impl Log {
                 epoch = header.partition_leader_epoch;
                 next_offset = header.next_offset();
                 spans.push((header.last_offset(), position));
+                let before = times.last().map_or(-1, |(_, largest)| *largest);
+                times.push((header.last_offset(), before.max(header.max_timestamp)));
                 position += header.size() as u64;
             }
             if position != segment.size() {
@@ -58,6 +62,14 @@ impl Log {
             for (offset, at) in segment.offset_index.all(disk)? {
                 if spans.binary_search(&(offset, u64::from(at))).is_err() {
                     faults.push(format!("segment {base}: index entry {offset} -> {at} names no batch"));
+                }
+            }
+            for (timestamp, offset) in segment.time_index.all(disk)? {
+                let at = times.binary_search_by_key(&offset, |(last, _)| *last);
+                if at.map(|at| times[at].1) != Ok(timestamp) {
+                    faults.push(format!(
+                        "segment {base}: time index entry {timestamp} -> {offset} does not hold"
+                    ));
                 }
             }
         }

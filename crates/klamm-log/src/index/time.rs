@@ -83,6 +83,12 @@ impl TimeIndex {
         Ok(())
     }
 
+    /// Every entry: (timestamp, offset).
+    pub(crate) fn all(&self, disk: &dyn Disk) -> Result<Vec<(i64, i64)>, DiskError> {
+        let bytes = disk.contents(self.file)?;
+        Ok((0..self.entries).map(|n| self.parse(bytes, n)).collect())
+    }
+
     /// The last entry: (timestamp, offset), or (-1, base offset).
     pub(crate) const fn last(&self) -> (i64, i64) {
         self.last

@@ -107,6 +107,11 @@ proptest! {
         let codec = [Compression::None, Compression::Gzip, Compression::Lz4][codec];
         check(&mut MemoryDisk::new(), &batches, codec, memory);
     }
+}
+
+proptest! {
+    // Each cleaning waits for the disk.
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
     fn each_keys_last_value_stays_in_files((batches, _, memory) in batches()) {

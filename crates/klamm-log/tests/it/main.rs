@@ -4,7 +4,9 @@
 mod basics;
 mod checks;
 mod compaction;
+mod manager;
 mod model;
 mod producers;
 mod rot;
+mod segments;
 mod support;

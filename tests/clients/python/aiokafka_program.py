@@ -60,7 +60,7 @@ class Consumer(Member, ConsumerRebalanceListener):
         self.mine = {tp.partition for tp in assigned}
 
     async def commit(self, partitions):
-        offsets = {TopicPartition(self.topic, p): self.positions[p] for p in partitions if p in self.positions}
+        offsets = {TopicPartition(self.topic, p): self.positions.pop(p) for p in partitions if p in self.positions}
         if offsets:
             await self.consumer.commit(offsets)
 

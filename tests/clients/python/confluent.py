@@ -57,7 +57,7 @@ class Consumer(Member):
         self.error = AssertionError(f"{self.name} lost {partitions}")
 
     def commit(self, partitions):
-        offsets = [ck.TopicPartition(self.topic, p, self.positions[p]) for p in partitions if p in self.positions]
+        offsets = [ck.TopicPartition(self.topic, p, self.positions.pop(p)) for p in partitions if p in self.positions]
         if offsets:
             for done in self.consumer.commit(offsets=offsets, asynchronous=False):
                 check(done.error is None, "commit: {}", done.error)

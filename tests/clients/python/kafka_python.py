@@ -51,7 +51,7 @@ class Consumer(Member, kafka.ConsumerRebalanceListener):
         self.mine = {tp.partition for tp in assigned}
 
     def commit(self, partitions):
-        offsets = {TopicPartition(self.topic, p): OffsetAndMetadata(self.positions[p], "", -1)
+        offsets = {TopicPartition(self.topic, p): OffsetAndMetadata(self.positions.pop(p), "", -1)
                    for p in partitions if p in self.positions}
         if offsets:
             self.consumer.commit(offsets)

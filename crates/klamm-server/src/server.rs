@@ -314,6 +314,12 @@ impl Drop for Server {
 impl Core {
     async fn stop(&self) {
         self.end_recording().await;
+        // All of them at once: one by one, each would wait for the others to learn who leads instead of it.
+        self.driver.with("command", |state| {
+            for endpoint in &self.endpoints {
+                state.command(Command::Stop(NodeId(endpoint.id)));
+            }
+        });
         for endpoint in &self.endpoints {
             // Errors say that the cluster is dead already.
             let _ = self.stop_node(NodeId(endpoint.id)).await;

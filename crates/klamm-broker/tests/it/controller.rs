@@ -82,3 +82,21 @@ fn a_topic_asked_for_without_a_controller_is_an_error_or_made_later() {
     let exists = c.world.metadata().is_some_and(|image| image.topics.id("t").is_some());
     assert_eq!(code == ErrorCode::None, exists, "{code}");
 }
+
+#[test]
+fn a_whole_cluster_stops_at_once() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 6, 3, &[]);
+    c.produce("t", 0, "a");
+    c.run(Duration::from_millis(1_300));
+    let asked = c.now;
+    for broker in 1..=3 {
+        c.command(Command::Stop(NodeId(broker)));
+    }
+    c.wait_for("every broker to stop", Duration::from_secs(10), |c| {
+        (1..=3).all(|id| !c.world.is_up(NodeId(id)))
+    });
+    // Nobody waits for a broker that is on its way down to learn who leads.
+    let took = c.now.since(asked);
+    assert!(took < Duration::from_millis(100), "{took:?}");
+}

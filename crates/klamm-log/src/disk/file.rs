@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use memmap2::{MmapMut, MmapOptions};
 
+use super::handles::{Handles, open_append};
 use super::{
     DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushId, FlushJob, FlushOutcome, FlushState,
 };
@@ -28,6 +29,7 @@ pub struct FileDisk {
     paths: BTreeMap<String, u32>,
     /// Closed files that were not flushed, and how much of them was: a simulated power loss cuts them.
     unflushed: BTreeMap<String, u64>,
+    handles: Handles,
     jobs: Vec<FlushJob>,
     next_flush: u64,
     /// The flushes under way, and what becomes durable with them.
@@ -46,12 +48,12 @@ struct OpenFile {
 
 #[derive(Debug)]
 enum Data {
-    /// A log segment: an open file.
-    Log(Arc<File>),
+    /// A log segment: read and written through its handle.
+    Log,
     /// An index: mapped once it has an entry. No handle is kept; the map lives without.
     Index { map: Option<MmapMut>, max_bytes: u64 },
     /// Small and append-only: also held in memory.
-    Plain(Arc<File>, Vec<u8>),
+    Plain(Vec<u8>),
 }
 
 fn error(path: &str, cause: &io::Error) -> DiskError {
@@ -146,6 +148,7 @@ impl FileDisk {
             free: Vec::new(),
             paths: BTreeMap::new(),
             unflushed: BTreeMap::new(),
+            handles: Handles::default(),
             jobs: Vec::new(),
             next_flush: 0,
             flushing: BTreeMap::new(),
@@ -161,6 +164,10 @@ impl FileDisk {
         self.files.get(id.0 as usize).and_then(Option::as_ref).ok_or_else(|| closed(id))
     }
 
+    fn failed(&self, id: FileId, cause: &io::Error) -> DiskError {
+        self.file(id).map_or_else(|closed| closed, |file| file.failed(cause))
+    }
+
     fn file_mut(&mut self, id: FileId) -> Result<&mut OpenFile, DiskError> {
         self.files.get_mut(id.0 as usize).and_then(Option::as_mut).ok_or_else(|| closed(id))
     }
@@ -168,6 +175,7 @@ impl FileDisk {
     /// Closes a file, if it is open, without cutting a mapped index; the path's unflushed bytes are remembered.
     fn forget(&mut self, path: &str) -> Option<OpenFile> {
         let slot = self.paths.remove(path)?;
+        self.handles.forget(slot);
         let file = self.files[slot as usize].take()?;
         self.free.push(slot);
         if file.flushed < file.len {
@@ -194,33 +202,21 @@ impl FileDisk {
 
     fn open_data(&self, path: &str, kind: FileKind) -> io::Result<(Data, u64)> {
         let real = self.real(path);
-        let open = || OpenOptions::new().create(true).append(true).read(true).open(&real);
+        let len = open_append(&real)?.metadata()?.len();
         Ok(match kind {
-            FileKind::Log => {
-                let file = open()?;
-                let len = file.metadata()?.len();
-                (Data::Log(Arc::new(file)), len)
-            }
+            FileKind::Log => (Data::Log, len),
             FileKind::Index { max_bytes } => {
-                let len = open()?.metadata()?.len();
                 let map = if len == 0 { None } else { Some(map(&real, len)?) };
                 (Data::Index { map, max_bytes }, len)
             }
-            FileKind::Plain => {
-                let file = open()?;
-                let bytes = fs::read(&real)?;
-                let len = bytes.len() as u64;
-                (Data::Plain(Arc::new(file), bytes), len)
-            }
+            FileKind::Plain => (Data::Plain(fs::read(&real)?), len),
         })
     }
 
-    /// The file behind a log or index, for an fsync.
-    fn handle(&self, file: &OpenFile) -> io::Result<Arc<File>> {
-        match &file.data {
-            Data::Log(file) | Data::Plain(file, _) => Ok(file.clone()),
-            Data::Index { .. } => Ok(Arc::new(OpenOptions::new().write(true).open(self.real(&file.path))?)),
-        }
+    /// The open file behind an id.
+    fn handle(&self, id: FileId) -> Result<Arc<File>, DiskError> {
+        let file = self.file(id)?;
+        self.handles.get(id.0, || open_append(&self.real(&file.path))).map_err(|e| file.failed(&e))
     }
 }
 
@@ -280,15 +276,13 @@ impl Disk for FileDisk {
         self.file(file).map_or(0, |file| file.len)
     }
 
-    fn append(&mut self, file: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
-        let file = self.file_mut(file)?;
-        let Data::Log(handle) = &file.data else {
-            for chunk in chunks {
-                append_bytes(file, None, chunk)?;
-            }
-            return Ok(());
-        };
-        if let Err(cause) = write_slices(handle, chunks) {
+    fn append(&mut self, id: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
+        if !matches!(self.file(id)?.data, Data::Log) {
+            return chunks.iter().try_for_each(|chunk| self.append_bytes(id, chunk));
+        }
+        let handle = self.handle(id)?;
+        let file = self.file_mut(id)?;
+        if let Err(cause) = write_slices(&handle, chunks) {
             // All or nothing: a part of a batch must not stay. If even this fails, recovery cuts it.
             let _ = handle.set_len(file.len);
             return Err(file.failed(&cause));
@@ -298,42 +292,53 @@ impl Disk for FileDisk {
     }
 
     fn append_bytes(&mut self, id: FileId, bytes: &[u8]) -> Result<(), DiskError> {
+        if matches!(self.file(id)?.data, Data::Log | Data::Plain(_)) {
+            let handle = self.handle(id)?;
+            let file = self.file_mut(id)?;
+            (&*handle).write_all(bytes).map_err(|e| file.failed(&e))?;
+            if let Data::Plain(held) = &mut file.data {
+                held.extend_from_slice(bytes);
+            }
+            file.len += bytes.len() as u64;
+            return Ok(());
+        }
         let real = self.real(&self.file(id)?.path);
-        append_bytes(self.file_mut(id)?, Some(&real), bytes)
+        let file = self.file_mut(id)?;
+        append_entry(file, &real, bytes).map_err(|e| file.failed(&e))
     }
 
-    fn read(&self, file: FileId, position: u64, len: usize, out: &mut Vec<Bytes>) -> Result<(), DiskError> {
-        let file = self.file(file)?;
+    fn read(&self, id: FileId, position: u64, len: usize, out: &mut Vec<Bytes>) -> Result<(), DiskError> {
+        let file = self.file(id)?;
         let len = len.min(usize::try_from(file.len.saturating_sub(position)).unwrap_or(usize::MAX));
         if len == 0 {
             return Ok(());
         }
-        let Data::Log(handle) = &file.data else {
+        if !matches!(file.data, Data::Log) {
             let start = position as usize;
             out.push(Bytes::copy_from_slice(&contents(file)[start..start + len]));
             return Ok(());
-        };
+        }
         let mut buffer = BytesMut::zeroed(len);
-        let filled = read_full(handle, position, &mut buffer).map_err(|e| file.failed(&e))?;
+        let filled = read_full(&*self.handle(id)?, position, &mut buffer).map_err(|e| file.failed(&e))?;
         buffer.truncate(filled);
         out.push(buffer.freeze());
         Ok(())
     }
 
-    fn read_into(&self, file: FileId, position: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        let file = self.file(file)?;
+    fn read_into(&self, id: FileId, position: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let file = self.file(id)?;
         let len = buffer.len().min(usize::try_from(file.len.saturating_sub(position)).unwrap_or(usize::MAX));
-        let Data::Log(handle) = &file.data else {
+        if !matches!(file.data, Data::Log) {
             let start = position as usize;
             buffer[..len].copy_from_slice(contents(file).get(start..start + len).unwrap_or_default());
             return Ok(len);
-        };
-        read_full(handle, position, &mut buffer[..len]).map_err(|e| file.failed(&e))
+        }
+        read_full(&*self.handle(id)?, position, &mut buffer[..len]).map_err(|e| file.failed(&e))
     }
 
     fn contents(&self, file: FileId) -> Result<&[u8], DiskError> {
         let file = self.file(file)?;
-        if matches!(file.data, Data::Log(_)) {
+        if matches!(file.data, Data::Log) {
             return Err(DiskError::new(
                 DiskErrorKind::Io,
                 file.path.clone(),
@@ -344,24 +349,23 @@ impl Disk for FileDisk {
     }
 
     fn truncate(&mut self, id: FileId, len: u64) -> Result<(), DiskError> {
-        let file = self.file_mut(id)?;
-        if len >= file.len {
+        if len >= self.file(id)?.len {
             return Ok(());
         }
-        let cut = match &mut file.data {
-            Data::Log(handle) => handle.set_len(len),
-            Data::Plain(handle, bytes) => {
-                bytes.truncate(len as usize);
-                handle.set_len(len)
-            }
+        if matches!(self.file(id)?.data, Data::Log | Data::Plain(_)) {
+            let cut = self.handle(id)?.set_len(len);
+            cut.map_err(|e| self.failed(id, &e))?;
+        }
+        let file = self.file_mut(id)?;
+        match &mut file.data {
+            Data::Log => {}
+            Data::Plain(bytes) => bytes.truncate(len as usize),
             Data::Index { map, .. } => {
                 if let Some(map) = map {
                     map[len as usize..file.len as usize].fill(0);
                 }
-                Ok(())
             }
-        };
-        cut.map_err(|e| file.failed(&e))?;
+        }
         file.len = len;
         file.flushed = file.flushed.min(len);
         // An index without entries takes no map, and a tool that meets it sees an empty file.
@@ -373,11 +377,12 @@ impl Disk for FileDisk {
         if file.flushed == file.len {
             return Ok(FlushState::Done);
         }
-        let handle = self.handle(file).map_err(|e| file.failed(&e))?;
+        let handle = self.handle(id)?;
         let (path, len) = (file.path.clone(), file.len);
         let flush = FlushId(self.next_flush);
         self.next_flush += 1;
         self.flushing.insert(flush, (id, len));
+        // An index's map is made durable by an fsync of its file.
         self.jobs.push(FlushJob::new(flush, move || handle.sync_data().map_err(|e| error(&path, &e))));
         Ok(FlushState::Pending(flush))
     }
@@ -398,7 +403,7 @@ impl Disk for FileDisk {
     fn flush(&mut self, id: FileId) -> Result<(), DiskError> {
         let file = self.file(id)?;
         if file.flushed < file.len {
-            self.handle(file).and_then(|f| f.sync_data()).map_err(|e| file.failed(&e))?;
+            self.handle(id)?.sync_data().map_err(|e| file.failed(&e))?;
             let file = self.file_mut(id)?;
             file.flushed = file.len;
         }
@@ -549,37 +554,24 @@ impl Disk for FileDisk {
 
 fn contents(file: &OpenFile) -> &[u8] {
     match &file.data {
-        Data::Plain(_, bytes) => bytes,
+        Data::Plain(bytes) => bytes,
         Data::Index { map: Some(map), .. } => &map[..file.len as usize],
-        Data::Index { map: None, .. } | Data::Log(_) => &[],
+        Data::Index { map: None, .. } | Data::Log => &[],
     }
 }
 
-fn append_bytes(file: &mut OpenFile, real: Option<&Path>, bytes: &[u8]) -> Result<(), DiskError> {
-    let end = file.len + bytes.len() as u64;
-    let written = match &mut file.data {
-        Data::Log(handle) => (&**handle).write_all(bytes),
-        Data::Plain(handle, held) => {
-            held.extend_from_slice(bytes);
-            (&**handle).write_all(bytes)
-        }
-        Data::Index { map: slot, max_bytes } => match (slot.as_mut(), real) {
-            (Some(map), _) if map.len() as u64 >= end => {
-                map[file.len as usize..end as usize].copy_from_slice(bytes);
-                Ok(())
-            }
-            (_, Some(real)) => {
-                // First entry, or first since the file was cut to its length: map all that it may grow to.
-                *slot = None;
-                map(real, end.max(*max_bytes)).map(|mut map| {
-                    map[file.len as usize..end as usize].copy_from_slice(bytes);
-                    *slot = Some(map);
-                })
-            }
-            (_, None) => Err(io::ErrorKind::Unsupported.into()),
-        },
-    };
-    written.map_err(|e| file.failed(&e))?;
-    file.len = end;
+/// Writes an index entry into the map.
+fn append_entry(file: &mut OpenFile, real: &Path, bytes: &[u8]) -> io::Result<()> {
+    let Data::Index { map: slot, max_bytes } = &mut file.data else { return Ok(()) };
+    let (start, end) = (file.len as usize, file.len as usize + bytes.len());
+    if slot.as_ref().is_none_or(|map| map.len() < end) {
+        // First entry, or first since the file was cut to its length: map all that it may grow to.
+        *slot = None;
+        *slot = Some(map(real, (end as u64).max(*max_bytes))?);
+    }
+    if let Some(map) = slot {
+        map[start..end].copy_from_slice(bytes);
+        file.len = end as u64;
+    }
     Ok(())
 }

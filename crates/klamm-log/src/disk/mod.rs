@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "file")]
+mod handles;
 mod memory;
 mod rope;
 

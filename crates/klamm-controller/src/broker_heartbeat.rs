@@ -65,6 +65,11 @@ impl HeartbeatManager {
         self.contacts.insert((id, epoch), now);
     }
 
+    /// Ends the session of an incarnation that is gone for good.
+    pub(crate) fn end_session(&mut self, id: NodeId, epoch: i64) {
+        self.contacts.remove(&(id, epoch));
+    }
+
     pub(crate) fn has_valid_session(&self, id: NodeId, epoch: i64, now: Timestamp) -> bool {
         self.contacts.get(&(id, epoch)).is_some_and(|last| !self.is_expired(*last, now))
     }

@@ -23,7 +23,12 @@ pub(super) fn handle(
             return;
         }
     };
-    controller.state.heartbeats.contact(id, request.broker_epoch, ctx.now);
+    if heartbeat.next == BrokerState::ShutdownNow {
+        // The process ends now, so its successor need not wait for the session to run out, as in Kafka it would.
+        controller.state.heartbeats.end_session(id, request.broker_epoch);
+    } else {
+        controller.state.heartbeats.contact(id, request.broker_epoch, ctx.now);
+    }
     controller.state.heartbeats.touch(id, heartbeat.next.is_fenced(), request.current_metadata_offset);
     let cause = match heartbeat.next {
         BrokerState::ControlledShutdown => "controlled shutdown",

@@ -67,16 +67,9 @@ impl Consumer {
         &self.report
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let fetching: Vec<_> = self.fetching.values().copied().collect();
-        let retry = self
-            .partitions
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.leaders.of(*index).is_some_and(|leader| !fetching.contains(&leader)))
-            .map(|(_, partition)| partition.retry_at)
-            .min();
-        self.leaders.next_deadline().into_iter().chain(retry).min()
+    pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
+        let retries = self.partitions.iter().map(|partition| partition.retry_at);
+        self.leaders.next_deadline().into_iter().chain(retries)
     }
 
     pub(super) fn go_on(&mut self, ctx: &mut ClientCtx<'_>) {
@@ -108,9 +101,7 @@ impl Consumer {
             }
             match partition.error_code {
                 ErrorCode::None => {
-                    for records in &partition.records {
-                        self.read(index, records, partition.high_watermark);
-                    }
+                    self.read(index, join(partition.records), partition.high_watermark);
                 }
                 ErrorCode::OffsetOutOfRange => {
                     self.report.resets += 1;
@@ -175,9 +166,8 @@ impl Consumer {
         self.fetching.insert(correlation_id, broker);
     }
 
-    fn read(&mut self, index: usize, records: &Bytes, high_watermark: i64) {
+    fn read(&mut self, index: usize, mut rest: Bytes, high_watermark: i64) {
         let partition = i32::try_from(index).unwrap_or(i32::MAX);
-        let mut rest = records.clone();
         while !rest.is_empty() {
             let batch = match RecordBatch::read(&rest) {
                 Ok(Some(batch)) => batch,
@@ -234,4 +224,12 @@ impl Consumer {
     fn contradict(&mut self, what: String) {
         self.report.contradictions.push(what);
     }
+}
+
+/// The slices of an answer's records as a client receives them: in one piece.
+fn join(mut slices: Vec<Bytes>) -> Bytes {
+    if slices.len() == 1 {
+        return slices.remove(0);
+    }
+    slices.concat().into()
 }

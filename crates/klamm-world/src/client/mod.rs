@@ -115,10 +115,11 @@ impl Client {
         }
     }
 
-    fn next_deadline(&self) -> Option<Timestamp> {
+    /// Every time at which it may have something to do.
+    fn next_deadlines(&self) -> Box<dyn Iterator<Item = Timestamp> + '_> {
         match self {
-            Self::Producer(client) => client.next_deadline(),
-            Self::Consumer(client) => client.next_deadline(),
+            Self::Producer(client) => Box::new(client.next_deadlines()),
+            Self::Consumer(client) => Box::new(client.next_deadlines()),
         }
     }
 }
@@ -238,8 +239,9 @@ impl ClientSlot {
         }
         self.client.go_on(&mut ctx);
         let overdue = self.calls.open.values().map(|(_, times_out)| *times_out).min();
-        self.deadline =
-            self.client.next_deadline().into_iter().chain(overdue).min().unwrap_or(Timestamp::MAX);
+        // What is due now and was not done waits for something other than time.
+        let next = self.client.next_deadlines().filter(|at| *at > now).min();
+        self.deadline = next.into_iter().chain(overdue).min().unwrap_or(Timestamp::MAX);
         given_up
     }
 

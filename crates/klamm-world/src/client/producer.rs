@@ -114,19 +114,13 @@ impl Producer {
         &self.report
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let identity = (self.spec.idempotent && self.identity.is_none() && self.asked_identity.is_none())
-            .then_some(self.ask_identity_at);
-        let retry = self
-            .partitions
-            .iter()
-            .filter(|partition| partition.unacked.iter().any(|batch| batch.asked.is_none()))
-            .filter(|partition| partition.retry_at > Timestamp::ZERO)
-            .map(|partition| partition.retry_at)
-            .min();
-        let room = self.partitions.iter().any(|partition| partition.unacked.len() < MAX_UNACKED);
-        let next = (self.next_value < self.spec.records && room).then_some(self.next_batch_at);
-        [self.leaders.next_deadline(), identity, retry, next].into_iter().flatten().min()
+    pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
+        let retries = self.partitions.iter().map(|partition| partition.retry_at);
+        self.leaders
+            .next_deadline()
+            .into_iter()
+            .chain(retries)
+            .chain([self.ask_identity_at, self.next_batch_at])
     }
 
     pub(super) fn go_on(&mut self, ctx: &mut ClientCtx<'_>) {

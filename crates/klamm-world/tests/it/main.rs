@@ -1,0 +1,6 @@
+//! Whole clusters in virtual time.
+#![allow(missing_docs, reason = "tests")]
+
+mod determinism;
+mod durability;
+mod simulation;

@@ -155,11 +155,14 @@ impl Simulation {
             };
             self.command(command);
         }
-        self.command(Command::Start(NodeId(WorldSettings::FIRST_CONTROLLER)));
-        for id in 1..=self.brokers {
-            self.command(Command::Start(NodeId(id as i32)));
+        // Twice: a broker may still be stopping in order, which takes until a controller lives.
+        for _ in 0..2 {
+            self.command(Command::Start(NodeId(WorldSettings::FIRST_CONTROLLER)));
+            for id in 1..=self.brokers {
+                self.command(Command::Start(NodeId(id as i32)));
+            }
+            self.run_for(90 * SECOND);
         }
-        self.run_for(120 * SECOND);
     }
 
     pub(crate) fn command(&mut self, command: Command) {

@@ -155,8 +155,10 @@ class Member(threading.Thread):
             raise self.error
 
 
-def dance(new_member, checker, all_stable=lambda members: None):
-    """A group of three that grows to four and shrinks to two while the records flow. Gives back the two."""
+def dance(new_member, checker, all_stable=lambda members: None, shrunk=lambda: None):
+    """A group of three that grows to four and shrinks to two while the records flow. Gives back the two.
+
+    `all_stable` sees the four; `shrunk` is called when two have left."""
     members = [new_member(i) for i in range(3)]
 
     def settled(sizes):
@@ -166,7 +168,7 @@ def dance(new_member, checker, all_stable=lambda members: None):
         return sorted(member.owned() for member in members) == sizes
 
     def reached(count):
-        wait_for(f"{count} records (have {checker.count()})", lambda: settled([]) or checker.count() >= count)
+        wait_for(f"{count} records", lambda: settled([]) or checker.count() >= count)
 
     for member in members:
         member.start()
@@ -180,6 +182,7 @@ def dance(new_member, checker, all_stable=lambda members: None):
     for member in members[:2]:
         member.leave()
     del members[:2]
+    shrunk()
     wait_for("3+3 partitions", lambda: settled([3, 3]))
     reached(checker.expected)
     return members

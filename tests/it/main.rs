@@ -1,5 +1,6 @@
 //! The cross-crate tests: one binary, a module a subject.
 
 mod apache_kafka;
+mod clients;
 mod dump_log;
 mod metadata_log;

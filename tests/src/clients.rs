@@ -194,7 +194,7 @@ fn unique() -> String {
 }
 
 /// Runs `install` unless the last run was for the same content of `sources`.
-fn once(stamp: &Path, sources: &[PathBuf], install: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn once(stamp: &Path, sources: &[PathBuf], install: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut wanted = String::new();
     for source in sources {
         let text = std::fs::read_to_string(source).with_context(|| format!("{}", source.display()))?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::clients::once;
 use crate::{process, workspace};
 
 /// What has to be on `PATH` for anything here.
@@ -61,7 +62,7 @@ fn classes() -> PathBuf {
     workspace::cache().join("java/classes")
 }
 
-/// Compiles `tests/clients/java/*.java`.
+/// Compiles `tests/clients/java/*.java`; quick when that was done before.
 ///
 /// # Errors
 /// When javac is missing or finds fault.
@@ -74,7 +75,8 @@ pub fn compile() -> Result<()> {
     sources.sort();
     std::fs::create_dir_all(classes())?;
     let mut javac = Command::new("javac");
-    javac.args(["-nowarn", "-cp"]).arg(classpath()?).arg("-d").arg(classes()).args(sources);
-    process::run("javac", javac, &workspace::cache().join("logs"), Duration::from_secs(120))?;
-    Ok(())
+    javac.args(["-nowarn", "-cp"]).arg(classpath()?).arg("-d").arg(classes()).args(&sources);
+    once(&workspace::cache().join("java.stamp"), &sources, || {
+        process::run("javac", javac, &workspace::cache().join("logs"), Duration::from_secs(120)).map(drop)
+    })
 }

@@ -267,8 +267,8 @@ public final class JavaClient {
         ConfigResource broker = new ConfigResource(ConfigResource.Type.BROKER, "1");
         check(config(broker, "log.retention.hours").equals("168"), "broker config");
         get(admin.incrementalAlterConfigs(Map.of(broker, List.of(new AlterConfigOp(
-                new ConfigEntry("log.cleaner.threads", "2"), AlterConfigOp.OpType.SET)))).all());
-        Program.await("the changed broker config", () -> config(broker, "log.cleaner.threads").equals("2"));
+                new ConfigEntry("log.cleaner.backoff.ms", "14000"), AlterConfigOp.OpType.SET)))).all());
+        Program.await("the changed broker config", () -> config(broker, "log.cleaner.backoff.ms").equals("14000"));
 
         check(get(admin.listGroups(ListGroupsOptions.forConsumerGroups()).all()).stream()
                 .anyMatch(g -> g.groupId().equals(group) && g.groupState().equals(Optional.of(GroupState.EMPTY))), "group not listed");

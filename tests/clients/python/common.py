@@ -5,10 +5,12 @@ key "key-NNN" of n % 997; value of 16 + n % 113 bytes, byte j being (n + 31 j) &
 and empty where n % 1000 == 500; headers seq = n in decimal, codec, bin = 00 ff (n & 255), empty; timestamp BASE + n ms.
 """
 
+import faulthandler
 import os
 import sys
 import threading
 import time
+import traceback
 
 PER_CODEC = 20_000
 KEYS = 997
@@ -194,8 +196,6 @@ def main(name, program):
 
     def too_late():
         print(f"FAIL {name}: not done after {DEADLINE_S:.0f} s", flush=True)
-        import faulthandler
-
         faulthandler.dump_traceback()
         os._exit(1)
 
@@ -205,8 +205,7 @@ def main(name, program):
     try:
         report = program(sys.argv[1], f"{name}-{os.getpid()}-{time.time_ns() % 1_000_000}")
     except BaseException as error:  # noqa: BLE001 - the last line must say why
-        import traceback
-
+        faulthandler.dump_traceback()
         traceback.print_exc()
         print(f"FAIL {name}: {type(error).__name__}: {error}".replace("\n", " "), flush=True)
         os._exit(1)

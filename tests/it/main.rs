@@ -3,4 +3,5 @@
 mod apache_kafka;
 mod clients;
 mod dump_log;
+mod failover;
 mod metadata_log;

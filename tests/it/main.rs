@@ -5,3 +5,4 @@ mod clients;
 mod dump_log;
 mod failover;
 mod metadata_log;
+mod recording;

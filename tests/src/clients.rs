@@ -122,11 +122,21 @@ impl Client {
     /// # Errors
     /// When it cannot be prepared, is not done by the deadline, or says anything but `OK`; with the end of its output.
     pub fn run(self, bootstrap: &str) -> Result<String> {
+        self.run_with(bootstrap, &[])
+    }
+
+    /// As [`Client::run`], with environment variables: `KLAMM_CLIENT_KEEP=1` leaves topics and groups behind.
+    ///
+    /// # Errors
+    /// As [`Client::run`].
+    pub fn run_with(self, bootstrap: &str, environment: &[(&str, &str)]) -> Result<String> {
         self.prepare()?;
         let started = Instant::now();
         let logs = workspace::cache().join("logs");
         let name = format!("{}-{}", self.name, unique());
-        let finished = process::Running::start(&name, self.command(bootstrap)?, &logs)?.finish(DEADLINE)?;
+        let mut command = self.command(bootstrap)?;
+        command.envs(environment.iter().copied());
+        let finished = process::Running::start(&name, command, &logs)?.finish(DEADLINE)?;
         judge(self.name, &finished, started.elapsed())
     }
 }

@@ -19,6 +19,7 @@ REPLICAS = 3
 RESUMED = 500
 DEADLINE_S = float(os.environ.get("KLAMM_CLIENT_DEADLINE", "110"))
 WAIT_S = 40.0
+KEEP = bool(os.environ.get("KLAMM_CLIENT_KEEP"))  # leave topics and groups behind
 
 
 class Failed(Exception):

@@ -3,7 +3,7 @@
 import confluent_kafka as ck
 from confluent_kafka import admin as adm
 
-from common import PARTITIONS, REPLICAS, RESUMED, Checker, Member, Records, check, dance, main, wait_for
+from common import KEEP, PARTITIONS, REPLICAS, RESUMED, Checker, Member, Records, check, dance, main, wait_for
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -201,6 +201,8 @@ def describe(admin, topic, group, ends):
     check(one(earliest).offset == 100, "delete records")
     one(admin.create_partitions([adm.NewPartitions(topic, PARTITIONS + 1)]))
     wait_for("a seventh partition", lambda: len(admin.list_topics(topic, 30).topics[topic].partitions) == PARTITIONS + 1)
+    if KEEP:
+        return
     one(admin.delete_consumer_groups([group]))
     one(admin.delete_topics([topic]))
     wait_for("the topic to be gone", lambda: topic not in admin.list_topics(timeout=30).topics)

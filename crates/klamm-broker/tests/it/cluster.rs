@@ -317,7 +317,7 @@ pub(crate) fn fetch(topic: &'static str, partition: i32, offset: i64, max_wait_m
         .with_topics(vec![FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![asked])])
 }
 
-fn key_of(request: &Request) -> ApiKey {
+pub(crate) fn key_of(request: &Request) -> ApiKey {
     match request {
         Request::Produce(_) => ApiKey::Produce,
         Request::Fetch(_) => ApiKey::Fetch,
@@ -335,6 +335,17 @@ fn key_of(request: &Request) -> ApiKey {
         Request::DescribeLogDirs(_) => ApiKey::DescribeLogDirs,
         Request::OffsetForLeaderEpoch(_) => ApiKey::OffsetForLeaderEpoch,
         Request::ApiVersions(_) => ApiKey::ApiVersions,
+        Request::FindCoordinator(_) => ApiKey::FindCoordinator,
+        Request::JoinGroup(_) => ApiKey::JoinGroup,
+        Request::SyncGroup(_) => ApiKey::SyncGroup,
+        Request::Heartbeat(_) => ApiKey::Heartbeat,
+        Request::LeaveGroup(_) => ApiKey::LeaveGroup,
+        Request::DescribeGroups(_) => ApiKey::DescribeGroups,
+        Request::ListGroups(_) => ApiKey::ListGroups,
+        Request::DeleteGroups(_) => ApiKey::DeleteGroups,
+        Request::OffsetCommit(_) => ApiKey::OffsetCommit,
+        Request::OffsetFetch(_) => ApiKey::OffsetFetch,
+        Request::OffsetDelete(_) => ApiKey::OffsetDelete,
         other => panic!("say which key {other:?} has"),
     }
 }

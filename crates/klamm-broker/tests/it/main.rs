@@ -3,6 +3,7 @@
 mod admin;
 mod cluster;
 mod controller;
+mod groups;
 mod produce_and_fetch;
 mod replication;
 mod sessions;

@@ -149,8 +149,8 @@ impl Segment {
         now_ms: i64,
     ) -> bool {
         let waited = match self.first_batch_timestamp {
-            Some(first) if first >= 0 => max_timestamp - first,
-            _ => now_ms - self.created_ms,
+            Some(first) if first >= 0 => max_timestamp.saturating_sub(first),
+            _ => now_ms.saturating_sub(self.created_ms),
         };
         self.size + size > u64::from(config.segment_bytes)
             || (self.size > 0 && waited > config.max_segment_ms() - self.roll_jitter_ms)

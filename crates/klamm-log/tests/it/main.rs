@@ -4,9 +4,11 @@
 mod basics;
 mod checks;
 mod compaction;
+mod hostile;
 mod manager;
 mod model;
 mod producers;
+mod replication;
 mod rot;
 mod segments;
 mod support;

@@ -312,7 +312,11 @@ impl LogManager {
             }
         }
         let Some((_, log)) = filthiest else { return Ok(false) };
+        let before = log.cleaner_checkpoint;
         log.clean(disk, settings, now_ms)?;
+        if log.cleaner_checkpoint == before {
+            return Ok(false);
+        }
         let name = log.dir.rsplit('/').next().unwrap_or_default();
         if let (Some(key), Some(offset)) = (names::topic_partition_of(name), log.cleaner_checkpoint) {
             self.cleaner_offsets.insert(key, offset);

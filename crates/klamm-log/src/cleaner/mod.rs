@@ -165,7 +165,9 @@ impl Log {
                 } else {
                     !transactions.on_batch(header)
                 };
-                if counts && !add_keys(&mut map, &batch, start) {
+                // The first batch goes in whatever it costs: each cleaning must get on.
+                let must = map.latest_offset() < start;
+                if counts && !add_keys(&mut map, &batch, start, must) {
                     return Ok(map);
                 }
                 map.set_latest_offset(header.last_offset());
@@ -257,15 +259,15 @@ impl Log {
     }
 }
 
-/// Adds the batch's keys from `start` on; false when the map is full.
-fn add_keys(map: &mut OffsetMap, batch: &RecordBatch, start: i64) -> bool {
+/// Adds the batch's keys from `start` on; false when the map is full and they need not go in.
+fn add_keys(map: &mut OffsetMap, batch: &RecordBatch, start: i64, must: bool) -> bool {
     // What cannot be read is kept as it is, so its keys hide nothing.
     let Ok(records) = batch.records(DECOMPRESSED_LIMIT) else { return true };
     for record in records.iter().map_while(Result::ok) {
         let offset = batch.header.base_offset.saturating_add(record.offset_delta.into());
         if let Some(key) = record.key
             && offset >= start
-            && !map.put(key, offset)
+            && !map.put(key, offset, must)
         {
             return false;
         }

@@ -14,19 +14,19 @@ pub(super) struct OffsetMap {
 }
 
 impl OffsetMap {
-    /// A map that holds `max_bytes` of keys, and at least one.
+    /// A map that holds `max_bytes` of keys.
     pub(super) fn new(max_bytes: usize, latest_offset: i64) -> Self {
         Self { offsets: FxHashMap::default(), bytes_left: max_bytes, latest_offset }
     }
 
-    /// Notes that `key` was last seen at `offset`; false when there is no room.
-    pub(super) fn put(&mut self, key: &[u8], offset: i64) -> bool {
+    /// Notes that `key` was last seen at `offset`; false when there is no room, unless it must go in.
+    pub(super) fn put(&mut self, key: &[u8], offset: i64, must: bool) -> bool {
         if let Some(last) = self.offsets.get_mut(key) {
             *last = offset;
             return true;
         }
         let cost = key.len() + OVERHEAD;
-        if cost > self.bytes_left && !self.offsets.is_empty() {
+        if cost > self.bytes_left && !must {
             return false;
         }
         self.bytes_left = self.bytes_left.saturating_sub(cost);

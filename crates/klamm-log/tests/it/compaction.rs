@@ -80,7 +80,11 @@ fn check(disk: &mut dyn Disk, batches: &[Vec<Write>], codec: Compression, memory
         now += DAY / 2;
         let before = rows(&log, disk);
         let end = log.log_end_offset();
-        log.clean(disk, &settings, now).unwrap();
+        let cleanable = log.cleanable(now);
+        let report = log.clean(disk, &settings, now).unwrap();
+        if let Some(part) = cleanable.filter(|part| part.first_dirty_offset < part.first_uncleanable_offset) {
+            assert!(report.end_offset > part.first_dirty_offset, "each cleaning gets on");
+        }
         let after = rows(&log, disk);
         assert!(after.iter().all(|row| before.contains(row)), "compaction writes nothing new");
         assert!(after.is_sorted_by(|a, b| a.0 < b.0));

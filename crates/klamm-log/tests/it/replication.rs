@@ -109,7 +109,7 @@ impl Partition {
         let rows: Vec<_> = self.replicas.iter().map(|r| all(&r.log, &r.disk, 4096)).collect();
         for (a, b) in [(0, 1), (0, 2), (1, 2)] {
             let same = |n: &usize| rows[a][*n].2 == rows[b][*n].2;
-            let common = (0..rows[a].len().min(rows[b].len())).filter(same).next_back();
+            let common = (0..rows[a].len().min(rows[b].len())).rfind(same);
             if let Some(last) = common {
                 assert_eq!(rows[a][..=last], rows[b][..=last]);
             }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use klamm_log::disk::FlushJob;
 use klamm_node::{ConnectionId, NodeId, Timestamp};
 use klamm_wire::StrBytes;
 use klamm_world::{ClientRequest, Command, Input, Output, World};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::outbox::{Answer, Outbox};
@@ -56,6 +57,8 @@ pub(crate) struct State {
     /// Why the world does nothing more.
     dead: Option<String>,
     inside: Option<&'static str>,
+    /// Where fsyncs are sent to be performed; `None` when every disk is in memory.
+    flushes: Option<mpsc::UnboundedSender<(NodeId, FlushJob)>>,
 }
 
 impl Driver {
@@ -73,6 +76,7 @@ impl Driver {
             armed: Timestamp::MAX,
             dead: None,
             inside: None,
+            flushes: None,
         };
         Self {
             state: Mutex::new(state),
@@ -181,6 +185,19 @@ impl Driver {
         }
     }
 
+    /// Performs the fsyncs that the world's disks ask for, outside the lock, until the driver is torn down.
+    pub(crate) fn flush_disks(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let (sender, mut jobs) = mpsc::unbounded_channel::<(NodeId, FlushJob)>();
+        self.with("flushes", |state| state.flushes = Some(sender));
+        let driver = self.clone();
+        async move {
+            while let Some((node, job)) = jobs.recv().await {
+                let Ok(outcome) = tokio::task::spawn_blocking(move || job.run()).await else { continue };
+                driver.with("flushed", |state| state.input(Input::Flushed { node, outcome }));
+            }
+        }
+    }
+
     /// Ends the recording, if there is one, with the state as it is now.
     pub(crate) fn end_recording(&self) {
         let finish = self.with("recording", |state| {
@@ -219,6 +236,12 @@ impl State {
             self.route(output);
         }
         self.outputs = outputs;
+        if let Some(flushes) = &self.flushes {
+            for job in self.world.take_flush_jobs() {
+                // Fails only when the server is going away, which crashes its disks in any case.
+                let _ = flushes.send(job);
+            }
+        }
     }
 
     /// Commands the world.
@@ -342,5 +365,6 @@ impl State {
             self.wakes.push(outbox);
         }
         self.listening.clear();
+        self.flushes = None;
     }
 }

@@ -38,7 +38,7 @@ impl Recorder {
 
     /// Adds an input. Time alone is not recorded: the next input says how much of it passed.
     pub(crate) fn input(&mut self, now: Timestamp, input: &Input) {
-        if matches!(input, Input::Tick) {
+        if matches!(input, Input::Tick | Input::Flushed { .. }) {
             return;
         }
         self.write(|writer| writer.input(now, input));

@@ -140,16 +140,25 @@ impl Server {
             let socket = bound.listen().map_err(|source| StartError::Bind { address, source })?;
             sockets.push((NodeId(endpoint.id), socket));
         }
-        let brokers: Vec<_> = sockets.iter().map(|(broker, _)| *broker).collect();
-        boot(&driver, controllers.iter().chain(&brokers))?;
-
         let (alive, all_ended) = mpsc::channel(1);
-        let stop = watch::Sender::new(false);
-        spawn(&alive, keep_time(driver.clone(), stop.subscribe()));
-        let is_listening = listen(&driver, sockets, limits, &alive);
-        let core =
-            Core { driver, endpoints, controllers, is_listening, stop, on_disk: settings.data_dir.is_some() };
-        let server = Self { core, all_ended };
+        let core = Core {
+            driver: driver.clone(),
+            endpoints,
+            controllers,
+            is_listening: BTreeMap::new(),
+            stop: watch::Sender::new(false),
+            on_disk: settings.data_dir.is_some(),
+        };
+        // From here on, dropping it on an error frees whatever has begun.
+        let mut server = Self { core, all_ended };
+        if server.core.on_disk {
+            spawn(&alive, driver.flush_disks());
+        }
+        let brokers: Vec<_> = sockets.iter().map(|(broker, _)| *broker).collect();
+        boot(&driver, server.core.controllers.iter().chain(&brokers))?;
+        spawn(&alive, keep_time(driver.clone(), server.core.stop.subscribe()));
+        server.core.is_listening = listen(&driver, sockets, limits, &alive);
+        drop(alive);
 
         let driver = &server.core.driver;
         let ready = async {

@@ -1,5 +1,6 @@
 //! What goes into a world, and what comes out.
 
+use klamm_log::disk::FlushOutcome;
 use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
@@ -31,6 +32,13 @@ pub enum Input {
     Request(ClientRequest),
     /// The cluster's owner does something to it.
     Command(Command),
+    /// An fsync that a node's disk asked for is done. Nothing that anybody can see follows from it, so it is not recorded.
+    Flushed {
+        /// The node.
+        node: NodeId,
+        /// How it went.
+        outcome: FlushOutcome,
+    },
 }
 
 /// One request from a client.

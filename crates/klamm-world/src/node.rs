@@ -5,6 +5,7 @@ use std::time::Duration;
 use klamm_broker::Broker;
 use klamm_controller::Controller;
 use klamm_log::Disk;
+use klamm_log::disk::FlushOutcome;
 use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Rng, SendError, Timestamp, Trace, WallTime,
 };
@@ -60,6 +61,24 @@ impl Node {
     pub(crate) fn on_disconnect(&mut self, ctx: &mut Ctx<'_>, connection: ConnectionId) {
         if let Self::Broker(node) = self {
             node.on_disconnect(ctx, connection);
+        }
+    }
+
+    pub(crate) fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) {
+        match self {
+            Self::Broker(node) => node.on_flushed(ctx, outcome),
+            Self::Controller(node) => node.on_flushed(ctx, outcome),
+            #[cfg(test)]
+            Self::Probe(_) => {}
+        }
+    }
+
+    pub(crate) fn disk_mut(&mut self) -> Option<&mut dyn Disk> {
+        match self {
+            Self::Broker(node) => Some(node.disk_mut()),
+            Self::Controller(node) => Some(node.disk_mut()),
+            #[cfg(test)]
+            Self::Probe(_) => None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use klamm_broker::{Broker, BrokerSettings};
 use klamm_controller::{Controller, ControllerSettings};
+use klamm_log::disk::FlushJob;
 use klamm_log::{Disk, MemoryDisk};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, SendError, Timestamp, Trace,
@@ -229,7 +230,24 @@ impl World {
             Input::Disconnect { connection } => self.disconnect(connection, out),
             Input::Request(request) => self.request(request, out),
             Input::Command(command) => self.command(command, out),
+            Input::Flushed { node, outcome } => {
+                if let Some(slot) = self.slot(node) {
+                    self.step(slot, out, |node, ctx| node.on_flushed(ctx, &outcome));
+                }
+            }
         }
+    }
+
+    /// The fsyncs that nodes have asked for and nobody has performed. Run each without the world, and report it with
+    /// [`Input::Flushed`]. Disks in memory never ask.
+    pub fn take_flush_jobs(&mut self) -> Vec<(NodeId, FlushJob)> {
+        let mut jobs = Vec::new();
+        for slot in &mut self.slots {
+            if let Some(disk) = slot.node.as_mut().and_then(Node::disk_mut) {
+                jobs.extend(disk.take_flush_jobs().into_iter().map(|job| (slot.id, job)));
+            }
+        }
+        jobs
     }
 
     fn command(&mut self, command: Command, out: &mut Vec<Output>) {

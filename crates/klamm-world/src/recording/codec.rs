@@ -127,6 +127,8 @@ impl Encoder {
                 self.varint(4);
                 self.command(command);
             }
+            // A replay's disks are in memory, and never ask for it.
+            Input::Flushed { .. } => self.varint(0),
         }
         Ok(())
     }

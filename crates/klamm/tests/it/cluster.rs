@@ -13,6 +13,11 @@ pub(crate) fn leader(cluster: &Cluster, topic: &str, partition: i32) -> String {
     cluster.broker(leader).unwrap().address().to_owned()
 }
 
+/// Session and lag timeouts that pass in no time.
+pub(crate) fn fast(cluster: &Cluster) {
+    cluster.clock().scale(200.0);
+}
+
 #[test]
 fn a_record_comes_back_from_three_replicas() {
     let cluster = Cluster::builder()
@@ -42,6 +47,7 @@ fn the_leader_crashes_another_leads_and_nothing_is_lost() {
     let first = cluster.partition("t", 0).unwrap().leader.unwrap();
     Client::connect(&leader(&cluster, "t", 0)).produce("t", 0, &["before"], -1).unwrap();
 
+    fast(&cluster);
     cluster.broker(first).unwrap().crash().unwrap();
     assert!(Client::try_connect(cluster.broker(first).unwrap().address()).is_err(), "nobody listens");
     cluster
@@ -60,6 +66,7 @@ fn the_leader_crashes_another_leads_and_nothing_is_lost() {
 #[test]
 fn a_broker_that_stops_in_order_hands_over_first() {
     let cluster = Cluster::builder().topic("t", 3, 3).start_blocking().unwrap();
+    fast(&cluster);
     cluster.broker(1).unwrap().stop().unwrap();
     for partition in 0..3 {
         let partition = cluster.partition("t", partition).unwrap();
@@ -96,6 +103,7 @@ async fn a_blocking_client_on_the_callers_runtime_does_not_block_the_cluster() {
     let mut client = Client::connect(&leader(&cluster, "t", 0));
     assert_eq!(client.produce("t", 0, &["x"], -1), Ok(0));
     let first = cluster.partition("t", 0).unwrap().leader.unwrap();
+    fast(&cluster);
     cluster.broker(first).unwrap().crash().await.unwrap();
     cluster
         .wait_until(|world| world.partition("t", 0).is_some_and(|p| p.leader.is_some_and(|l| l != first)))

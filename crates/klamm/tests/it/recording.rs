@@ -4,13 +4,14 @@ use klamm::Cluster;
 use klamm_server::replay_world;
 
 use crate::client::Client;
-use crate::cluster::leader;
+use crate::cluster::{fast, leader};
 
 #[test]
 fn a_recorded_run_replays_to_the_state_it_ended_in() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("run");
     let cluster = Cluster::builder().topic("t", 3, 3).record(&file).trace(10_000).start_blocking().unwrap();
+    fast(&cluster);
     for round in 0..5 {
         for partition in 0..3 {
             let values: Vec<_> = (0..=round).map(|i| format!("{round}/{i}")).collect();

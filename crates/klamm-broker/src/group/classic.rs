@@ -178,6 +178,11 @@ impl ClassicGroup {
         self.members.contains_key(id)
     }
 
+    /// A member's or pending member's id, as the group itself holds it.
+    pub(crate) fn known_id(&self, id: &StrBytes) -> Option<&StrBytes> {
+        self.members.get_key_value(id).map(|(id, _)| id).or_else(|| self.pending_join.get(id))
+    }
+
     /// How many members wait for the answer to their JoinGroup.
     pub(crate) const fn awaiting_join(&self) -> usize {
         self.awaiting_join

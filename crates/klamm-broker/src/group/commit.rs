@@ -16,6 +16,7 @@ use super::GroupTimer;
 use super::classic::ClassicGroup;
 use super::done::Done;
 use super::gather::GatherId;
+use super::member::own;
 use super::offsets::{OffsetAndMetadata, View};
 use super::records::Record;
 use super::shard::{Env, Shard};
@@ -42,7 +43,10 @@ impl Shard {
         let wall_ms = env.wall_ms();
         let expire_timestamp =
             (request.retention_time_ms != -1).then(|| wall_ms.saturating_add(request.retention_time_ms));
-        let group = request.group_id.0;
+        let group = match self.groups.get(&request.group_id.0) {
+            Some(group) => group.id().clone(),
+            None => own(&request.group_id),
+        };
         let mut records = Vec::new();
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
@@ -295,7 +299,7 @@ fn position(
     OffsetAndMetadata {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
-        metadata: partition.committed_metadata.unwrap_or_default(),
+        metadata: partition.committed_metadata.as_ref().map(own).unwrap_or_default(),
         commit_timestamp,
         expire_timestamp,
         topic_id,

@@ -6,7 +6,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 use super::classic::ClassicGroup;
 use super::config::NEW_MEMBER_JOIN_TIMEOUT_MS;
 use super::done::{Done, StaticJoin};
-use super::member::{Member, Parked, Protocol};
+use super::member::{Member, Parked, Protocol, own, own_bytes};
 use super::records::{GroupValue, Record};
 use super::reply;
 use super::shard::{Env, Failure, Shard, Wrote, trace_state};
@@ -29,25 +29,26 @@ pub(crate) struct Join {
 }
 
 impl Join {
-    /// Reads a request. Version 0 knows one timeout for both.
+    /// Reads a request, and copies what may be kept. Version 0 knows one timeout for both.
     pub(crate) fn new(rc: &RequestContext, request: JoinGroupRequest) -> Self {
         let mut protocols: Vec<Protocol> = Vec::with_capacity(request.protocols.len());
         for protocol in request.protocols {
             // A name that comes twice would be counted twice when protocols are chosen.
             if !protocols.iter().any(|p| p.name == protocol.name) {
-                protocols.push(Protocol { name: protocol.name, metadata: protocol.metadata });
+                protocols
+                    .push(Protocol { name: own(&protocol.name), metadata: own_bytes(&protocol.metadata) });
             }
         }
         let rebalance_timeout_ms =
             if rc.api_version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
         Self {
             asker: Parked { to: rc.reply_to, version: rc.api_version },
-            group: request.group_id.0,
-            member: request.member_id,
-            instance_id: request.group_instance_id,
-            client_id: rc.client_id(),
+            group: own(&request.group_id),
+            member: own(&request.member_id),
+            instance_id: request.group_instance_id.as_ref().map(own),
+            client_id: own(&rc.client_id()),
             client_host: rc.client_host(),
-            protocol_type: request.protocol_type,
+            protocol_type: own(&request.protocol_type),
             protocols,
             rebalance_timeout_ms,
             session_timeout_ms: request.session_timeout_ms,

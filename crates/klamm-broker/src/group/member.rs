@@ -4,6 +4,17 @@ use bytes::Bytes;
 use klamm_node::ReplyTo;
 use klamm_wire::StrBytes;
 
+/// A copy of a text, to keep. What comes in a request shares the memory that its connection was read into, and would hold
+/// all of it for as long as it lives.
+pub(crate) fn own(text: &StrBytes) -> StrBytes {
+    StrBytes::from_string(text.as_str().to_owned())
+}
+
+/// As [`own`], for bytes.
+pub(crate) fn own_bytes(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
 /// A request that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parked {

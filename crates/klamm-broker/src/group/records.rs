@@ -12,7 +12,7 @@ use klamm_wire::record::compress::Compression;
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
 
 use super::classic::ClassicGroup;
-use super::member::{Member, Protocol};
+use super::member::{Member, Protocol, own, own_bytes};
 use super::offsets::OffsetAndMetadata;
 
 /// The version that Kafka 4 writes (`GROUP_METADATA_VALUE_VERSION`).
@@ -84,32 +84,36 @@ impl GroupValue {
     /// The group that the record describes.
     pub(crate) fn into_group(self, id: StrBytes) -> ClassicGroup {
         let value = self.0;
-        let protocol = value.protocol.clone().unwrap_or_default();
+        let protocol = value.protocol.as_ref().map(own);
         let members = value.members.into_iter().map(|m| Member {
-            id: m.member_id,
-            instance_id: m.group_instance_id,
-            client_id: m.client_id,
-            client_host: m.client_host,
+            id: own(&m.member_id),
+            instance_id: m.group_instance_id.as_ref().map(own),
+            client_id: own(&m.client_id),
+            client_host: own(&m.client_host),
             rebalance_timeout_ms: if m.rebalance_timeout == -1 {
                 m.session_timeout
             } else {
                 m.rebalance_timeout
             },
             session_timeout_ms: m.session_timeout,
-            protocols: vec![Protocol { name: protocol.clone(), metadata: m.subscription }],
-            assignment: m.assignment,
+            protocols: vec![Protocol {
+                name: protocol.clone().unwrap_or_default(),
+                metadata: own_bytes(&m.subscription),
+            }],
+            assignment: own_bytes(&m.assignment),
             joining: None,
             syncing: None,
             is_new: false,
         });
+        let members = members.collect();
         ClassicGroup::restored(
             id,
-            Some(value.protocol_type).filter(|t| !t.is_empty()),
-            value.protocol,
+            Some(&value.protocol_type).filter(|t| !t.is_empty()).map(own),
+            protocol,
             value.generation,
-            value.leader,
+            value.leader.as_ref().map(own),
             (value.current_state_timestamp != -1).then_some(value.current_state_timestamp),
-            members.collect(),
+            members,
         )
     }
 }
@@ -160,7 +164,7 @@ fn encode_offset(value: &OffsetAndMetadata) -> Result<Bytes, SchemaError> {
     .to_versioned_bytes(version)
 }
 
-/// The records of a batch with their offsets. What this coordinator does not know (another kind of group, a newer
+/// The records of a batch with their offsets, in memory of their own. What this coordinator does not know (another kind of group, a newer
 /// version, a marker) is left out, as Kafka does when it loads.
 pub(crate) fn decode(batch: &RecordBatch) -> Vec<(i64, Record)> {
     if batch.header.is_control() {
@@ -185,7 +189,7 @@ fn decode_offset(bytes: &Bytes) -> Option<OffsetAndMetadata> {
     Some(OffsetAndMetadata {
         offset: value.offset,
         leader_epoch: value.leader_epoch,
-        metadata: value.metadata,
+        metadata: own(&value.metadata),
         commit_timestamp: value.commit_timestamp,
         expire_timestamp: (value.expire_timestamp != -1).then_some(value.expire_timestamp),
         topic_id: value.topic_id,
@@ -203,11 +207,13 @@ fn known<T>(value: Option<&Bytes>, read: impl Fn(&Bytes) -> Option<T>) -> Option
 fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {
     match GroupRecordKey::decode(key).ok()? {
         GroupRecordKey::OffsetCommit(OffsetCommitKey { group, topic, partition }) => {
+            let (group, topic) = (own(&group), own(&topic));
             Some(Record::Offset { group, topic, partition, value: known(value, decode_offset)? })
         }
         // Type 0 is how Kafka wrote offsets until 0.9.
         GroupRecordKey::LegacyOffsetCommit(key) => {
             let LegacyOffsetCommitKey { group, topic, partition } = key;
+            let (group, topic) = (own(&group), own(&topic));
             Some(Record::Offset { group, topic, partition, value: known(value, decode_offset)? })
         }
         GroupRecordKey::GroupMetadata(GroupMetadataKey { group }) => {
@@ -215,7 +221,7 @@ fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {
                 let (value, _) = GroupMetadataValue::from_versioned_bytes(bytes).ok()?;
                 Some(GroupValue(value))
             })?;
-            Some(Record::Group { group, value })
+            Some(Record::Group { group: own(&group), value })
         }
         _ => None,
     }

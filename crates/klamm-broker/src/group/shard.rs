@@ -333,7 +333,7 @@ impl Shard {
         trace_state(env.ctx, group, from, cause);
     }
 
-    /// Starts (again) the time that a member may be silent.
+    /// Starts (again) the time that a member, or an id that has not joined yet, may be silent.
     pub(crate) fn restart_session(
         &self,
         env: &mut Env<'_, '_>,
@@ -341,8 +341,14 @@ impl Shard {
         member: &StrBytes,
         timeout_ms: i32,
     ) {
-        let timer =
-            GroupTimer::Session { partition: self.partition, group: group.clone(), member: member.clone() };
+        // The timer keeps the group's own names, not those of a request.
+        let Some(group) = self.groups.get(group) else { return };
+        let Some(member) = group.known_id(member) else { return };
+        let timer = GroupTimer::Session {
+            partition: self.partition,
+            group: group.id().clone(),
+            member: member.clone(),
+        };
         env.set_timer(timer, timeout_ms);
     }
 

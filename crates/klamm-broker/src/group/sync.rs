@@ -6,9 +6,10 @@ use bytes::Bytes;
 use klamm_wire::messages::{HeartbeatRequest, SyncGroupRequest, SyncGroupResponse};
 use klamm_wire::{ErrorCode, StrBytes};
 
+use super::GroupTimer;
 use super::classic::ClassicGroup;
 use super::done::Done;
-use super::member::Parked;
+use super::member::{Parked, own_bytes};
 use super::records::{GroupValue, Record};
 use super::reply;
 use super::shard::{Env, Shard, trace_state};
@@ -19,18 +20,17 @@ impl Shard {
     /// A member asks for its assignment; the leader brings everyone's.
     pub(crate) fn sync(&mut self, env: &mut Env<'_, '_>, rc: &RequestContext, request: SyncGroupRequest) {
         let asker = Parked { to: rc.reply_to, version: rc.api_version };
-        let id = request.group_id.0.clone();
-        let sync_timer = self.sync_timer(&id);
-        let Some(group) = self.groups.get_mut(&id) else {
+        let Some(group) = self.groups.get_mut(&request.group_id.0) else {
             return reply::sync_error(env.ctx, asker, ErrorCode::UnknownMemberId);
         };
+        let id = group.id().clone();
         if let Err(error) = validate_sync(group, &request) {
             return reply::sync_error(env.ctx, asker, error);
         }
         if matches!(group.state(), ClassicState::CompletingRebalance | ClassicState::Stable)
             && group.synced(&request.member_id)
         {
-            env.host.cancel_timer(sync_timer);
+            env.host.cancel_timer(GroupTimer::Sync { partition: self.partition, group: id.clone() });
         }
         match group.state() {
             ClassicState::CompletingRebalance => {
@@ -59,7 +59,7 @@ impl Shard {
     fn take_assignment(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, request: SyncGroupRequest) {
         let Some(group) = self.groups.get(id) else { return };
         let assignments: BTreeMap<StrBytes, Bytes> =
-            request.assignments.into_iter().map(|a| (a.member_id, a.assignment)).collect();
+            request.assignments.into_iter().map(|a| (a.member_id, own_bytes(&a.assignment))).collect();
         let generation = group.generation();
         let value = GroupValue::of(group, |m| assignments.get(&m.id).cloned().unwrap_or_default());
         let record = Record::Group { group: id.clone(), value: Some(value) };

@@ -25,13 +25,11 @@ pub(crate) fn handle(
     let mut refused: Vec<OffsetCommitResponseTopic> = Vec::new();
     let by_id = rc.api_version >= 10;
     request.topics.retain_mut(|topic| {
-        let known = if by_id {
-            broker.core.topic_name(topic.topic_id).map(|name| (name, topic.topic_id))
-        } else {
-            broker.core.topic_id(&topic.name).map(|id| (topic.name.0.clone(), id))
-        };
+        let id = if by_id { Some(topic.topic_id) } else { broker.core.topic_id(&topic.name) };
+        let known = id.and_then(|id| broker.core.topic_name(id).map(|name| (name, id)));
         let mut answer = OffsetCommitResponseTopic::default();
         if let Some((name, id)) = known {
+            // The metadata's own name: it is kept, and that of the request would keep the request with it.
             topic.name = TopicName::from(name);
             topic.topic_id = id;
             let count = broker.core.partition_count(&topic.name).unwrap_or(0);

@@ -90,11 +90,12 @@ impl CachedPartition {
             || answer.diverging_epoch.is_some()
     }
 
-    /// Remembers what an answer tells. After an error nothing is known, so that the partition is told again when it passes.
+    /// Remembers what an answer tells. After an error or a diverging epoch, of which the fetcher uses nothing else, it is told
+    /// again.
     pub(crate) const fn note_answer(&mut self, answer: &FetchPartition) {
         self.log_start_offset = answer.log_start_offset;
-        self.high_watermark =
-            if matches!(answer.error_code, ErrorCode::None) { answer.high_watermark } else { -1 };
+        let told = matches!(answer.error_code, ErrorCode::None) && answer.diverging_epoch.is_none();
+        self.high_watermark = if told { answer.high_watermark } else { -1 };
     }
 }
 

@@ -333,7 +333,10 @@ impl Core {
         partition.subscribers.retain(|(session_id, index)| {
             let Some(session) = sessions.get_mut(*session_id) else { return false };
             let data = if session.privileged { Changes::LOG_END } else { Changes::HIGH_WATERMARK };
-            if !session.privileged && changes == Changes::LOG_END {
+            let visible = changes.has(Changes::HIGH_WATERMARK)
+                || changes.has(Changes::LOG_START)
+                || changes.has(Changes::ROLE);
+            if !session.privileged && !visible {
                 return true;
             }
             session.touch(*index);

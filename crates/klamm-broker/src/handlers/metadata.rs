@@ -31,7 +31,7 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
     let mut response = MetadataResponse::default().with_cluster_id(Some(core.settings.cluster_id.clone()));
     response.brokers = brokers(core);
     response.controller_id = some_alive_broker(core, ctx);
-    if version >= 8 && version <= 10 && request.include_cluster_authorized_operations {
+    if (8..=10).contains(&version) && request.include_cluster_authorized_operations {
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;
     }
 

@@ -5,7 +5,7 @@ use klamm_node::NodeId;
 use klamm_wire::ErrorCode;
 
 use crate::partition::replica::Replica;
-use crate::partition::{LeaderEnv, Partition};
+use crate::partition::{Changes, LeaderEnv, Partition};
 
 /// An ISR that the leader wants, with each member's broker epoch (-1 where the leader does not know it).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +150,7 @@ impl Partition {
             // The controller says that our epochs are right and that nothing was applied.
             ErrorCode::OperationNotAttempted | ErrorCode::IneligibleReplica => {
                 state.isr_state = IsrState::Committed;
+                self.changes.add(Changes::ISR);
                 false
             }
             // Our view is old: the proposal stays pending until metadata says what is.
@@ -178,6 +179,7 @@ impl Partition {
             return;
         }
         state.isr_state = IsrState::Committed;
+        self.changes.add(Changes::ISR);
         self.isr = isr;
         self.leader_recovery_state = recovery;
         self.partition_epoch = partition_epoch;

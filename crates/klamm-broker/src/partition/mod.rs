@@ -36,6 +36,9 @@ impl Changes {
     /// The role, leader or epoch changed, or the replica went away.
     pub(crate) const ROLE: Self = Self(8);
 
+    /// The ISR changed: a follower may have to join it again.
+    pub(crate) const ISR: Self = Self(16);
+
     /// Nothing happened.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
@@ -188,6 +191,9 @@ impl Partition {
         }
         let new_role = self.leading.is_none();
         let new_epoch = registration.leader_epoch > self.leader_epoch;
+        if self.isr != registration.isr {
+            self.changes.add(Changes::ISR);
+        }
         self.replicas.clone_from(&registration.replicas);
         self.isr.clone_from(&registration.isr);
         // Kafka marks an uncleanly elected leader as recovered at once.

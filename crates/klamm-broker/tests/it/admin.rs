@@ -23,7 +23,7 @@ use klamm_world::Command;
 use crate::cluster::{Cluster, fetch, topic_name};
 
 fn error(code: i16) -> ErrorCode {
-    ErrorCode::from_code(code).unwrap()
+    ErrorCode::from_code(code).expect("a known code")
 }
 
 fn metadata(c: &mut Cluster, names: &[&'static str], create: bool) -> MetadataResponse {

@@ -9,7 +9,7 @@ use klamm_world::{Command, LinkSettings};
 use crate::cluster::{Cluster, fetch};
 
 fn error(code: i16) -> ErrorCode {
-    ErrorCode::from_code(code).unwrap()
+    ErrorCode::from_code(code).expect("a known code")
 }
 
 fn slow(millis: u64) -> LinkSettings {

@@ -1,5 +1,7 @@
 //! A file's bytes as a list of shared slices.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 
 /// A read of more slices than this, each smaller than [`SMALL`], is copied into one: to carry a slice costs more than to copy
@@ -8,11 +10,16 @@ const MANY: usize = 8;
 /// In bytes. Smaller than half a batch of one record of 1 KiB.
 const SMALL: usize = 384;
 
+/// How many slices from the last one read a reader is looked for before all are searched: a head, a body, a head.
+const NEAR: usize = 4;
+
 /// Slices one after another; appending keeps a slice, reading shares it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rope {
     chunks: Vec<Chunk>,
     len: u64,
+    /// Where the last reader was: batches are walked one after another.
+    last_read: Cell<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,11 +44,17 @@ impl Rope {
 
     /// Index of the chunk that holds `position`, which must be below the length.
     fn chunk_at(&self, position: u64) -> usize {
-        // Readers follow the end: look there before searching.
-        match self.chunks.last() {
-            Some(last) if position >= last.start => self.chunks.len() - 1,
+        let ends_behind = |at: usize| self.chunks.get(at + 1).is_none_or(|next| next.start > position);
+        let near = self.last_read.get();
+        let at = match (self.chunks.last(), self.chunks.get(near)) {
+            (Some(last), _) if position >= last.start => self.chunks.len() - 1,
+            (_, Some(chunk)) if chunk.start <= position && ends_behind(near + NEAR) => {
+                (near..).find(|at| ends_behind(*at)).unwrap_or(near)
+            }
             _ => self.chunks.partition_point(|c| c.start <= position) - 1,
-        }
+        };
+        self.last_read.set(at);
+        at
     }
 
     pub(super) fn read(&self, position: u64, len: usize, out: &mut Vec<Bytes>) {
@@ -54,8 +67,12 @@ impl Rope {
         let mut skip = (position - self.chunks[at].start) as usize;
         let count = self.chunks[at..].partition_point(|c| c.start < end);
         if count > MANY && left / count < SMALL {
-            let mut joined = vec![0; left];
-            self.read_into(position, &mut joined);
+            let mut joined = Vec::with_capacity(left);
+            for chunk in &self.chunks[at..at + count] {
+                let bytes = &chunk.bytes[skip..];
+                joined.extend_from_slice(&bytes[..bytes.len().min(left - joined.len())]);
+                skip = 0;
+            }
             out.push(joined.into());
             return;
         }

@@ -89,8 +89,8 @@ impl Broker {
         mut disk: Box<dyn Disk>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Self, LogError> {
-        let config = BrokerConfig::new(settings.config.clone())
-            .map_err(|error| LogError::Invalid(error.to_string()))?;
+        let config =
+            BrokerConfig::new(properties(&settings)).map_err(|error| LogError::Invalid(error.to_string()))?;
         let now = ctx.wall.millis();
         let (replicas, metadata) = open_logs(&settings, &config, &mut *disk, now)?;
         let directory_id = own_directory(&settings, &replicas, &mut *disk, ctx)?;
@@ -257,6 +257,25 @@ fn view(partition: &Partition) -> PartitionView {
 }
 
 /// Loads what is on the disk: the replicas' logs, and our copy of the metadata log.
+/// The server properties: what the user set, and what follows from the broker's place in the cluster.
+fn properties(settings: &BrokerSettings) -> BTreeMap<String, String> {
+    let listener = format!("PLAINTEXT://{}:{}", settings.host, settings.port);
+    let mut properties = settings.config.clone();
+    for (key, value) in [
+        (broker::NODE_ID.name(), settings.node.to_string()),
+        (broker::PROCESS_ROLES.name(), "broker".to_owned()),
+        (broker::LISTENERS.name(), listener.clone()),
+        (broker::ADVERTISED_LISTENERS.name(), listener),
+        (broker::LOG_DIRS.name(), format!("/{}", LOG_DIR.trim_start_matches('/'))),
+    ] {
+        properties.insert(key.to_owned(), value);
+    }
+    if let Some(rack) = &settings.rack {
+        properties.insert(broker::BROKER_RACK.name().to_owned(), rack.to_string());
+    }
+    properties
+}
+
 fn open_logs(
     settings: &BrokerSettings,
     config: &BrokerConfig,

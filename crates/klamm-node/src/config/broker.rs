@@ -42,8 +42,6 @@ config_keys! {
         COMPRESSION_ZSTD_LEVEL: i32 = "compression.zstd.level", default "3", Valid::Between(-131_072, 22), Medium, ClusterWide;
         /// After how many milliseconds without a request a connection is closed; a negative value never closes it.
         CONNECTIONS_MAX_IDLE_MS: i64 = "connections.max.idle.ms", default "600000", Valid::Any, Medium, ReadOnly;
-        /// Whether a broker that is stopped hands its leaderships over first.
-        CONTROLLED_SHUTDOWN_ENABLE: bool = "controlled.shutdown.enable", default "true", Valid::Any, Medium, ReadOnly;
         /// How many replicas a topic gets that is created without saying how many, or created by being asked for.
         DEFAULT_REPLICATION_FACTOR: i32 = "default.replication.factor", default "1", Valid::Any, Medium, ReadOnly;
         /// Whether topics can be deleted.
@@ -68,8 +66,6 @@ config_keys! {
         LOG_CLEANER_MIN_COMPACTION_LAG_MS: i64 = "log.cleaner.min.compaction.lag.ms", default "0", Valid::AtLeast(0), Medium, ClusterWide;
         /// The default of a topic's `cleanup.policy`.
         LOG_CLEANUP_POLICY: Vec<String> = "log.cleanup.policy", default "delete", Valid::ListOf(&["compact", "delete"]), Medium, ClusterWide;
-        /// The directory of the broker's logs, where `log.dirs` names none.
-        LOG_DIR: Vec<String> = "log.dir", default "/tmp/kafka-logs", Valid::NonEmptyListOf(&[]), High, Managed;
         /// The directories of the broker's logs.
         LOG_DIRS: Option<Vec<String>> = "log.dirs", default null, Valid::Any, High, Managed;
         /// The default of a topic's `flush.messages`.
@@ -80,14 +76,10 @@ config_keys! {
         LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS: i32 = "log.flush.offset.checkpoint.interval.ms", default "60000", Valid::AtLeast(0), High, ReadOnly;
         /// How often the broker looks for logs that are due to be flushed, in milliseconds.
         LOG_FLUSH_SCHEDULER_INTERVAL_MS: i64 = "log.flush.scheduler.interval.ms", default "9223372036854775807", Valid::Any, High, ReadOnly;
-        /// How often the log start offset of every log is written down, in milliseconds.
-        LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS: i32 = "log.flush.start.offset.checkpoint.interval.ms", default "60000", Valid::AtLeast(0), High, ReadOnly;
         /// The default of a topic's `index.interval.bytes`.
         LOG_INDEX_INTERVAL_BYTES: i32 = "log.index.interval.bytes", default "4096", Valid::AtLeast(0), Medium, ClusterWide;
         /// The default of a topic's `segment.index.bytes`.
         LOG_INDEX_SIZE_MAX_BYTES: i32 = "log.index.size.max.bytes", default "10485760", Valid::AtLeast(4), Medium, ClusterWide;
-        /// How long after the start of a broker its background work on logs first runs, in milliseconds.
-        LOG_INITIAL_TASK_DELAY_MS: i64 = "log.initial.task.delay.ms", default "30000", Valid::AtLeast(0), Low, ReadOnly, internal true;
         /// The default of a topic's `message.timestamp.after.max.ms`.
         LOG_MESSAGE_TIMESTAMP_AFTER_MAX_MS: i64 = "log.message.timestamp.after.max.ms", default "3600000", Valid::AtLeast(0), Medium, ClusterWide;
         /// The default of a topic's `message.timestamp.before.max.ms`.
@@ -117,10 +109,6 @@ config_keys! {
         LOG_SEGMENT_BYTES: i32 = "log.segment.bytes", default "1073741824", Valid::AtLeast(1_048_576), High, ClusterWide;
         /// The default of a topic's `file.delete.delay.ms`.
         LOG_SEGMENT_DELETE_DELAY_MS: i64 = "log.segment.delete.delay.ms", default "60000", Valid::AtLeast(0), High, ClusterWide;
-        /// The most connections that the broker accepts.
-        MAX_CONNECTIONS: i32 = "max.connections", default "2147483647", Valid::AtLeast(0), Medium, ReadOnly;
-        /// The most connections that the broker accepts from one address.
-        MAX_CONNECTIONS_PER_IP: i32 = "max.connections.per.ip", default "2147483647", Valid::AtLeast(0), Medium, ReadOnly;
         /// How many incremental fetch sessions the broker remembers.
         MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS: i32 = "max.incremental.fetch.session.cache.slots", default "1000", Valid::AtLeast(0), Medium, ReadOnly;
         /// The most partitions that one DescribeTopicPartitions response holds.
@@ -151,10 +139,6 @@ config_keys! {
         REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS: i64 = "replica.high.watermark.checkpoint.interval.ms", default "5000", Valid::Any, High, ReadOnly;
         /// How long a follower may be behind its leader before it leaves the in-sync set, in milliseconds.
         REPLICA_LAG_TIME_MAX_MS: i64 = "replica.lag.time.max.ms", default "30000", Valid::Any, High, ReadOnly;
-        /// Which replica a consumer is sent to read from; `org.apache.kafka.common.replica.RackAwareReplicaSelector`
-        /// prefers the consumer's own rack, and where it is not set everybody reads from the leader.
-        REPLICA_SELECTOR_CLASS: Option<String> = "replica.selector.class", default null,
-            Valid::Any, Medium, ReadOnly;
         /// How long a follower waits for the answer to a fetch before it takes the connection for dead, in milliseconds.
         REPLICA_SOCKET_TIMEOUT_MS: i32 = "replica.socket.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
         /// How long a node waits for another node's answer, in milliseconds.

@@ -20,7 +20,7 @@ pub fn validate_static_broker_config(name: &str, value: &str) -> Result<(), Conf
     if key.scope == Scope::Managed {
         let instead = match name {
             "listeners" | "advertised.listeners" => "the host and port options",
-            "log.dir" | "log.dirs" => "the data directory option",
+            "log.dirs" => "the data directory option",
             "broker.rack" => "the racks option",
             _ => "",
         };

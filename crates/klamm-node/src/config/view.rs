@@ -397,7 +397,7 @@ mod tests {
         assert!(named("node.id").read_only);
         assert_eq!(named("broker.id").value.as_deref(), Some("1"));
         assert_eq!(named("my.plugin").value, None);
-        assert!(all.iter().all(|described| described.name != "log.initial.task.delay.ms"));
+        assert!(all.iter().all(|described| described.name != "unclean.leader.election.interval.ms"));
         let default: Vec<_> =
             config.describe_dynamic_default().into_iter().map(|d| (d.name, d.value)).collect();
         assert_eq!(

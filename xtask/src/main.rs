@@ -3,6 +3,7 @@
 mod bench;
 mod clients;
 mod codegen;
+mod conformance;
 mod kafka;
 mod test;
 mod tidy;
@@ -27,6 +28,9 @@ enum Task {
     Clients(clients::Arguments),
     /// Generate the Rust schemas of Kafka's internal records from a Kafka source tree.
     Codegen(codegen::Arguments),
+    /// Compare klamm's answers with Apache Kafka's, request by request.
+    #[command(disable_help_flag = true)]
+    Conformance(conformance::Arguments),
     /// Run Apache Kafka from its Maven jars, until Enter or a signal.
     Kafka(kafka::Arguments),
     /// Run every check and test: formatting, tidiness, clippy, unit, property, integration and real-client tests.
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Kafka(arguments) => kafka::run(arguments),
         Task::Test => test::run(),
         Task::Tidy => tidy::check(&klamm_tests::workspace::root()),

@@ -1,4 +1,5 @@
 //! Whole clusters in virtual time.
+#![allow(missing_docs, reason = "tests")]
 
 mod determinism;
 mod durability;

@@ -4,6 +4,7 @@
 mod basics;
 mod checks;
 mod compaction;
+mod compaction_txn;
 mod hostile;
 mod manager;
 mod model;

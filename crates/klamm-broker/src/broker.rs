@@ -256,7 +256,6 @@ fn view(partition: &Partition) -> PartitionView {
     }
 }
 
-/// Loads what is on the disk: the replicas' logs, and our copy of the metadata log.
 /// The server properties: what the user set, and what follows from the broker's place in the cluster.
 fn properties(settings: &BrokerSettings) -> BTreeMap<String, String> {
     let listener = format!("PLAINTEXT://{}:{}", settings.host, settings.port);
@@ -276,6 +275,7 @@ fn properties(settings: &BrokerSettings) -> BTreeMap<String, String> {
     properties
 }
 
+/// Loads what is on the disk: the replicas' logs, and our copy of the metadata log.
 fn open_logs(
     settings: &BrokerSettings,
     config: &BrokerConfig,

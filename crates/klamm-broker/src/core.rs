@@ -99,8 +99,6 @@ pub(crate) enum Timer {
     FollowDelay(NodeId),
     /// Forward a request again.
     Forward(u64),
-    /// Ask for producer ids again.
-    ProducerIds,
     /// The group coordinator's own timers.
     Group(GroupTimer),
 }
@@ -304,7 +302,6 @@ impl Core {
             Timer::FetcherBackoff(leader) => self.end_fetcher_backoff(leader),
             Timer::FollowDelay(leader) => self.end_follow_delays(ctx, leader),
             Timer::Forward(id) => self.forward_again(ctx, id),
-            Timer::ProducerIds => self.ask_producer_ids(ctx),
             Timer::Group(_) => {}
         }
     }

@@ -127,11 +127,18 @@ impl Core {
             return;
         }
         metadata.in_flight = true;
+        let (offset, epoch) = if self.replicas.offline {
+            // Our copy of the log cannot be written any more: what was folded in is what we have.
+            let epoch = metadata.publisher.image().provenance.last_contained_epoch;
+            (metadata.publisher.next_offset(), epoch.max(0))
+        } else {
+            (metadata.log.log_end_offset(), metadata.log.latest_epoch().unwrap_or(0))
+        };
         let asked = Asked::default()
             .with_partition(0)
             .with_current_leader_epoch(metadata.leader_epoch)
-            .with_fetch_offset(metadata.log.log_end_offset())
-            .with_last_fetched_epoch(metadata.log.latest_epoch().unwrap_or(0))
+            .with_fetch_offset(offset)
+            .with_last_fetched_epoch(epoch)
             .with_log_start_offset(metadata.log.log_start_offset())
             .with_partition_max_bytes(MAX_BYTES)
             .with_replica_directory_id(self.lifecycle.directory_id)
@@ -209,6 +216,11 @@ impl Core {
     fn take_metadata(&mut self, ctx: &mut Ctx<'_>, answer: &FetchPartition) -> Result<(), String> {
         let metadata = &mut self.metadata;
         let now = ctx.wall.millis();
+        metadata.high_watermark = answer.high_watermark;
+        if self.replicas.offline {
+            let loaded = metadata.publisher.load_records(&answer.records, answer.high_watermark);
+            return loaded.map_err(|error| error.to_string());
+        }
         if let Some(end) = &answer.diverging_epoch {
             let log_end = metadata.log.log_end_offset();
             let target = match metadata.log.end_offset_for_epoch(end.epoch) {
@@ -222,13 +234,16 @@ impl Core {
             return Ok(());
         }
         if !answer.records.is_empty() {
-            metadata
-                .log
-                .append_as_follower(&mut *self.disk, &answer.records, metadata.leader_epoch, now)
-                .map_err(|error| error.to_string())?;
+            let appended =
+                metadata.log.append_as_follower(&mut *self.disk, &answer.records, metadata.leader_epoch, now);
+            if let Err(error) = appended {
+                if let Some(storage) = &error.storage {
+                    self.on_storage_failure(ctx, &storage.to_string());
+                }
+                return Err(error.to_string());
+            }
         }
         // The controller's word on what is committed; our own log may reach less far.
-        metadata.high_watermark = answer.high_watermark;
         metadata.log.update_high_watermark(answer.high_watermark);
         let committed = metadata.log.high_watermark();
         while metadata.publisher.next_offset() < committed {

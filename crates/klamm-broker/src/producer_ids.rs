@@ -8,7 +8,7 @@ use klamm_wire::messages::{
 };
 use klamm_wire::{ErrorCode, Response};
 
-use crate::core::{Call, Core, Timer};
+use crate::core::{Call, Core};
 
 /// How many may wait for a block; more are asked to try again.
 const MAX_WAITING: usize = 1000;
@@ -39,12 +39,16 @@ fn answer(producer_id: i64, error: ErrorCode) -> ResponseKind {
     )
 }
 
+/// What Kafka answers while the next block is not here: older clients take any other retriable error for a fatal one.
+fn not_yet() -> ResponseKind {
+    answer(-1, ErrorCode::CoordinatorLoadInProgress)
+}
+
 impl Core {
     /// Answers with a new producer id, as soon as there is one.
     pub(crate) fn give_producer_id(&mut self, ctx: &mut Ctx<'_>, to: ReplyTo) {
         if self.producer_ids.waiting.len() >= MAX_WAITING {
-            // What Kafka answers while the next block is not here.
-            return ctx.reply(to, answer(-1, ErrorCode::CoordinatorLoadInProgress));
+            return ctx.reply(to, not_yet());
         }
         self.producer_ids.waiting.push_back(to);
         self.serve_producer_ids(ctx);
@@ -64,12 +68,14 @@ impl Core {
     }
 
     /// Asks for a block, unless that is being done.
-    pub(crate) fn ask_producer_ids(&mut self, ctx: &mut Ctx<'_>) {
+    fn ask_producer_ids(&mut self, ctx: &mut Ctx<'_>) {
         if self.producer_ids.in_flight || self.producer_ids.waiting.is_empty() {
             return;
         }
         if self.lifecycle.epoch < 0 {
-            self.timers.set(Timer::ProducerIds, ctx.now + self.controller.retry_delay());
+            for to in std::mem::take(&mut self.producer_ids.waiting) {
+                ctx.reply(to, not_yet());
+            }
             return;
         }
         self.producer_ids.in_flight = true;
@@ -100,7 +106,9 @@ impl Core {
                 if block.is_none_or(|block| block.error_code == ErrorCode::NotController.code()) {
                     self.controller.rotate();
                 }
-                self.timers.set(Timer::ProducerIds, ctx.now + self.controller.retry_delay());
+                for to in std::mem::take(&mut self.producer_ids.waiting) {
+                    ctx.reply(to, not_yet());
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** A group member in its own thread; commits what it has processed before it gives a partition up. */
@@ -45,16 +46,32 @@ final class Member extends Thread implements ConsumerRebalanceListener {
             consumer = new KafkaConsumer<>(config);
             consumer.subscribe(List.of(topic), this);
             while (!leaving) {
-                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-                    checker.accept(record);
-                    positions.put(new TopicPartition(topic, record.partition()),
-                            new OffsetAndMetadata(record.offset() + 1, "m" + record.offset()));
-                }
+                poll();
             }
-            commit(mine);
+            commitLast();
             consumer.close();
         } catch (Throwable failure) {
             error = failure;
+        }
+    }
+
+    private void poll() {
+        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+            checker.accept(record);
+            positions.put(new TopicPartition(topic, record.partition()),
+                    new OffsetAndMetadata(record.offset() + 1, "m" + record.offset()));
+        }
+    }
+
+    /** Commits before leaving. In the middle of a rebalance the client refuses to: the rebalance comes first. */
+    private void commitLast() {
+        while (true) {
+            try {
+                commit(mine);
+                return;
+            } catch (RebalanceInProgressException rebalancing) {
+                poll();
+            }
         }
     }
 

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use klamm_log::Disk;
 use klamm_node::{ConnectionId, NodeId, Timestamp, WallTime};
 use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::produce_response::PartitionProduceResponse;
 use klamm_wire::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, ProduceRequest, ResponseKind, TopicName,
+    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest, ResponseKind,
+    TopicName,
 };
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, FetchResponse, Request, Response, StrBytes, Uuid};
@@ -49,6 +52,23 @@ impl Cluster {
     }
 
     pub(crate) fn with_link(brokers: i32, config: &[(&str, &str)], link: LinkSettings) -> Self {
+        Self::build(brokers, config, link, BTreeMap::new())
+    }
+
+    pub(crate) fn with_disks(
+        brokers: i32,
+        config: &[(&str, &str)],
+        disks: BTreeMap<NodeId, Box<dyn Disk>>,
+    ) -> Self {
+        Self::build(brokers, config, LinkSettings::default(), disks)
+    }
+
+    fn build(
+        brokers: i32,
+        config: &[(&str, &str)],
+        link: LinkSettings,
+        disks: BTreeMap<NodeId, Box<dyn Disk>>,
+    ) -> Self {
         let settings = WorldSettings {
             seed: 7,
             brokers: (1..=brokers)
@@ -66,7 +86,7 @@ impl Cluster {
             ..WorldSettings::default()
         };
         let mut cluster = Self {
-            world: World::new(settings, BTreeMap::new()),
+            world: World::new(settings, disks),
             now: Timestamp::ZERO,
             next_connection: 1,
             next_correlation: 0,
@@ -209,6 +229,17 @@ impl Cluster {
         replication: i16,
         configs: &[(&'static str, &'static str)],
     ) {
+        self.create_topic_through(1, name, partitions, replication, configs);
+    }
+
+    pub(crate) fn create_topic_through(
+        &mut self,
+        broker: i32,
+        name: &'static str,
+        partitions: i32,
+        replication: i16,
+        configs: &[(&'static str, &'static str)],
+    ) {
         let configs = configs.iter().map(|(name, value)| {
             CreatableTopicConfig::default()
                 .with_name(StrBytes::from_static_str(name))
@@ -220,9 +251,20 @@ impl Cluster {
             .with_replication_factor(replication)
             .with_configs(configs.collect());
         let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-        let ResponseKind::CreateTopics(answer) = self.ask(1, 7, request) else { panic!("another answer") };
+        let ResponseKind::CreateTopics(answer) = self.ask(broker, 7, request) else {
+            panic!("another answer")
+        };
         assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
         self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
+    }
+
+    /// Whether a broker's metadata has a topic.
+    pub(crate) fn knows_topic(&mut self, broker: i32, name: &'static str) -> bool {
+        let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+        let request =
+            MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+        let ResponseKind::Metadata(answer) = self.ask(broker, 12, request) else { panic!("another answer") };
+        answer.topics[0].error_code == 0
     }
 
     pub(crate) fn delete_topic(&mut self, name: &'static str) {

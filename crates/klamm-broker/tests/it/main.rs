@@ -4,6 +4,7 @@ mod admin;
 mod chaos;
 mod cluster;
 mod controller;
+mod disk;
 mod groups;
 mod produce_and_fetch;
 mod replication;

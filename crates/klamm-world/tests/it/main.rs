@@ -1,5 +1,4 @@
 //! Whole clusters in virtual time.
-#![allow(missing_docs, reason = "tests")]
 
 mod determinism;
 mod durability;

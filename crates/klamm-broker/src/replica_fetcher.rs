@@ -245,6 +245,11 @@ impl Core {
         fetcher.in_flight = false;
         let ending = fetcher.session_epoch == FINAL_EPOCH;
         let Ok(Response::Fetch(response)) = result else {
+            if fetcher.partitions.is_empty() {
+                // Nothing is left to follow there, and nobody there to say goodbye to.
+                self.fetchers.by_leader.remove(&leader);
+                return;
+            }
             // The session may or may not have seen this fetch: begin a new one, which also closes the old.
             let id = fetcher.session_id;
             fetcher.restart_session(id);

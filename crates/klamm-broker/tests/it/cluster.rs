@@ -41,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) now: Timestamp,
     next_connection: u64,
     next_correlation: i32,
+    /// `timeout_ms` of what is produced.
+    pub(crate) produce_timeout_ms: i32,
     connections: BTreeMap<i32, ConnectionId>,
     outcomes: BTreeMap<Sent, Outcome>,
     waiting: Vec<Sent>,
@@ -90,6 +92,7 @@ impl Cluster {
             now: Timestamp::ZERO,
             next_connection: 1,
             next_correlation: 0,
+            produce_timeout_ms: 5_000,
             connections: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             waiting: Vec::new(),
@@ -310,8 +313,10 @@ impl Cluster {
     ) -> Sent {
         let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
         let topic = TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data]);
-        let request =
-            ProduceRequest::default().with_acks(acks).with_timeout_ms(5_000).with_topic_data(vec![topic]);
+        let request = ProduceRequest::default()
+            .with_acks(acks)
+            .with_timeout_ms(self.produce_timeout_ms)
+            .with_topic_data(vec![topic]);
         self.send(broker, 12, request)
     }
 

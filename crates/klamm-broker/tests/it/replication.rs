@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use klamm_node::{NodeId, TraceKind};
 use klamm_wire::ErrorCode;
+use klamm_wire::record::builder::BatchBuilder;
 use klamm_world::{Command, LinkSettings};
 
 use crate::cluster::{Cluster, fetch};
@@ -252,4 +253,77 @@ fn a_fetcher_whose_log_diverged_is_told_where() {
     request.topics[0].partitions[0].last_fetched_epoch = 9;
     let sent = c.send(leader, 12, request);
     assert_eq!(c.fetched(sent).topics[0].partitions[0].error_code, ErrorCode::OffsetOutOfRange);
+}
+
+/// One record of an idempotent producer.
+fn sequenced(producer: i64, epoch: i16, sequence: i32) -> bytes::Bytes {
+    let mut batch = BatchBuilder::new().producer(producer, epoch, sequence);
+    batch.push(1_700_000_000_000, None, Some(b"v"), &[]);
+    batch.build().expect("an uncompressed batch").to_bytes()
+}
+
+#[test]
+fn an_idempotent_producer_is_recognised_by_the_next_leader() {
+    let mut c = Cluster::start(3, &[("min.insync.replicas", "2")]);
+    c.create_topic("t", 1, 3, &[]);
+    let leader = c.leader("t", 0);
+    for sequence in 0..3 {
+        let sent = c.send_records(leader, "t", 0, -1, sequenced(7, 0, sequence));
+        assert_eq!(c.produced(sent).base_offset, i64::from(sequence));
+    }
+    c.command(Command::Crash(NodeId(leader)));
+    c.wait_for("another leader", Duration::from_secs(30), |c| {
+        c.status("t", 0).leader.is_some_and(|now| now != NodeId(leader))
+    });
+    let leader = c.leader("t", 0);
+    let again = c.send_records(leader, "t", 0, -1, sequenced(7, 0, 2));
+    let answer = c.produced(again);
+    assert_eq!((error(answer.error_code), answer.base_offset), (ErrorCode::None, 2));
+    assert_eq!(c.status("t", 0).log_end(), Some(3));
+    let gap = c.send_records(leader, "t", 0, -1, sequenced(7, 0, 9));
+    assert_eq!(error(c.produced(gap).error_code), ErrorCode::OutOfOrderSequenceNumber);
+    let bumped = c.send_records(leader, "t", 0, -1, sequenced(7, 1, 0));
+    assert_eq!(c.produced(bumped).base_offset, 3);
+    let fenced = c.send_records(leader, "t", 0, -1, sequenced(7, 0, 3));
+    assert_eq!(error(c.produced(fenced).error_code), ErrorCode::InvalidProducerEpoch);
+}
+
+#[test]
+fn a_produce_that_waits_ends_when_its_leader_is_deposed() {
+    let mut c = Cluster::start(3, &[("replica.lag.time.max.ms", "600000")]);
+    c.create_topic("t", 1, 3, &[]);
+    c.produce("t", 0, "a");
+    let leader = c.leader("t", 0);
+    for broker in (1..=3).filter(|broker| *broker != leader) {
+        c.command(Command::SetLink { from: NodeId(leader), to: NodeId(broker), link: slow(100_000) });
+    }
+    c.produce_timeout_ms = 300_000;
+    let sent = c.send_produce(leader, "t", 0, -1, "b");
+    assert_eq!(c.outcome(sent), None);
+    // The controller hears nothing from it for too long. Nor does it hear from the controller until that is over.
+    c.command(Command::SetLink { from: NodeId(leader), to: NodeId(100), link: slow(30_000) });
+    c.wait_for("another leader", Duration::from_secs(30), |c| {
+        c.status("t", 0).leader.is_some_and(|now| now != NodeId(leader))
+    });
+    assert_eq!(c.outcome(sent), None);
+    c.command(Command::SetLink { from: NodeId(leader), to: NodeId(100), link: LinkSettings::default() });
+    c.wait_for("an answer", Duration::from_secs(120), |c| c.outcome(sent).is_some());
+    assert_eq!(error(c.produced(sent).error_code), ErrorCode::NotLeaderOrFollower);
+}
+
+#[test]
+fn nothing_waits_when_the_load_has_stopped() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 3, 3, &[]);
+    let waiting = c.connect(1);
+    c.send_over(waiting, 12, fetch("t", 0, 0, i32::MAX));
+    for n in 0..30 {
+        c.produce("t", n % 3, "a");
+    }
+    c.input(klamm_world::Input::Disconnect { connection: waiting });
+    c.run(Duration::from_secs(5));
+    // What is left is the long polls of each follower and of each broker's metadata.
+    let pending = c.world.pending();
+    c.run(Duration::from_secs(600));
+    assert!(c.world.pending() <= pending + 3, "{} then {}", pending, c.world.pending());
 }

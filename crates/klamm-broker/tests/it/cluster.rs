@@ -7,13 +7,14 @@ use bytes::Bytes;
 use klamm_log::Disk;
 use klamm_node::{ConnectionId, NodeId, Timestamp, WallTime};
 use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::produce_response::PartitionProduceResponse;
 use klamm_wire::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest, ResponseKind,
-    TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, MetadataRequest,
+    ProduceRequest, ResponseKind, TopicName,
 };
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, FetchResponse, Request, Response, StrBytes, Uuid};
@@ -259,6 +260,18 @@ impl Cluster {
         };
         assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
         self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
+    }
+
+    /// Moves a partition's log start.
+    pub(crate) fn delete_records(&mut self, topic: &'static str, partition: i32, offset: i64) {
+        let leader = self.leader(topic, partition);
+        let asked = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset);
+        let topic = DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(vec![asked]);
+        let request = DeleteRecordsRequest::default().with_timeout_ms(5_000).with_topics(vec![topic]);
+        let ResponseKind::DeleteRecords(answer) = self.ask(leader, 2, request) else {
+            panic!("another answer")
+        };
+        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
     }
 
     /// Whether a broker's metadata has a topic.

@@ -327,3 +327,28 @@ fn nothing_waits_when_the_load_has_stopped() {
     c.run(Duration::from_secs(600));
     assert!(c.world.pending() <= pending + 3, "{} then {}", pending, c.world.pending());
 }
+
+#[test]
+fn a_follower_that_missed_deleted_records_starts_in_the_middle_of_a_batch() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 1, 3, &[]);
+    let leader = c.leader("t", 0);
+    let follower = NodeId(leader % 3 + 1);
+    c.command(Command::Crash(follower));
+    c.wait_for("the follower to be fenced", Duration::from_secs(30), |c| c.status("t", 0).isr.len() == 2);
+    let mut batch = BatchBuilder::new();
+    for _ in 0..10 {
+        batch.push(1_700_000_000_000, None, Some(b"v"), &[]);
+    }
+    let records = batch.build().expect("an uncompressed batch").to_bytes();
+    let sent = c.send_records(leader, "t", 0, -1, records);
+    assert_eq!(error(c.produced(sent).error_code), ErrorCode::None);
+    c.delete_records("t", 0, 5);
+    c.command(Command::Start(follower));
+    c.wait_for("the follower to catch up", Duration::from_secs(30), |c| c.status("t", 0).is_settled());
+    let log = c.status("t", 0).logs[&follower];
+    assert_eq!((log.log_start, log.log_end), (5, 10));
+    assert_eq!(c.produce("t", 0, "a"), 10);
+    c.run(Duration::from_secs(1));
+    assert!(c.status("t", 0).is_settled());
+}

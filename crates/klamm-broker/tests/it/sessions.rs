@@ -1,9 +1,13 @@
 //! Incremental fetch sessions (KIP-227), seen by the client.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use klamm_node::Rng;
 use klamm_wire::messages::FetchRequest;
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+use klamm_wire::record::batch::BatchIter;
 use klamm_wire::{ErrorCode, FetchResponse};
 
 use crate::cluster::{Cluster, topic_name};
@@ -193,4 +197,106 @@ fn partitions_take_turns_when_one_answer_cannot_hold_all() {
     assert_eq!(turns[..7], [0, 0, 1, 2, 0, 1, 2], "each had its turn");
     assert_eq!(positions.iter().sum::<i64>(), 11);
     assert!(positions.iter().all(|p| (3..=4).contains(p)), "{positions:?}");
+}
+
+/// A consumer that keeps a session as Kafka's does: it names what changed on its side and believes what it is told.
+#[derive(Default)]
+struct Reader {
+    id: i32,
+    epoch: i32,
+    /// By partition: its position, and what the broker has been told of it.
+    positions: BTreeMap<i32, (i64, Option<i64>)>,
+    forgotten: Vec<i32>,
+    high_watermarks: BTreeMap<i32, i64>,
+}
+
+impl Reader {
+    fn request(&mut self, max_bytes: i32, min_bytes: i32) -> FetchRequest {
+        let untold: Vec<(i32, i64)> = self
+            .positions
+            .iter()
+            .filter(|(_, (position, told))| *told != Some(*position))
+            .map(|(partition, (position, _))| (*partition, *position))
+            .collect();
+        for (position, told) in self.positions.values_mut() {
+            *told = Some(*position);
+        }
+        let mut request = request(self.id, self.epoch, &untold);
+        request.max_bytes = max_bytes;
+        request.min_bytes = min_bytes;
+        if !self.forgotten.is_empty() {
+            let partitions = std::mem::take(&mut self.forgotten);
+            request.forgotten_topics_data =
+                vec![ForgottenTopic::default().with_topic(topic_name("t")).with_partitions(partitions)];
+        }
+        request
+    }
+
+    fn take(&mut self, answer: &FetchResponse) {
+        assert_eq!(answer.error_code, ErrorCode::None);
+        self.id = answer.session_id;
+        self.epoch += 1;
+        for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
+            assert_eq!(partition.error_code, ErrorCode::None);
+            self.high_watermarks.insert(partition.partition, partition.high_watermark);
+            let Some((position, _)) = self.positions.get_mut(&partition.partition) else {
+                panic!("partition {} was forgotten", partition.partition)
+            };
+            let mut bytes = BytesMut::new();
+            partition.records.iter().for_each(|slice| bytes.extend_from_slice(slice));
+            for batch in BatchIter::new(bytes.freeze()) {
+                let header = batch.expect("a whole batch").header;
+                assert_eq!(header.base_offset, *position, "nothing is skipped, nothing comes twice");
+                *position = header.next_offset();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_tells_everything_in_the_end() {
+    for seed in 0..40 {
+        let mut rng = Rng::stream(seed, "reader");
+        let mut c = Cluster::start(1, &[]);
+        c.create_topic("t", 5, 1, &[]);
+        let mut ends = [0_i64; 5];
+        let mut reader = Reader::default();
+        for partition in 0..5 {
+            reader.positions.insert(partition, (0, None));
+        }
+        for _ in 0..60 {
+            for _ in 0..rng.below(4) {
+                let partition = rng.below(5) as i32;
+                c.produce("t", partition, "0123456789");
+                ends[partition as usize] += 1;
+            }
+            let partition = rng.below(5) as i32;
+            if rng.chance(0.2) && reader.epoch > 0 {
+                // Pausing forgets a partition, resuming names it again.
+                if let Some((position, told)) = reader.positions.get(&partition).copied() {
+                    if told.is_some() && reader.positions.len() > 1 {
+                        reader.positions.remove(&partition);
+                        reader.forgotten.push(partition);
+                        reader.high_watermarks.insert(partition, -position - 1);
+                    }
+                } else if !reader.forgotten.contains(&partition) {
+                    let position = -reader.high_watermarks[&partition] - 1;
+                    reader.positions.insert(partition, (position, None));
+                }
+            }
+            let max_bytes = [1, 100, 1 << 20][rng.below(3) as usize];
+            let request = reader.request(max_bytes, [0, 1, 500][rng.below(3) as usize]);
+            reader.take(&ask(&mut c, request));
+        }
+        let names: Vec<i32> = reader.positions.keys().copied().collect();
+        for _ in 0..200 {
+            let request = reader.request(1 << 20, 0);
+            reader.take(&ask(&mut c, request));
+        }
+        for partition in names {
+            let end = ends[partition as usize];
+            assert_eq!(reader.positions[&partition].0, end, "seed {seed}");
+            assert_eq!(reader.high_watermarks[&partition], end, "seed {seed}");
+        }
+    }
 }

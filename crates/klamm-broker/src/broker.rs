@@ -19,7 +19,7 @@ use crate::config::BrokerConfig;
 use crate::controller_channel::ControllerChannel;
 use crate::core::{Core, Timer};
 use crate::fetch_session::FetchSessionCache;
-use crate::group::GroupCoordinator;
+use crate::group::{GroupCoordinator, GroupView};
 use crate::handlers;
 use crate::handlers::forward::Forwarding;
 use crate::lifecycle::{Lifecycle, LifecycleState};
@@ -192,6 +192,11 @@ impl Broker {
     /// Every partition that this broker holds, by name.
     pub fn partitions(&self) -> BTreeMap<TopicPartition, PartitionView> {
         self.core.replicas.iter().map(|(_, p)| (p.name.clone(), view(p))).collect()
+    }
+
+    /// Every group that this broker coordinates, by its id.
+    pub fn groups(&self) -> BTreeMap<StrBytes, GroupView> {
+        self.groups.views()
     }
 
     /// The cluster as this broker knows it.

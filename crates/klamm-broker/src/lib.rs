@@ -24,3 +24,4 @@ mod replica_fetcher;
 mod replica_manager;
 
 pub use broker::{Broker, BrokerSettings, PartitionView};
+pub use group::GroupView;

@@ -11,6 +11,10 @@ use crate::stall::Stall;
 
 /// Something that happens to a world from outside.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all inputs are requests; a box for each would cost more"
+)]
 pub enum Input {
     /// Nothing but the passing of time.
     Tick,

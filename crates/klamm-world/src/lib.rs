@@ -23,7 +23,8 @@ pub use client::{
     Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
 };
 pub use input::{ClientRequest, Command, Input, Output};
+pub use klamm_broker::GroupView;
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;
-pub use status::{ClusterStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};
+pub use status::{ClusterStatus, GroupStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};
 pub use world::{World, cluster_id};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use klamm_broker::Broker;
+use klamm_broker::{Broker, GroupView};
 use klamm_controller::Controller;
 use klamm_metadata::MetadataImage;
 use klamm_node::{NodeId, TopicPartition};
@@ -98,6 +98,17 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// Every partition.
     pub partitions: BTreeMap<TopicPartition, PartitionStatus>,
+    /// Every group, by its id.
+    pub groups: BTreeMap<StrBytes, GroupStatus>,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The broker that coordinates it.
+    pub coordinator: NodeId,
+    /// The group, as its coordinator has it.
+    pub group: GroupView,
 }
 
 impl World {
@@ -195,6 +206,21 @@ impl World {
         metadata.topics.iter().map(|topic| (topic.name.clone(), count(topic.iter().len()))).collect()
     }
 
+    /// Every group, by its id, as the broker has it that last became its coordinator.
+    pub fn groups(&self) -> BTreeMap<StrBytes, GroupStatus> {
+        let mut groups: BTreeMap<StrBytes, GroupStatus> = BTreeMap::new();
+        for slot in &self.slots {
+            let Some(Node::Broker(broker)) = &slot.node else { continue };
+            for (id, group) in broker.groups() {
+                let other = groups.get(&id).map(|other| other.group.coordinator_epoch);
+                if other.is_none_or(|other| other < group.coordinator_epoch) {
+                    groups.insert(id, GroupStatus { coordinator: slot.id, group });
+                }
+            }
+        }
+        groups
+    }
+
     /// Everything that a recorded run and its replay must agree on.
     pub fn status(&self) -> ClusterStatus {
         let mut partitions = BTreeMap::new();
@@ -205,7 +231,7 @@ impl World {
                 }
             }
         }
-        ClusterStatus { nodes: self.nodes(), partitions }
+        ClusterStatus { nodes: self.nodes(), partitions, groups: self.groups() }
     }
 }
 
@@ -246,6 +272,23 @@ impl fmt::Display for PartitionStatus {
     }
 }
 
+impl fmt::Display for GroupStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GroupView { state, generation, protocol, members, offsets, .. } = &self.group;
+        write!(f, "{state} generation {generation} coordinator {}", self.coordinator)?;
+        if let Some(protocol) = protocol {
+            write!(f, " protocol {protocol}")?;
+        }
+        for (member, client) in members {
+            write!(f, "; {client} as {member}")?;
+        }
+        for (partition, offset) in offsets {
+            write!(f, "; {partition} at {offset}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for ClusterStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in &self.nodes {
@@ -262,6 +305,9 @@ impl fmt::Display for ClusterStatus {
         }
         for (partition, status) in &self.partitions {
             writeln!(f, "{partition}: {status}")?;
+        }
+        for (id, status) in &self.groups {
+            writeln!(f, "group {id}: {status}")?;
         }
         Ok(())
     }

@@ -366,7 +366,7 @@ impl World {
                     self.send(to, from, Body::Failure { call, error: SendError::Disconnected });
                     return;
                 };
-                if self.take_step(out, || format!("{} from node {from} to node {to}", name(&*request))) {
+                if self.take_step(out, || format!("{} from node {from} to node {to}", name(&request))) {
                     let incoming = Incoming {
                         reply_to: ReplyTo::Node { node: from, call },
                         origin: Origin::Node(from),

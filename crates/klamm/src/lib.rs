@@ -8,6 +8,8 @@
 //! // Point any Kafka client at cluster.bootstrap_servers() …
 //! let leader = cluster.partition("orders", 0)?.leader.expect("a new topic has leaders");
 //! cluster.broker(leader)?.crash()?;
+//! // The controller notices when the broker's session ends (`broker.session.timeout.ms`): no need to wait for that.
+//! cluster.clock().advance(std::time::Duration::from_secs(10));
 //! cluster.wait_until(|world| world.partition("orders", 0).is_some_and(|p| p.leader.is_some_and(|l| l != leader)))?;
 //! # Ok(())
 //! # }
@@ -29,4 +31,6 @@ pub use cluster::{Broker, BrokerId, Cluster};
 pub use error::Error;
 pub use klamm_node::NodeId;
 pub use klamm_server::{StartError, TopicSpec};
-pub use klamm_world::{Command, LinkSettings, PartitionStatus, ReplicaStatus, World};
+pub use klamm_world::{
+    ClusterStatus, Command, GroupStatus, GroupView, LinkSettings, PartitionStatus, ReplicaStatus, World,
+};

@@ -29,6 +29,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +50,7 @@ use crate::handlers::group::find_coordinator::WaitingFinds;
 pub(crate) use fetch::GroupFetch;
 pub(crate) use partitioner::partition_for;
 pub(crate) use timer::GroupTimer;
+pub use view::GroupView;
 
 use config::GroupConfig;
 use gather::Gathers;

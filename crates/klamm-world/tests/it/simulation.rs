@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use klamm_node::{ConnectionId, NodeId, Rng, Timestamp, WallTime};
+use klamm_node::{ConnectionId, NodeId, Rng, WallTime};
 use klamm_wire::messages::create_topics_request::CreatableTopic;
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
 use klamm_wire::{ApiKey, Request, Response};

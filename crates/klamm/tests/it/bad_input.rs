@@ -132,7 +132,7 @@ fn bit_flipped_and_random_frames_never_harm() {
         }
         for _ in 0..300 {
             let mut body: Vec<u8> = (0..random.next() % 200).map(|_| random.next() as u8).collect();
-            if body.len() > 4 && random.next() % 2 == 0 {
+            if body.len() > 4 && random.next().is_multiple_of(2) {
                 body[..2].copy_from_slice(&((random.next() % 80) as i16).to_be_bytes());
                 body[2..4].copy_from_slice(&((random.next() % 10) as i16).to_be_bytes());
             }

@@ -1,4 +1,5 @@
 //! A cluster as its users meet it: over sockets, from Rust.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may its helpers")]
 
 mod bad_input;
 mod client;

@@ -1,0 +1,62 @@
+//! Groups as somebody who looks in from outside sees them.
+
+use std::collections::BTreeMap;
+
+use klamm_node::TopicPartition;
+use klamm_wire::StrBytes;
+
+use super::GroupCoordinator;
+use super::offsets::View;
+use super::shard::Shard;
+
+/// A group, as its coordinator has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// The epoch in which the broker leads the group's partition of `__consumer_offsets`.
+    pub coordinator_epoch: i32,
+    /// Kafka's name of its state; `Empty` where there are only offsets.
+    pub state: &'static str,
+    /// Its generation.
+    pub generation: i32,
+    /// The protocol (assignor) that was chosen.
+    pub protocol: Option<StrBytes>,
+    /// Its members' ids, in order, and their `client.id`s.
+    pub members: BTreeMap<StrBytes, StrBytes>,
+    /// The positions that were committed, and that no failover takes back.
+    pub offsets: BTreeMap<TopicPartition, i64>,
+}
+
+impl GroupCoordinator {
+    /// Every group that has state here, by its id.
+    pub(crate) fn views(&self) -> BTreeMap<StrBytes, GroupView> {
+        self.shards.values().flat_map(Shard::views).collect()
+    }
+}
+
+impl Shard {
+    fn views(&self) -> impl Iterator<Item = (StrBytes, GroupView)> {
+        let mut ids: Vec<_> = self.groups.keys().chain(self.offsets.groups()).cloned().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().map(|id| {
+            let offsets = self
+                .offsets
+                .of_group(View::Committed, &id)
+                .map(|(topic, partition, value)| {
+                    (TopicPartition::new(topic.clone(), partition), value.offset)
+                })
+                .collect();
+            let group = self.groups.get(&id);
+            let members = group.into_iter().flat_map(|group| group.members());
+            let view = GroupView {
+                coordinator_epoch: self.leader_epoch,
+                state: group.map_or("Empty", |group| group.state().name()),
+                generation: group.map_or(0, |group| group.generation()),
+                protocol: group.and_then(|group| group.protocol_name().cloned()),
+                members: members.map(|member| (member.id.clone(), member.client_id.clone())).collect(),
+                offsets,
+            };
+            (id, view)
+        })
+    }
+}

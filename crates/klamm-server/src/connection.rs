@@ -1,9 +1,11 @@
 //! One client's connection: read, split, decode and check outside the lock; encode and write outside the lock.
 
 use std::collections::VecDeque;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -11,7 +13,7 @@ use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::api::encode_response;
 use klamm_wire::{StrBytes, frame};
 use klamm_world::ClientRequest;
-use tokio::io::Interest;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::codec::{self, Received};
@@ -24,6 +26,8 @@ const MAX_IN_FLIGHT: usize = 256;
 const MAX_UNSENT: usize = 1 << 20;
 /// How much room a read is given, at least and at most.
 const READ_CHUNK: (usize, usize) = (16 << 10, 1 << 20);
+/// Room below which a read is given more.
+const MIN_ROOM: usize = 1 << 10;
 /// Slices in one vectored write.
 const MAX_SLICES: usize = 64;
 
@@ -58,6 +62,18 @@ struct Connection {
     unsent_bytes: usize,
     /// Nothing more is read: the client has closed its side, or sent what is no request.
     ended: bool,
+}
+
+/// What a connection can go on with.
+enum Woken {
+    /// The world has answered.
+    Answered,
+    /// So many bytes came; none says that no more will.
+    Read(usize),
+    /// The socket takes bytes again.
+    Writable,
+    /// Nothing has happened for `connections.max.idle.ms`.
+    Idle,
 }
 
 /// Serves one connection until it closes.
@@ -107,17 +123,6 @@ impl Connection {
             progress |= !self.answers.is_empty();
             self.encode();
             progress |= self.write()?;
-            if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
-                return Ok("the client is done");
-            }
-            if self.wants_input() {
-                match self.read() {
-                    Ok(0) => self.ended = true,
-                    Ok(_) => progress = true,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            }
             if progress {
                 active = Instant::now();
                 // One busy client must not keep a worker thread to itself.
@@ -127,8 +132,11 @@ impl Connection {
             if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
                 return Ok("the client is done");
             }
-            if self.wait(active).await? {
-                return Ok("it was idle for connections.max.idle.ms");
+            match self.wait(active).await? {
+                Woken::Read(0) => self.ended = true,
+                Woken::Read(_) => active = Instant::now(),
+                Woken::Answered | Woken::Writable => {}
+                Woken::Idle => return Ok("it was idle for connections.max.idle.ms"),
             }
         }
     }
@@ -138,34 +146,35 @@ impl Connection {
         !self.ended && self.unsent_bytes < MAX_UNSENT && self.in_flight < MAX_IN_FLIGHT
     }
 
-    /// Waits for whatever this connection can go on with; true when it has been idle for too long.
-    async fn wait(&self, active: Instant) -> io::Result<bool> {
-        let interest = match (self.wants_input(), !self.unsent.is_empty()) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
-        let ready = async {
-            match interest {
-                Some(interest) => self.stream.ready(interest).await.map(|_| ()),
+    /// Waits for whatever this connection can go on with.
+    async fn wait(&mut self, active: Instant) -> io::Result<Woken> {
+        let (wants_input, has_unsent) = (self.wants_input(), !self.unsent.is_empty());
+        if wants_input {
+            self.make_room();
+        }
+        // A client that waits for an answer is not idle, one that does not read its answers is.
+        let max_idle = self.limits.max_idle.filter(|_| self.in_flight == 0 || has_unsent);
+        let idle = async {
+            match max_idle {
+                Some(max_idle) => tokio::time::sleep_until((active + max_idle).into()).await,
                 None => pending().await,
             }
         };
-        let idle = async {
-            // A client that waits for an answer is not idle, one that does not read its answers is.
-            match self.limits.max_idle {
-                Some(max_idle) if self.in_flight == 0 || !self.unsent.is_empty() => {
-                    tokio::time::sleep_until((active + max_idle).into()).await;
-                }
-                _ => pending().await,
+        let Self { stream, received, outbox, .. } = self;
+        let socket = poll_fn(|context| {
+            if wants_input && let Poll::Ready(read) = pin!(stream.read_buf(received)).poll(context) {
+                return Poll::Ready(read.map(Woken::Read));
             }
-        };
+            if has_unsent && let Poll::Ready(ready) = stream.poll_write_ready(context) {
+                return Poll::Ready(ready.map(|()| Woken::Writable));
+            }
+            Poll::Pending
+        });
         tokio::select! {
             biased;
-            () = self.outbox.woken() => Ok(false),
-            result = ready => result.map(|()| false),
-            () = idle => Ok(true),
+            () = outbox.woken() => Ok(Woken::Answered),
+            woken = socket => woken,
+            () = idle => Ok(Woken::Idle),
         }
     }
 
@@ -259,15 +268,14 @@ impl Connection {
         }
     }
 
-    fn read(&mut self) -> io::Result<usize> {
+    /// Makes room for what comes next.
+    fn make_room(&mut self) {
         // As much as the frame that has begun lacks, but no more at once than it has already proved to send:
         // a length is only a claim.
         let missing = frame::missing(&self.received, self.limits.max_request).unwrap_or(0);
         let missing = missing.min(self.received.len().max(READ_CHUNK.1));
-        let room = missing.max(READ_CHUNK.0);
-        if self.received.capacity() - self.received.len() < missing.max(1 << 10) {
-            self.received.reserve(room);
+        if self.received.capacity() - self.received.len() < missing.max(MIN_ROOM) {
+            self.received.reserve(missing.max(READ_CHUNK.0));
         }
-        self.stream.try_read_buf(&mut self.received)
     }
 }

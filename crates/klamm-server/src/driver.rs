@@ -368,3 +368,24 @@ impl State {
         self.flushes = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use klamm_world::WorldSettings;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_its_own_world_and_is_told() {
+        let driver = Arc::new(Driver::new(World::new(WorldSettings::default(), BTreeMap::new()), None));
+        let outbox = Outbox::new();
+        driver.with("connect", |state| state.connections.insert(ConnectionId(1), outbox.clone()));
+        let unlucky = driver.clone();
+        std::thread::spawn(move || unlucky.with("bad luck", |_| panic!("bad luck"))).join().unwrap_err();
+
+        driver.with("afterwards", |state| {
+            assert_eq!(state.dead(), Some("klamm has a bug: it panicked while handling \"bad luck\""));
+        });
+        assert!(outbox.take(&mut Vec::new()), "its connections are closed");
+    }
+}

@@ -1,4 +1,5 @@
 //! Real producers with acks=all and idempotence, while five leaders crash in a row: nothing is lost, nothing twice.
+//! And a real group, while brokers crash that lead and coordinate it.
 
 use std::time::Duration;
 
@@ -8,8 +9,18 @@ use klamm_tests::{clients, toolchain, wait_until};
 const TOPIC: &str = "orders";
 const CRASHES: usize = 5;
 
-/// Runs `program`, which lies beside the client called `neighbour`, through five crashes of the leader of partition 0.
-fn survives_five_leader_crashes(neighbour: &str, program: &'static str) {
+/// The broker that leads partition 0.
+fn leader(cluster: &Cluster, _crash: usize) -> i32 {
+    cluster.partition(TOPIC, 0).unwrap().leader.expect("the partition has a leader").0
+}
+
+/// Each broker in its turn: leaders, the coordinator and those who are neither.
+fn each_in_turn(_cluster: &Cluster, crash: usize) -> i32 {
+    i32::try_from(crash % 3).unwrap() + 1
+}
+
+/// Runs `program`, which lies beside the client called `neighbour`, through five crashes of the broker that `victim` names.
+fn survives_crashes(neighbour: &str, program: &'static str, victim: fn(&Cluster, usize) -> i32) {
     let client = clients::find(neighbour).unwrap();
     if toolchain::skip(program, client.toolchain()) {
         return;
@@ -40,17 +51,17 @@ fn survives_five_leader_crashes(neighbour: &str, program: &'static str) {
     };
 
     let mut acked = acked_reaches(500);
-    let mut epoch = -1;
-    for _ in 0..CRASHES {
-        let status = cluster.partition(TOPIC, 0).unwrap();
-        let leader = status.leader.expect("the partition has a leader").0;
-        assert!(status.leader_epoch > epoch, "each crash makes a new leader epoch");
-        epoch = status.leader_epoch;
-        cluster.broker(leader).unwrap().crash().unwrap();
+    for crash in 0..CRASHES {
+        let victim = victim(&cluster, crash);
+        let epoch = || cluster.partition(TOPIC, 0).unwrap().leader_epoch;
+        let before = epoch();
+        let led = leader(&cluster, crash) == victim;
+        cluster.broker(victim).unwrap().crash().unwrap();
         // The producer goes round robin and has at most 2,000 records under way: so many more acknowledgements do not
-        // come before the partition has moved.
+        // come before every partition that the broker led has moved.
         acked = acked_reaches(acked + 6000);
-        cluster.broker(leader).unwrap().restart().unwrap();
+        assert!(!led || epoch() > before, "a crash makes a new leader epoch");
+        cluster.broker(victim).unwrap().restart().unwrap();
         cluster
             .wait_until(|world| {
                 (0..3).all(|p| world.partition(TOPIC, p).is_some_and(|status| status.isr.len() == 3))
@@ -65,10 +76,15 @@ fn survives_five_leader_crashes(neighbour: &str, program: &'static str) {
 
 #[test]
 fn librdkafka() {
-    survives_five_leader_crashes("confluent-kafka", "confluent_failover.py");
+    survives_crashes("confluent-kafka", "confluent_failover.py", leader);
 }
 
 #[test]
 fn java() {
-    survives_five_leader_crashes("java", "JavaFailover");
+    survives_crashes("java", "JavaFailover", leader);
+}
+
+#[test]
+fn a_group_of_librdkafka() {
+    survives_crashes("confluent-kafka", "confluent_group_failover.py", each_in_turn);
 }

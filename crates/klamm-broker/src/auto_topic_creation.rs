@@ -21,15 +21,6 @@ pub(crate) struct AutoTopicCreation {
     in_flight: BTreeSet<StrBytes>,
 }
 
-/// Whether a topic may have this name (`Topic.validate`).
-pub(crate) fn is_valid_topic_name(name: &str) -> bool {
-    !name.is_empty()
-        && name != "."
-        && name != ".."
-        && name.len() <= 249
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
 impl Core {
     /// Asks the controller to create topics, each once however often it is asked for in the meantime.
     pub(crate) fn create_topics(&mut self, ctx: &mut Ctx<'_>, topics: &[StrBytes]) {

@@ -164,7 +164,7 @@ impl Core {
                     self.join_session(slot, id, index, &params);
                 }
             }
-            self.push(&mut response, op.api_version, &item.target, read.answer);
+            self.push(&mut response, op.api_version, &item.target, read.answer, !params.is_from_follower());
         }
         if let Some(id) = session {
             response.session_id = id;
@@ -175,9 +175,6 @@ impl Core {
 
     fn create_session(&mut self, ctx: &mut Ctx<'_>, op: &FetchOp) -> Option<i32> {
         let FetchScope::Full { items, .. } = &op.scope else { return None };
-        if items.is_empty() {
-            return None;
-        }
         let created = self.sessions.create(
             ctx.rng,
             ctx.now.as_millis(),
@@ -269,7 +266,7 @@ impl Core {
             }
             if said {
                 let target = cached_target(session, index);
-                self.push(&mut response, op.api_version, &target, read.answer);
+                self.push(&mut response, op.api_version, &target, read.answer, !params.is_from_follower());
             }
             if !pending {
                 self.subscribe(slot, id, index);
@@ -305,7 +302,9 @@ impl Core {
             match self.resolve(target) {
                 Ok(found) => *slot = Some(found),
                 Err((error, unknown)) => {
-                    let answer = FetchPartition::error(target.partition, error);
+                    let mut answer = FetchPartition::error(target.partition, error);
+                    // Kafka answers these before it reads, from a template with an empty list.
+                    answer.aborted_transactions = unknown.then(Vec::new);
                     return PartitionRead { answer, urgent: !unknown, unknown, more: true };
                 }
             }
@@ -451,6 +450,7 @@ impl Core {
         api_version: i16,
         target: &PartitionRef,
         mut answer: FetchPartition,
+        with_endpoints: bool,
     ) {
         if api_version <= 5 && answer.error_code == ErrorCode::KafkaStorageError {
             // Clients of that age know no KAFKA_STORAGE_ERROR, and would not look for a new leader.
@@ -459,7 +459,7 @@ impl Core {
         if api_version >= 16
             && matches!(answer.error_code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
         {
-            self.hint_leader(response, target, &mut answer);
+            self.hint_leader(response, target, &mut answer, with_endpoints);
         }
         let (topic, topic_id) = match &target.topic {
             TopicRef::Id(id) => (StrBytes::default(), *id),
@@ -472,7 +472,13 @@ impl Core {
     }
 
     /// Tells who leads, and where (KIP-951).
-    fn hint_leader(&self, response: &mut FetchResponse, target: &PartitionRef, answer: &mut FetchPartition) {
+    fn hint_leader(
+        &self,
+        response: &mut FetchResponse,
+        target: &PartitionRef,
+        answer: &mut FetchPartition,
+        with_endpoints: bool,
+    ) {
         let topics = &self.metadata.image().topics;
         let registration = match &target.topic {
             TopicRef::Id(id) => topics.partition(*id, target.partition),
@@ -482,7 +488,8 @@ impl Core {
         answer.current_leader = Some(
             LeaderIdAndEpoch::default().with_leader_id(BrokerId(hint.leader)).with_leader_epoch(hint.epoch),
         );
-        if let Some(node) = hint.endpoint
+        // Followers know where their leaders are.
+        if let Some(node) = hint.endpoint.filter(|_| with_endpoints)
             && !response.node_endpoints.iter().any(|known| known.node_id == BrokerId(hint.leader))
         {
             response.node_endpoints.push(

@@ -13,7 +13,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::api_error::ApiError;
 use crate::state::ClusterState;
-use crate::topic_name;
+use klamm_metadata::topic_name;
 
 /// The longest value that a key may have, in characters.
 const MAX_VALUE_LENGTH: usize = i16::MAX as usize;

@@ -20,7 +20,6 @@ mod raft;
 mod replication_control;
 mod settings;
 mod state;
-mod topic_name;
 
 pub use controller::Controller;
 pub use settings::ControllerSettings;

@@ -14,7 +14,7 @@ use klamm_wire::{ErrorCode, StrBytes, Uuid};
 use crate::api_error::ApiError;
 use crate::broker_heartbeat::HeartbeatManager;
 use crate::index::PartitionIndex;
-use crate::topic_name;
+use klamm_metadata::topic_name;
 
 /// The state that every manager reads. Only [`replay`](Self::replay) changes what the metadata log determines.
 #[derive(Debug, Clone)]

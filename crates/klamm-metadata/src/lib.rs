@@ -8,6 +8,7 @@ pub mod features;
 pub mod image;
 pub mod publisher;
 pub mod record;
+pub mod topic_name;
 
 pub use delta::{MetadataDelta, TopicDelta};
 pub use features::{SUPPORTED_FEATURES, SupportedFeature};

@@ -4,7 +4,7 @@
 //!
 //! Difference: a broker has one logger, `ROOT`; client metrics subscriptions and group configurations list what is set on them.
 
-use klamm_metadata::{ConfigResource, ConfigResourceKind};
+use klamm_metadata::{ConfigResource, ConfigResourceKind, topic_name};
 use klamm_node::Ctx;
 use klamm_node::config::Described;
 use klamm_wire::messages::describe_configs_request::DescribeConfigsResource;
@@ -14,7 +14,6 @@ use klamm_wire::messages::describe_configs_response::{
 use klamm_wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse, ResponseKind};
 use klamm_wire::{ErrorCode, StrBytes};
 
-use crate::auto_topic_creation::is_valid_topic_name;
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
 
@@ -38,7 +37,8 @@ pub(crate) fn handle(
             .with_resource_name(resource.resource_name.clone());
         match describe(&broker.core, resource) {
             Ok(mut configs) => {
-                if let Some(keys) = &resource.configuration_keys {
+                // Like null, an empty list means every key.
+                if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
                     configs.retain(|config| keys.contains(&config.name));
                 }
                 for config in &mut configs {
@@ -74,8 +74,8 @@ fn describe(
     let me = core.settings.node;
     match ConfigResourceKind::from_code(resource.resource_type) {
         Some(ConfigResourceKind::Topic) => {
-            if !is_valid_topic_name(name) {
-                return refuse(ErrorCode::InvalidTopicException, format!("Topic name is invalid: '{name}'"));
+            if let Err(message) = topic_name::validate(name) {
+                return refuse(ErrorCode::InvalidTopicException, message);
             }
             if core.topic_id(name).is_none() {
                 return Err((ErrorCode::UnknownTopicOrPartition, None));
@@ -128,10 +128,8 @@ fn describe(
             Ok(entries.collect())
         }
         None => {
-            let message = format!(
-                "Unexpected resource type UNKNOWN for resource {} ({})",
-                resource.resource_name, resource.resource_type
-            );
+            let message = "This most likely occurs because of a request being malformed by the client library or the message \
+                           was sent to an incompatible broker. See the broker logs for more details.";
             refuse(ErrorCode::InvalidRequest, message)
         }
     }

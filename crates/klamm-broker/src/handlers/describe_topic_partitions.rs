@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use klamm_metadata::topic_name;
 use klamm_node::Ctx;
 use klamm_wire::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
@@ -13,7 +14,6 @@ use klamm_wire::messages::{
 };
 use klamm_wire::{ErrorCode, StrBytes};
 
-use crate::auto_topic_creation::is_valid_topic_name;
 use crate::broker::Broker;
 use crate::core::{RequestContext, is_internal};
 use crate::handlers::metadata::{TOPIC_OPERATIONS, offline_replicas, topics_from};
@@ -61,7 +61,7 @@ pub(crate) fn handle(
             .with_is_internal(is_internal(&name))
             .with_topic_authorized_operations(TOPIC_OPERATIONS);
         let Some(topic) = image.topics.by_name(&name) else {
-            let error = if is_valid_topic_name(&name) {
+            let error = if topic_name::validate(&name).is_ok() {
                 ErrorCode::UnknownTopicOrPartition
             } else {
                 ErrorCode::InvalidTopicException

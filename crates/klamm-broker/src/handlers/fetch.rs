@@ -3,12 +3,14 @@
 //! * v4 isolation level · v5 log start offset · v7 sessions (KIP-227) · v9 leader epochs (KIP-320) · v11 racks (KIP-392)
 //! * v12 diverging epochs (KIP-595) · v13 topic ids (KIP-516) · v15 broker epochs (KIP-903) · v16 node endpoints (KIP-951)
 //!
-//! Difference: no preferred read replica is suggested (KIP-392).
+//! From version 11 on a follower answers consumers too, below its own high watermark. Difference: no preferred read replica is
+//! suggested (KIP-392).
 
+use indexmap::IndexMap;
 use klamm_log::FetchIsolation;
 use klamm_node::{Ctx, NodeId};
 use klamm_wire::messages::{FetchRequest, TopicName};
-use klamm_wire::{ErrorCode, FetchResponse, Uuid};
+use klamm_wire::{ErrorCode, FetchPartition, FetchResponse, FetchTopic, Uuid};
 
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
@@ -16,9 +18,15 @@ use crate::fetch_session::{FINAL_EPOCH, INITIAL_EPOCH, PartitionRef, TopicRef, n
 use crate::partition::fetch::{FetchParams, PartitionFetch};
 use crate::purgatory::fetch::{FetchItem, FetchOp, FetchScope};
 
+/// The replica id of a consumer.
+const CONSUMER: i32 = -1;
+
 /// Answers with records, or waits for enough of them.
 pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: FetchRequest) {
     let core = &mut broker.core;
+    if !matches!(request.isolation_level, 0 | 1) {
+        return refuse(ctx, &rc, &request);
+    }
     let params = params(core, rc.api_version, &request);
     let scope = match scope(core, ctx, rc.api_version, &request) {
         Ok(scope) => scope,
@@ -36,7 +44,7 @@ fn params(core: &Core, api_version: i16, request: &FetchRequest) -> FetchParams 
     } else {
         (request.replica_id.0, -1)
     };
-    let isolation = if replica >= 0 {
+    let isolation = if replica != CONSUMER {
         FetchIsolation::LogEnd
     } else if request.isolation_level == 1 {
         FetchIsolation::TxnCommitted
@@ -47,6 +55,7 @@ fn params(core: &Core, api_version: i16, request: &FetchRequest) -> FetchParams 
     FetchParams {
         replica: NodeId(replica),
         replica_epoch,
+        only_leader: replica >= 0 || (replica == CONSUMER && api_version < 11),
         isolation,
         min_bytes: request.min_bytes.min(max_bytes),
         max_bytes,
@@ -67,17 +76,22 @@ fn scope(
         {
             core.unsubscribe_all(id, &session);
         }
-        let items = asked(request).map(|(target, fetch)| FetchItem { target, fetch, slot: None }).collect();
+        // Of a partition that is named twice the last word counts, in the first one's place.
+        let distinct: IndexMap<PartitionRef, PartitionFetch> = asked(request, api_version).collect();
+        let items =
+            distinct.into_iter().map(|(target, fetch)| FetchItem { target, fetch, slot: None }).collect();
         return Ok(FetchScope::Full { items, wants_session: epoch == INITIAL_EPOCH });
     }
     core.sessions.check(id, epoch, api_version >= 13)?;
     let forgotten: Vec<_> = request
         .forgotten_topics_data
         .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|p| partition_ref(&topic.topic, topic.topic_id, *p)))
+        .flat_map(|topic| {
+            topic.partitions.iter().map(|p| partition_ref(api_version, &topic.topic, topic.topic_id, *p))
+        })
         .collect();
     let Some(session) = core.sessions.get_mut(id) else { return Err(ErrorCode::FetchSessionIdNotFound) };
-    for (target, fetch) in asked(request) {
+    for (target, fetch) in asked(request, api_version) {
         session.upsert(target, fetch);
     }
     let mut let_go = Vec::new();
@@ -103,15 +117,15 @@ fn scope(
     Ok(FetchScope::Session { id, epoch: next })
 }
 
-fn partition_ref(topic: &TopicName, topic_id: Uuid, partition: i32) -> PartitionRef {
-    let topic = if topic_id.is_nil() { TopicRef::Name(topic.0.clone()) } else { TopicRef::Id(topic_id) };
+fn partition_ref(api_version: i16, topic: &TopicName, topic_id: Uuid, partition: i32) -> PartitionRef {
+    let topic = if api_version < 13 { TopicRef::Name(topic.0.clone()) } else { TopicRef::Id(topic_id) };
     PartitionRef { topic, partition }
 }
 
 /// What the request names, in its order.
-fn asked(request: &FetchRequest) -> impl Iterator<Item = (PartitionRef, PartitionFetch)> {
-    request.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|partition| {
+fn asked(request: &FetchRequest, api_version: i16) -> impl Iterator<Item = (PartitionRef, PartitionFetch)> {
+    request.topics.iter().flat_map(move |topic| {
+        topic.partitions.iter().map(move |partition| {
             let fetch = PartitionFetch {
                 fetch_offset: partition.fetch_offset,
                 log_start_offset: partition.log_start_offset,
@@ -119,7 +133,28 @@ fn asked(request: &FetchRequest) -> impl Iterator<Item = (PartitionRef, Partitio
                 current_leader_epoch: Some(partition.current_leader_epoch).filter(|epoch| *epoch >= 0),
                 last_fetched_epoch: Some(partition.last_fetched_epoch).filter(|epoch| *epoch >= 0),
             };
-            (partition_ref(&topic.topic, topic.topic_id, partition.partition), fetch)
+            (partition_ref(api_version, &topic.topic, topic.topic_id, partition.partition), fetch)
         })
     })
+}
+
+/// Kafka's answer to a request that it cannot read the isolation level of (`FetchRequest.getErrorResponse`).
+fn refuse(ctx: &mut Ctx<'_>, rc: &RequestContext, request: &FetchRequest) {
+    let error_code = ErrorCode::UnknownServerError;
+    let topics = request.topics.iter().filter(|_| rc.api_version < 13).map(|topic| FetchTopic {
+        topic: topic.topic.0.clone(),
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| FetchPartition {
+                aborted_transactions: Some(Vec::new()),
+                ..FetchPartition::error(partition.partition, error_code)
+            })
+            .collect(),
+    });
+    let session_id = request.session_id;
+    let response =
+        FetchResponse { error_code, session_id, topics: topics.collect(), ..FetchResponse::default() };
+    ctx.reply(rc.reply_to, response);
 }

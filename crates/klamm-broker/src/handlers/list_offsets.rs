@@ -38,10 +38,15 @@ pub(crate) fn handle(
             }
         }
     }
+    let mut answered = BTreeSet::new();
     let mut response = ListOffsetsResponse::default();
     for topic in &request.topics {
         let mut answer = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
         for partition in &topic.partitions {
+            // Kafka's answers are a map: what is named twice is answered once.
+            if !answered.insert((&topic.name, partition.partition_index)) {
+                continue;
+            }
             let result = if twice.contains(&(&topic.name, partition.partition_index)) {
                 Err(ErrorCode::InvalidRequest)
             } else if !is_supported(partition.timestamp, rc.api_version) {
@@ -77,7 +82,7 @@ fn lookup(
     asked: &ListOffsetsPartition,
 ) -> Result<Option<TimestampOffset>, ErrorCode> {
     let partition = core.replicas.get(core.local_partition(name)?).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    partition.check_epoch(Some(asked.current_leader_epoch).filter(|epoch| *epoch >= 0))?;
+    partition.check_epoch(Some(asked.current_leader_epoch).filter(|epoch| *epoch != -1))?;
     if request.replica_id.0 != DEBUGGING && !partition.is_leader() {
         return Err(ErrorCode::NotLeaderOrFollower);
     }

@@ -7,15 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use klamm_metadata::{MetadataImage, PartitionRegistration, TopicImage};
+use klamm_metadata::{MetadataImage, PartitionRegistration, TopicImage, topic_name};
 use klamm_node::{Ctx, NodeId};
+use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use klamm_wire::messages::{BrokerId, MetadataRequest, MetadataResponse, ResponseKind, TopicName};
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
-use crate::auto_topic_creation::is_valid_topic_name;
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext, is_internal};
 
@@ -44,7 +44,11 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
         }
         Some(asked) => {
             if version < 12 && asked.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil()) {
-                return invalid(ctx, rc, &asked);
+                return refuse(ctx, &rc, &asked, ErrorCode::InvalidRequest);
+            }
+            if asked.iter().any(|topic| topic.name.is_none() && topic.topic_id.is_nil()) {
+                // Neither name nor id: Kafka trips over it.
+                return refuse(ctx, &rc, &asked, ErrorCode::UnknownServerError);
             }
             let ids: BTreeSet<Uuid> =
                 asked.iter().map(|topic| topic.topic_id).filter(|id| !id.is_nil()).collect();
@@ -83,7 +87,7 @@ fn by_name(
     for name in names {
         match image.topics.by_name(name) {
             Some(topic) => response.topics.push(describe(image, topic, version)),
-            None if !is_valid_topic_name(name) => {
+            None if topic_name::validate(name).is_err() => {
                 response.topics.push(missing(Some(name), Uuid::nil(), ErrorCode::InvalidTopicException));
             }
             None => {
@@ -106,19 +110,23 @@ fn missing(name: Option<&StrBytes>, id: Uuid, error: ErrorCode) -> MetadataRespo
         .with_is_internal(name.is_some_and(|name| is_internal(name)))
 }
 
-/// A request that mixes what its version does not know (`MetadataRequest.getErrorResponse`).
-fn invalid(
-    ctx: &mut Ctx<'_>,
-    rc: RequestContext,
-    asked: &[klamm_wire::messages::metadata_request::MetadataRequestTopic],
-) {
+/// The same error for every topic that was asked for (`MetadataRequest.getErrorResponse`).
+fn refuse(ctx: &mut Ctx<'_>, rc: &RequestContext, asked: &[MetadataRequestTopic], error: ErrorCode) {
     let topics = asked.iter().map(|topic| {
+        let id = if rc.api_version >= 10 { topic.topic_id } else { Uuid::nil() };
         MetadataResponseTopic::default()
             // A null name cannot be written in the older versions.
             .with_name(Some(topic.name.clone().unwrap_or_default()))
-            .with_error_code(ErrorCode::InvalidRequest.code())
+            .with_topic_id(id)
+            .with_error_code(error.code())
     });
-    let response = MetadataResponse::default().with_topics(topics.collect());
+    let mut response = MetadataResponse::default()
+        .with_cluster_id(None)
+        .with_controller_id(BrokerId(-1))
+        .with_topics(topics.collect());
+    if rc.api_version >= 13 {
+        response.error_code = error.code();
+    }
     ctx.reply(rc.reply_to, ResponseKind::Metadata(response));
 }
 

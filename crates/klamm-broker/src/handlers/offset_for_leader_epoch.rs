@@ -44,7 +44,7 @@ fn lookup(
     asked: &OffsetForLeaderPartition,
 ) -> Result<Option<(i32, i64)>, ErrorCode> {
     let partition = core.replicas.get(core.local_partition(name)?).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    partition.check_epoch(Some(asked.current_leader_epoch).filter(|epoch| *epoch >= 0))?;
+    partition.check_epoch(Some(asked.current_leader_epoch).filter(|epoch| *epoch != -1))?;
     if !partition.is_leader() {
         return Err(ErrorCode::NotLeaderOrFollower);
     }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use klamm_log::{AppendError, AppendOrigin, LogAppendInfo};
 use klamm_node::{Ctx, Effect, TopicPartition};
 use klamm_wire::messages::produce_response::{
@@ -14,7 +15,9 @@ use klamm_wire::messages::produce_response::{
     TopicProduceResponse,
 };
 use klamm_wire::messages::{BrokerId, ProduceRequest, ResponseKind};
+use klamm_wire::record::batch::BatchIter;
 use klamm_wire::record::inspect::{InspectedBatch, InspectedProduce, RecordError, inspect_produce};
+use klamm_wire::record::legacy;
 use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::broker::Broker;
@@ -34,35 +37,47 @@ pub(crate) fn handle(
     inspected: Option<InspectedProduce>,
 ) {
     let core = &mut broker.core;
+    if request.topic_data.iter().flat_map(|topic| &topic.partition_data).any(|data| data.records.is_none()) {
+        // The schema allows it, Kafka trips over it.
+        return ctx.close(rc.reply_to);
+    }
     let inspected = inspected.unwrap_or_else(|| inspect_produce(&request, rc.api_version));
-    let internal_allowed = rc.client_id.as_deref() == Some(ADMIN_CLIENT);
+    let as_request = AsRequest {
+        acks: request.acks,
+        internal_allowed: rc.client_id.as_deref() == Some(ADMIN_CLIENT),
+        transactional_allowed: request.transactional_id.is_some(),
+    };
     let mut response = ProduceResponse::default();
     let mut awaited = Vec::new();
     let mut failed = false;
     let mut inspected = inspected.into_iter();
-    for (topic_index, topic) in request.topic_data.into_iter().enumerate() {
+    for topic in request.topic_data {
         let mut batches = inspected.next().unwrap_or_default().into_iter();
+        if topic.partition_data.is_empty() {
+            continue;
+        }
         // Found out once a topic: its name, or the error for all of its partitions.
-        let name = if topic.topic_id.is_nil() {
+        let name = if rc.api_version < 13 {
             Ok(topic.name.0.clone())
         } else {
             core.topic_name(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
         };
         let mut answer = TopicProduceResponse::default().with_topic_id(topic.topic_id);
-        if topic.topic_id.is_nil() {
+        if rc.api_version < 13 {
             answer.name = topic.name;
         }
         for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
             let batches = batches.next().unwrap_or_else(|| {
                 Err(RecordError { code: ErrorCode::InvalidRecord, message: String::new() })
             });
+            let records = data.records.unwrap_or_default();
             let result = match &name {
                 Ok(name) => {
                     let partition = TopicPartition { topic: name.clone(), partition: data.index };
-                    let appended = append(core, ctx, &partition, batches, request.acks, internal_allowed);
+                    let appended = append(core, ctx, &partition, &records, batches, as_request);
                     appended.map_err(|error| (error, Some(partition)))
                 }
-                Err(error) => Err((AppendError::new(*error, ""), None)),
+                Err(error) => Err((Refusal::of(*error), None)),
             };
             let answered = match result {
                 Ok((slot, info)) => {
@@ -70,7 +85,7 @@ pub(crate) fn handle(
                         awaited.push(Awaited {
                             slot,
                             required_offset: info.last_offset + 1,
-                            topic: topic_index,
+                            topic: response.responses.len(),
                             partition: partition_index,
                         });
                     }
@@ -79,11 +94,12 @@ pub(crate) fn handle(
                         .with_log_append_time_ms(info.log_append_time)
                         .with_log_start_offset(info.log_start_offset)
                 }
-                Err((error, partition)) => {
+                Err((refusal, partition)) => {
                     failed = true;
-                    let hint = partition
-                        .filter(|_| rc.api_version >= 10 && error.code == ErrorCode::NotLeaderOrFollower);
-                    let mut answer = refusal(error);
+                    let hint = partition.filter(|_| {
+                        rc.api_version >= 10 && refusal.error.code == ErrorCode::NotLeaderOrFollower
+                    });
+                    let mut answer = refusal.answer();
                     if let Some(partition) = hint {
                         hint_leader(core, &mut response.node_endpoints, &mut answer, &partition);
                     }
@@ -133,52 +149,140 @@ fn wait(
     core.produce_ops.insert(op, keys, deadline);
 }
 
+/// What a request says of all of its records.
+#[derive(Debug, Clone, Copy)]
+struct AsRequest {
+    acks: i16,
+    internal_allowed: bool,
+    transactional_allowed: bool,
+}
+
+/// Why records were not appended, and what the answer tells beside the code.
+#[derive(Debug)]
+struct Refusal {
+    error: AppendError,
+    log_start_offset: i64,
+    /// Kafka explains only what is wrong with records.
+    explained: bool,
+}
+
+impl Refusal {
+    /// A refusal without another word.
+    fn of(code: ErrorCode) -> Self {
+        AppendError::new(code, "").into()
+    }
+
+    fn answer(self) -> PartitionProduceResponse {
+        let issues = self.error.record_issues.into_iter().map(|issue| {
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(issue.batch_index)
+                .with_batch_index_error_message(Some(StrBytes::from_string(issue.message)))
+        });
+        PartitionProduceResponse::default()
+            .with_error_code(self.error.code.code())
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_log_start_offset(self.log_start_offset)
+            .with_record_errors(issues.collect())
+            .with_error_message(self.explained.then(|| StrBytes::from_string(self.error.message)))
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        let explained = !error.record_issues.is_empty();
+        Self { error, log_start_offset: -1, explained }
+    }
+}
+
 fn append(
     core: &mut Core,
     ctx: &mut Ctx<'_>,
-    partition: &TopicPartition,
+    name: &TopicPartition,
+    records: &Bytes,
     batches: Result<Vec<InspectedBatch>, RecordError>,
-    acks: i16,
-    internal_allowed: bool,
-) -> Result<(Slot, LogAppendInfo), AppendError> {
-    let slot = match core.local_partition(partition) {
-        Ok(slot) => slot,
-        // The cluster does not know it: Kafka says so before it looks at the records.
-        Err(error @ ErrorCode::UnknownTopicOrPartition) => return Err(AppendError::new(error, "")),
+    request: AsRequest,
+) -> Result<(Slot, LogAppendInfo), Refusal> {
+    // First what Kafka looks at before it looks for the partition's log: the cluster, and the request's form.
+    if !core.metadata.has_partition(name) {
+        return Err(Refusal::of(ErrorCode::UnknownTopicOrPartition));
+    }
+    if let Err(error) = &batches {
+        if let Some(message) = cannot_be_walked(records) {
+            let error = AppendError::new(ErrorCode::CorruptMessage, message);
+            return Err(Refusal { error, log_start_offset: -1, explained: true });
+        }
+        if is_wrong_for_a_produce(records, error.code) {
+            return Err(Refusal::of(error.code));
+        }
+    }
+    if batches.iter().flatten().any(|inspected| inspected.batch.header.is_transactional()) {
+        return Err(Refusal::of(if request.transactional_allowed {
+            ErrorCode::InvalidTxnState
+        } else {
+            ErrorCode::TransactionalIdAuthorizationFailed
+        }));
+    }
+    if !matches!(request.acks, -1..=1) {
+        return Err(Refusal::of(ErrorCode::InvalidRequiredAcks));
+    }
+    if !request.internal_allowed && is_internal(&name.topic) {
+        return Err(Refusal::of(ErrorCode::InvalidTopicException));
+    }
+    let slot = core.local_partition(name).map_err(Refusal::of)?;
+    let needs_all = request.acks == -1;
+    let result = match batches {
+        Ok(batches) => core.append(ctx, slot, &batches, AppendOrigin::Client, needs_all),
         Err(error) => {
-            batches.map_err(|error| AppendError::new(error.code, error.message))?;
-            return Err(AppendError::new(error, ""));
+            let partition =
+                core.replicas.get(slot).ok_or_else(|| Refusal::of(ErrorCode::NotLeaderOrFollower))?;
+            partition
+                .check_append(core.settings.node, needs_all)
+                .and(Err(AppendError::new(error.code, error.message)))
         }
     };
-    let batches = batches.map_err(|error| AppendError::new(error.code, error.message))?;
-    if !matches!(acks, -1..=1) {
-        return Err(AppendError::new(ErrorCode::InvalidRequiredAcks, ""));
-    }
-    if !internal_allowed && is_internal(&partition.topic) {
-        return Err(AppendError::new(ErrorCode::InvalidTopicException, ""));
-    }
-    if batches.iter().any(|inspected| inspected.batch.header.is_transactional()) {
-        return Err(AppendError::new(ErrorCode::InvalidTxnState, ""));
-    }
-    let info = core.append(ctx, slot, &batches, AppendOrigin::Client, acks == -1)?;
-    Ok((slot, info))
+    result.map(|info| (slot, info)).map_err(|error| {
+        let mut refusal = Refusal::from(error);
+        if tells_log_start(refusal.error.code) {
+            let partition = core.replicas.get(slot);
+            refusal.log_start_offset = partition.map_or(-1, |partition| partition.log.log_start_offset());
+        }
+        refusal
+    })
 }
 
-fn refusal(error: AppendError) -> PartitionProduceResponse {
-    // Kafka explains only what is wrong with records.
-    let explained = !error.record_issues.is_empty();
-    let issues = error.record_issues.into_iter().map(|issue| {
-        BatchIndexAndErrorMessage::default()
-            .with_batch_index(issue.batch_index)
-            .with_batch_index_error_message(Some(StrBytes::from_string(issue.message)))
-    });
-    PartitionProduceResponse::default()
-        .with_error_code(error.code.code())
-        .with_base_offset(-1)
-        .with_log_append_time_ms(-1)
-        .with_log_start_offset(-1)
-        .with_record_errors(issues.collect())
-        .with_error_message(explained.then(|| StrBytes::from_string(error.message)))
+/// Why not even the first batch can be told from what follows it (`ByteBufferLogInputStream.nextBatchSize`).
+fn cannot_be_walked(records: &Bytes) -> Option<String> {
+    let length = i32::from_be_bytes(records.get(8..12)?.try_into().ok()?);
+    if length < legacy::MIN_LENGTH {
+        return Some(format!(
+            "Record size {length} is less than the minimum record overhead ({})",
+            legacy::MIN_LENGTH
+        ));
+    }
+    let magic = legacy::magic_of(records)?;
+    (!(0..=2).contains(&magic)).then(|| format!("Invalid magic found in record: {magic}"))
+}
+
+/// Whether records are refused for what a produce request may hold, whatever is in them (`ProduceRequest.validateRecords`).
+fn is_wrong_for_a_produce(records: &Bytes, code: ErrorCode) -> bool {
+    code == ErrorCode::UnsupportedCompressionType
+        || matches!(legacy::magic_of(records), Some(0 | 1))
+        || BatchIter::new(records.clone()).take(2).filter(Result::is_ok).count() != 1
+}
+
+/// Whether a refusal tells where the log starts: those that Kafka's `ReplicaManager.appendRecordsToLeader` does not know by name.
+const fn tells_log_start(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::CorruptMessage
+            | ErrorCode::KafkaStorageError
+            | ErrorCode::UnknownTopicId
+    )
 }
 
 /// Tells who leads, and where (KIP-951).

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use klamm_log::{AppendError, AppendOrigin, Disk, LogAppendInfo};
+use klamm_node::NodeId;
 use klamm_wire::ErrorCode;
 use klamm_wire::record::inspect::InspectedBatch;
 
@@ -9,28 +10,13 @@ use crate::fetch_session::FetchSessionCache;
 use crate::partition::{Changes, LeaderEnv, Partition};
 
 impl Partition {
-    /// Appends for a client or coordinator (`Partition.appendRecordsToLeader`). With `needs_all` (acks=all) the committed ISR must
-    /// be as large as `min.insync.replicas` asks: that is checked before anything else of the records. R7.
-    pub(crate) fn append_as_leader(
-        &mut self,
-        disk: &mut dyn Disk,
-        batches: &[InspectedBatch],
-        origin: AppendOrigin,
-        needs_all: bool,
-        sessions: &FetchSessionCache,
-        env: LeaderEnv<'_>,
-    ) -> Result<LogAppendInfo, AppendError> {
-        let Some(state) = &mut self.leading else {
+    /// Whether an append may go on: this broker leads, and for acks=all the committed ISR is large enough. R7.
+    pub(crate) fn check_append(&self, me: NodeId, needs_all: bool) -> Result<(), AppendError> {
+        if !self.is_leader() {
             return Err(AppendError::new(
                 ErrorCode::NotLeaderOrFollower,
-                format!("Leader not local for partition {} on broker {}", self.name, env.me),
+                format!("Leader not local for partition {} on broker {me}", self.name),
             ));
-        };
-        let log_end = self.log.log_end_offset();
-        for replica in state.remotes.iter_mut().filter(|r| r.session_id != 0) {
-            if let Some(at) = sessions.last_fetch_ms(replica.session_id) {
-                replica.note_session_fetch(log_end, at);
-            }
         }
         let min_isr = self.effective_min_isr();
         if needs_all && self.isr.len() < min_isr {
@@ -45,6 +31,28 @@ impl Partition {
                     isr.join(", ")
                 ),
             ));
+        }
+        Ok(())
+    }
+
+    /// Appends for a client or coordinator (`Partition.appendRecordsToLeader`). With `needs_all` (acks=all) the committed ISR must
+    /// be as large as `min.insync.replicas` asks: that is checked before anything else of the records. R7.
+    pub(crate) fn append_as_leader(
+        &mut self,
+        disk: &mut dyn Disk,
+        batches: &[InspectedBatch],
+        origin: AppendOrigin,
+        needs_all: bool,
+        sessions: &FetchSessionCache,
+        env: LeaderEnv<'_>,
+    ) -> Result<LogAppendInfo, AppendError> {
+        self.check_append(env.me, needs_all)?;
+        let log_end = self.log.log_end_offset();
+        let remotes = self.leading.iter_mut().flat_map(|state| &mut state.remotes);
+        for replica in remotes.filter(|r| r.session_id != 0) {
+            if let Some(at) = sessions.last_fetch_ms(replica.session_id) {
+                replica.note_session_fetch(log_end, at);
+            }
         }
         let info = self.log.append_as_leader(disk, batches, self.leader_epoch, env.now_ms, origin)?;
         if self.log.log_end_offset() != log_end {

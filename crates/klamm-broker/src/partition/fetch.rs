@@ -5,7 +5,7 @@ use klamm_node::NodeId;
 use klamm_wire::ErrorCode;
 
 use crate::partition::isr::IsrProposal;
-use crate::partition::{Changes, LeaderEnv, Partition};
+use crate::partition::{Changes, LeaderEnv, LeaderState, Partition};
 
 /// What a fetch asks of one partition (`FetchRequest.PartitionData`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) struct FetchParams {
     pub(crate) replica: NodeId,
     /// The follower's broker epoch; -1 when unknown.
     pub(crate) replica_epoch: i64,
+    /// Whether only the leader may answer: always for followers, and for consumers before version 11 (KIP-392).
+    pub(crate) only_leader: bool,
     /// How far it may see.
     pub(crate) isolation: FetchIsolation,
     /// Answer as soon as this many bytes are there.
@@ -74,13 +76,20 @@ impl Partition {
         min_one_batch: bool,
     ) -> Result<ReadInfo, ErrorCode> {
         self.check_epoch(fetch.current_leader_epoch)?;
-        let state = self.leading.as_ref().ok_or(ErrorCode::NotLeaderOrFollower)?;
-        if params.is_from_follower() && state.remote(params.replica).is_none() {
+        if params.only_leader && !self.is_leader() {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        let is_replica = |state: &LeaderState| state.remote(params.replica).is_some();
+        if params.is_from_follower() && !self.leading.as_ref().is_some_and(is_replica) {
             // With an epoch that matches ours, the follower's metadata is newer: it shall try again.
             return Err(match fetch.current_leader_epoch {
                 Some(_) => ErrorCode::UnknownLeaderEpoch,
                 None => ErrorCode::NotLeaderOrFollower,
             });
+        }
+        if fetch.max_bytes < 0 {
+            // Kafka's log refuses it with an exception that nobody expects.
+            return Err(ErrorCode::UnknownServerError);
         }
         let offsets = self.log.offsets();
         let mut info = ReadInfo {

@@ -16,7 +16,7 @@ use crate::api_error::ApiError;
 use crate::config_control::{self, ConfigOp};
 use crate::placement;
 use crate::state::ClusterState;
-use crate::topic_name;
+use klamm_metadata::topic_name;
 
 /// The answer, and the records of the topics that can be created. An error refuses the whole request.
 pub(crate) fn create_topics(

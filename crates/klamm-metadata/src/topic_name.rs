@@ -4,7 +4,7 @@
 const MAX_NAME_LENGTH: usize = 249;
 
 /// Why a name is no topic name, in Kafka's words.
-pub(crate) fn validate(name: &str) -> Result<(), String> {
+pub fn validate(name: &str) -> Result<(), String> {
     let reason = match name {
         "" => "the empty string is not allowed".to_owned(),
         "." => "'.' is not allowed".to_owned(),
@@ -24,6 +24,6 @@ pub(crate) fn validate(name: &str) -> Result<(), String> {
 
 /// Names that differ only in `.` and `_` would share metric names, so one excludes the other. The form that two
 /// colliding names share; `None` for a name with neither.
-pub(crate) fn collision_key(name: &str) -> Option<String> {
+pub fn collision_key(name: &str) -> Option<String> {
     name.contains(['.', '_']).then(|| name.replace('.', "_"))
 }

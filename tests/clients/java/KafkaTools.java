@@ -209,7 +209,8 @@ public final class KafkaTools {
         }
 
         void leave() throws Exception {
-            process.destroy();
+            // Not Process.destroy: that closes our end of its output too, with records still in it.
+            process.toHandle().destroy();
             join(Program.WAIT_MS);
             check(!isAlive() && error == null, "%s: %s", getName(), error);
         }

@@ -1,6 +1,8 @@
 //! OffsetCommit, OffsetDelete, DeleteGroups and the sweep of expired offsets
 //! (the writing half of Kafka's `OffsetMetadataManager`).
 
+use std::collections::BTreeMap;
+
 use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
 use klamm_wire::messages::offset_commit_request::OffsetCommitRequestPartition;
 use klamm_wire::messages::offset_commit_response::{
@@ -131,6 +133,8 @@ impl Shard {
             return self.finish(env, Done::OffsetDelete { to, response }, Ok(()));
         }
         let mut records = Vec::new();
+        let mut known: BTreeMap<StrBytes, usize> =
+            response.topics.iter().enumerate().map(|(i, topic)| (topic.name.0.clone(), i)).collect();
         for topic in request.topics {
             let subscribed = self.groups.get(&id).is_some_and(|group| group.is_subscribed_to(&topic.name));
             let error = if subscribed { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
@@ -146,12 +150,11 @@ impl Shard {
                     records.push(tombstone(&id, &topic.name, index));
                 }
             }
-            match response.topics.iter_mut().find(|t| t.name == topic.name) {
-                Some(known) => known.partitions.extend(partitions),
-                None => response.topics.push(
-                    OffsetDeleteResponseTopic::default().with_name(topic.name).with_partitions(partitions),
-                ),
-            }
+            let at = *known.entry(topic.name.0.clone()).or_insert_with(|| {
+                response.topics.push(OffsetDeleteResponseTopic::default().with_name(topic.name.clone()));
+                response.topics.len() - 1
+            });
+            response.topics[at].partitions.extend(partitions);
         }
         let done = Done::OffsetDelete { to, response };
         if records.is_empty() {

@@ -1,5 +1,8 @@
 //! JoinGroup (the classic half of Kafka's `GroupMetadataManager.classicGroupJoin*`).
 
+use std::collections::BTreeSet;
+
+use klamm_node::TraceKind;
 use klamm_wire::messages::{JoinGroupRequest, JoinGroupResponse};
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -31,10 +34,11 @@ pub(crate) struct Join {
 impl Join {
     /// Reads a request, and copies what may be kept. Version 0 knows one timeout for both.
     pub(crate) fn new(rc: &RequestContext, request: JoinGroupRequest) -> Self {
+        let mut names = BTreeSet::new();
         let mut protocols: Vec<Protocol> = Vec::with_capacity(request.protocols.len());
         for protocol in request.protocols {
             // A name that comes twice would be counted twice when protocols are chosen.
-            if !protocols.iter().any(|p| p.name == protocol.name) {
+            if names.insert(protocol.name.clone()) {
                 protocols
                     .push(Protocol { name: own(&protocol.name), metadata: own_bytes(&protocol.metadata) });
             }
@@ -207,6 +211,9 @@ impl Shard {
             is_new: true,
         };
         group.join(member, join.protocol_type);
+        if env.ctx.tracing() {
+            env.ctx.trace(TraceKind::MemberJoined { group: join.group.clone(), member: id.clone() });
+        }
         self.restart_session(env, &join.group, &id, NEW_MEMBER_JOIN_TIMEOUT_MS);
         self.rebalance_or_complete(env, &join.group, "new member")
     }
@@ -259,6 +266,14 @@ impl Shard {
         }
         if let Some(parked) = syncing {
             reply::sync_error(env.ctx, parked, ErrorCode::FencedInstanceId);
+        }
+        if env.ctx.tracing() {
+            env.ctx.trace(TraceKind::MemberReplaced {
+                group: join.group.clone(),
+                instance: instance_id.clone(),
+                from: old_id.clone(),
+                to: new_id.clone(),
+            });
         }
         self.cancel_session(env, &join.group, old_id);
         self.restart_session(env, &join.group, new_id, old_session_timeout_ms);

@@ -1,5 +1,8 @@
 //! LeaveGroup (the classic half of Kafka's `GroupMetadataManager.classicGroupLeave*`).
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use klamm_wire::messages::leave_group_request::MemberIdentity;
 use klamm_wire::messages::leave_group_response::MemberResponse;
 use klamm_wire::messages::{LeaveGroupRequest, LeaveGroupResponse};
@@ -23,9 +26,10 @@ impl Shard {
         };
         let id = request.group_id.0;
         let mut members = Vec::with_capacity(identities.len());
+        let mut leaving: BTreeMap<StrBytes, &'static str> = BTreeMap::new();
         let mut anyone = false;
         for identity in identities {
-            let result = self.leave_one(env, &id, &identity);
+            let result = self.leave_one(env, &id, &identity, &mut leaving);
             anyone |= result.is_ok();
             members.push(
                 MemberResponse::default()
@@ -34,6 +38,7 @@ impl Shard {
                     .with_error_code(result.err().unwrap_or(ErrorCode::None).code()),
             );
         }
+        self.expel(env, &id, &leaving);
         let wrote = match self.groups.get(&id).map(|group| group.state()) {
             Some(ClassicState::Stable | ClassicState::CompletingRebalance) if anyone => {
                 self.rebalance_or_complete(env, &id, "members left")
@@ -50,28 +55,35 @@ impl Shard {
         }
     }
 
+    /// Finds who is meant. Members are noted with the reason, to be removed all at once.
     fn leave_one(
         &mut self,
         env: &mut Env<'_, '_>,
         id: &StrBytes,
         identity: &MemberIdentity,
+        leaving: &mut BTreeMap<StrBytes, &'static str>,
     ) -> Result<(), ErrorCode> {
         let group = self.groups.get_mut(id).ok_or(ErrorCode::UnknownMemberId)?;
         let instance_id = identity.group_instance_id.as_ref();
-        if identity.member_id.is_empty() {
+        let (member, cause) = if identity.member_id.is_empty() {
             let member = instance_id.and_then(|instance| group.static_member(instance)).cloned();
-            let member = member.ok_or(ErrorCode::UnknownMemberId)?;
-            self.expel(env, id, &member, "removed by its instance id");
-            return Ok(());
-        }
-        if group.is_pending_member(&identity.member_id) {
+            (member.ok_or(ErrorCode::UnknownMemberId)?, "removed by its instance id")
+        } else if group.is_pending_member(&identity.member_id) {
             group.remove(&identity.member_id);
             trace_removed(env.ctx, id, &identity.member_id, "left before it joined");
             self.cancel_session(env, id, &identity.member_id);
             return Ok(());
+        } else {
+            group.validate_member(&identity.member_id, instance_id)?;
+            (identity.member_id.clone(), "left")
+        };
+        match leaving.entry(member) {
+            // It has left already, a few places earlier in this request.
+            Entry::Occupied(_) => Err(ErrorCode::UnknownMemberId),
+            Entry::Vacant(entry) => {
+                entry.insert(cause);
+                Ok(())
+            }
         }
-        group.validate_member(&identity.member_id, instance_id)?;
-        self.expel(env, id, &identity.member_id, "left");
-        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! A rebalance from its start to the answers of the join phase, and members that go
 //! (Kafka's `GroupMetadataManager.prepareRebalance`, `completeClassicGroupJoin` and what leads there).
 
+use std::collections::BTreeMap;
+
 use klamm_wire::messages::JoinGroupResponse;
 use klamm_wire::messages::join_group_response::JoinGroupResponseMember;
 use klamm_wire::{ErrorCode, StrBytes};
@@ -198,7 +200,7 @@ impl Shard {
         if group.member(member).is_none_or(super::member::Member::has_satisfied_heartbeat) {
             return;
         }
-        self.expel(env, id, member, "session expired");
+        self.expel(env, id, &BTreeMap::from([(member.clone(), "session expired")]));
         let Some(group) = self.groups.get(id) else { return };
         let _ = match group.state() {
             ClassicState::Stable | ClassicState::CompletingRebalance => {
@@ -209,24 +211,28 @@ impl Shard {
         };
     }
 
-    /// Removes a member, answering what it has waiting: if it is alive after all, it joins anew.
+    /// Removes members, each for its reason, and answers what they have waiting: who is alive after all joins anew.
     pub(crate) fn expel(
         &mut self,
         env: &mut Env<'_, '_>,
         id: &StrBytes,
-        member: &StrBytes,
-        cause: &'static str,
+        leaving: &BTreeMap<StrBytes, &'static str>,
     ) {
         let Some(group) = self.groups.get_mut(id) else { return };
-        let Some(removed) = group.remove(member) else { return };
-        trace_removed(env.ctx, id, member, cause);
-        if let Some(parked) = removed.joining {
-            reply::join_error(env.ctx, parked, StrBytes::default(), ErrorCode::UnknownMemberId);
+        if leaving.is_empty() {
+            return;
         }
-        if let Some(parked) = removed.syncing {
-            reply::sync_error(env.ctx, parked, ErrorCode::UnknownMemberId);
+        for removed in group.remove_where(|member| leaving.contains_key(&member.id)) {
+            let cause = leaving.get(&removed.id).copied().unwrap_or("removed");
+            trace_removed(env.ctx, id, &removed.id, cause);
+            if let Some(parked) = removed.joining {
+                reply::join_error(env.ctx, parked, StrBytes::default(), ErrorCode::UnknownMemberId);
+            }
+            if let Some(parked) = removed.syncing {
+                reply::sync_error(env.ctx, parked, ErrorCode::UnknownMemberId);
+            }
+            self.cancel_session(env, id, &removed.id);
         }
-        self.cancel_session(env, id, member);
     }
 }
 

@@ -193,6 +193,24 @@ pub enum TraceKind {
         /// Why.
         cause: &'static str,
     },
+    /// A member joined a group.
+    MemberJoined {
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+    },
+    /// A static member came back under a new id: the old one is fenced (KIP-345).
+    MemberReplaced {
+        /// The group.
+        group: StrBytes,
+        /// Its group instance id.
+        instance: StrBytes,
+        /// The id it had.
+        from: StrBytes,
+        /// The id it has.
+        to: StrBytes,
+    },
     /// A group's member was removed.
     MemberRemoved {
         /// The group.
@@ -290,6 +308,10 @@ impl fmt::Display for TraceKind {
             }
             Self::GroupState { group, from, to, generation, cause } => {
                 write!(f, "group {group} {from} -> {to} generation {generation}: {cause}")
+            }
+            Self::MemberJoined { group, member } => write!(f, "group {group} member {member} joined"),
+            Self::MemberReplaced { group, instance, from, to } => {
+                write!(f, "group {group} static member {instance} is {to}, no longer {from}")
             }
             Self::MemberRemoved { group, member, cause } => {
                 write!(f, "group {group} member {member} removed: {cause}")

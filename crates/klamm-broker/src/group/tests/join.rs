@@ -23,9 +23,10 @@ fn a_first_member_leads_a_generation_of_one() {
     assert_eq!(h.state("g"), ClassicState::Stable);
     assert_eq!(h.heartbeat("g", 1, &id), ErrorCode::None);
     let causes = h.causes();
-    assert!(causes[0].contains("Empty -> PreparingRebalance"), "{causes:?}");
-    assert!(causes[1].contains("PreparingRebalance -> CompletingRebalance generation 1"), "{causes:?}");
-    assert!(causes[2].contains("CompletingRebalance -> Stable"), "{causes:?}");
+    assert_eq!(causes[0], format!("group g member {id} joined"));
+    assert!(causes[1].contains("Empty -> PreparingRebalance"), "{causes:?}");
+    assert!(causes[2].contains("PreparingRebalance -> CompletingRebalance generation 1"), "{causes:?}");
+    assert!(causes[3].contains("CompletingRebalance -> Stable"), "{causes:?}");
 }
 
 #[test]
@@ -374,4 +375,15 @@ fn five_hundred_members_rebalance() {
     assert_eq!(h.rebalance("g", &ids), 1);
     assert_eq!(h.rebalance("g", &ids), 2);
     assert_eq!(h.member_ids("g"), ids);
+}
+
+#[test]
+fn a_hundred_thousand_protocols_are_taken_in_their_stride() {
+    let mut h = Harness::new();
+    let names: Vec<String> = (0..100_000).map(|n| format!("p{n}")).collect();
+    let offers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "t")).collect();
+    for _ in 0..3 {
+        h.send_join(3, join_request("g", "").with_protocols(protocols(&offers)));
+    }
+    assert_eq!(h.member_ids("g").len(), 3);
 }

@@ -100,6 +100,15 @@ fn members_leave_in_batches_each_with_its_own_answer() {
 }
 
 #[test]
+fn a_member_leaves_once() {
+    let mut h = Harness::new();
+    let ids = static_group(&mut h, 2);
+    let token = h.send_leave(LEAVE, "g", &[(&ids[0], None), ("", Some("i0")), (&ids[0], Some("i0"))]);
+    let errors: Vec<_> = h.left(token).members.iter().map(|m| error(m.error_code)).collect();
+    assert_eq!(errors, [ErrorCode::None, ErrorCode::UnknownMemberId, ErrorCode::UnknownMemberId]);
+}
+
+#[test]
 fn before_version_3_one_member_leaves_and_the_answer_is_at_the_top() {
     let mut h = Harness::new();
     let ids = h.stable_group("g", 1);

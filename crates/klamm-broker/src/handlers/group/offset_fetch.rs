@@ -3,7 +3,9 @@
 //! * v2 every topic of the group, an error at the top · v3 throttle time · v5 leader epoch (KIP-320) · v6 flexible
 //! * v7 require stable (KIP-447) · v8 several groups (KIP-709) · v9 member id and epoch (KIP-848) · v10 topic ids
 //!
-//! Difference: none known.
+//! Difference: of a group that is named twice only the first request is answered.
+
+use std::collections::BTreeSet;
 
 use klamm_node::Ctx;
 use klamm_wire::messages::offset_fetch_request::OffsetFetchRequestTopics;
@@ -24,9 +26,12 @@ pub(crate) fn handle(
 ) {
     let version = rc.api_version;
     let groups = if version >= 8 {
+        // Asked for a hundred thousand times, all offsets of a group would fill the memory.
+        let mut named = BTreeSet::new();
         request
             .groups
             .into_iter()
+            .filter(|group| named.insert(group.group_id.clone()))
             .map(|group| group_fetch(&broker.core, version, group.group_id.0, group.topics))
             .collect()
     } else {

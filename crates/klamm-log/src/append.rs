@@ -18,6 +18,11 @@ use crate::validate::validate;
 const HEAD_ARENA: usize = 16 * HEADER_LEN;
 
 impl Log {
+    /// The partition as Kafka prints it: the last component of its directory.
+    fn name(&self) -> &str {
+        self.dir.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Appends batches as the partition's leader: checks them, assigns offsets, stamps the leader epoch. All or none.
     ///
     /// The records are neither read nor copied; each batch gets a new 61-byte head.
@@ -43,7 +48,7 @@ impl Log {
         let mut appended: SmallVec<[AppendedBatch; 1]> = SmallVec::new();
         let mut prepared: SmallVec<[Prepared; 1]> = SmallVec::new();
         for inspected in batches {
-            let batch = validate(&self.config, inspected, now_ms, origin)?;
+            let batch = validate(&self.config, self.name(), inspected, now_ms, origin)?;
             let header = BatchHeader { base_offset: info.last_offset + 1, ..batch.header };
             if header.last_offset_delta < 0 {
                 return Err(AppendError::new(ErrorCode::InvalidRecord, "Record batch holds no offset"));

@@ -15,6 +15,7 @@ use crate::log::AppendOrigin;
 /// The batch as it goes into the log, but for offset and leader epoch.
 pub(crate) fn validate<'a>(
     config: &LogConfig,
+    partition: &str,
     inspected: &'a InspectedBatch,
     now_ms: i64,
     origin: AppendOrigin,
@@ -28,7 +29,7 @@ pub(crate) fn validate<'a>(
         check_client(&batch.header)?;
     }
     if config.compact && facts.first_null_key >= 0 {
-        return Err(null_keys(batch));
+        return Err(null_keys(partition, batch));
     }
     let append_time = config.message_timestamp_type == TimestampType::LogAppendTime;
     check_timestamps(config, batch, facts, now_ms, append_time)?;
@@ -75,12 +76,12 @@ fn check_timestamps(
     now_ms: i64,
     append_time: bool,
 ) -> Result<(), AppendError> {
-    if append_time || facts.max_timestamp == -1 {
+    if append_time || (facts.max_timestamp == -1 && facts.min_timestamp == -1) {
         if batch.header.is_log_append_time() {
             return Err(bad_timestamps(
                 batch,
                 |_| true,
-                |_| "Producer should not set timestamp type to LogAppendTime.".to_owned(),
+                |_, _| "Producer should not set timestamp type to LogAppendTime.".to_owned(),
             ));
         }
         return Ok(());
@@ -91,8 +92,10 @@ fn check_timestamps(
         return Ok(());
     }
     let (low, high) = (now_ms.saturating_sub(before), now_ms.saturating_add(after));
-    Err(bad_timestamps(batch, bad, |t| {
-        format!("Timestamp {t} is out of range. The timestamp should be within [{low}, {high}]")
+    Err(bad_timestamps(batch, bad, |offset, t| {
+        format!(
+            "Timestamp {t} of message with offset {offset} is out of range. The timestamp should be within [{low}, {high}]"
+        )
     }))
 }
 
@@ -113,11 +116,13 @@ fn timestamps(batch: &RecordBatch) -> Vec<i64> {
 fn bad_timestamps(
     batch: &RecordBatch,
     bad: impl Fn(i64) -> bool,
-    say: impl Fn(i64) -> String,
+    say: impl Fn(i32, i64) -> String,
 ) -> AppendError {
     let issues = (0..).zip(timestamps(batch)).filter(|(_, t)| bad(*t));
     AppendError {
-        record_issues: issues.map(|(batch_index, t)| RecordIssue { batch_index, message: say(t) }).collect(),
+        record_issues: issues
+            .map(|(batch_index, t)| RecordIssue { batch_index, message: say(batch_index, t) })
+            .collect(),
         ..AppendError::new(
             ErrorCode::InvalidTimestamp,
             "One or more records have been rejected due to invalid timestamp",
@@ -125,7 +130,7 @@ fn bad_timestamps(
     }
 }
 
-fn null_keys(batch: &RecordBatch) -> AppendError {
+fn null_keys(partition: &str, batch: &RecordBatch) -> AppendError {
     let Ok(records) = batch.records(DECOMPRESSED_LIMIT) else {
         return AppendError::new(ErrorCode::InvalidRecord, "the records of the batch cannot be read");
     };
@@ -133,11 +138,22 @@ fn null_keys(batch: &RecordBatch) -> AppendError {
     let issues: Vec<_> = keyless
         .map(|(batch_index, _)| RecordIssue {
             batch_index,
-            message: "Compacted topic cannot accept message without key".to_owned(),
+            message: format!(
+                "Compacted topic cannot accept message without key in topic partition {partition}"
+            ),
         })
         .collect();
-    let message =
-        format!("One or more records have been rejected due to {} record errors in total", issues.len());
+    let first: Vec<String> = issues
+        .iter()
+        .take(3)
+        .map(|i| format!("RecordError(batchIndex={}, message='{}')", i.batch_index, i.message))
+        .collect();
+    let message = format!(
+        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at \
+         most: [{}]",
+        issues.len(),
+        first.join(", ")
+    );
     AppendError { record_issues: issues, ..AppendError::new(ErrorCode::InvalidRecord, message) }
 }
 

@@ -5,11 +5,13 @@
 //!
 //! Difference: transactions are not served yet, so a transactional batch is refused with INVALID_TXN_STATE.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_log::{AppendError, AppendOrigin, LogAppendInfo};
 use klamm_node::{Ctx, Effect, TopicPartition};
+use klamm_wire::messages::produce_request::PartitionProduceData;
 use klamm_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
     TopicProduceResponse,
@@ -66,10 +68,15 @@ pub(crate) fn handle(
         if rc.api_version < 13 {
             answer.name = topic.name;
         }
-        for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
+        let twice = named_twice(&topic.partition_data);
+        for (at, data) in topic.partition_data.into_iter().enumerate() {
             let batches = batches.next().unwrap_or_else(|| {
                 Err(RecordError { code: ErrorCode::InvalidRecord, message: String::new() })
             });
+            if twice.contains(&at) {
+                continue;
+            }
+            let partition_index = answer.partition_responses.len();
             let records = data.records.unwrap_or_default();
             let result = match &name {
                 Ok(name) => {
@@ -147,6 +154,16 @@ fn wait(
     let deadline = ctx.now + Duration::from_millis(timeout_ms.max(0).unsigned_abs().into());
     let keys = op.awaited.iter().map(|awaited| (awaited.slot, awaited.required_offset)).collect();
     core.produce_ops.insert(op, keys, deadline);
+}
+
+/// Places that a later one takes the partition of: Kafka keeps the last records that a request has for a partition.
+fn named_twice(partitions: &[PartitionProduceData]) -> Vec<usize> {
+    if partitions.is_sorted_by(|a, b| a.index < b.index) {
+        return Vec::new();
+    }
+    let last: BTreeMap<i32, usize> =
+        partitions.iter().enumerate().map(|(at, data)| (data.index, at)).collect();
+    (0..partitions.len()).filter(|at| last.get(&partitions[*at].index) != Some(at)).collect()
 }
 
 /// What a request says of all of its records.

@@ -271,6 +271,8 @@ fn created(
     CreatableTopicResult::default()
         .with_name(topic.name.clone())
         .with_topic_id(topic_id)
+        // The schema's default is the empty string.
+        .with_error_message(None)
         .with_num_partitions(assignments.len() as i32)
         .with_replication_factor(assignments.first().map_or(-1, |replicas| replicas.len() as i16))
         .with_configs(Some(configs.collect()))

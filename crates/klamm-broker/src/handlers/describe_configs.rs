@@ -2,7 +2,7 @@
 //!
 //! * v1 synonyms (KIP-226) · v3 documentation and types (KIP-524) · v4 flexible
 //!
-//! Difference: a broker has one logger, `ROOT`; client metrics subscriptions and group configurations list what is set on them.
+//! Difference: a broker has one logger, `root`, and no say in what it logs; client metrics subscriptions and group configurations list what is set on them.
 
 use klamm_metadata::{ConfigResource, ConfigResourceKind, topic_name};
 use klamm_node::Ctx;
@@ -52,7 +52,8 @@ pub(crate) fn handle(
                 result.with_configs(configs)
             }
             Err((error, message)) => {
-                result.with_error_code(error.code()).with_error_message(message.map(StrBytes::from_string))
+                let message = StrBytes::from_string(message.unwrap_or_default());
+                result.with_error_code(error.code()).with_error_message(Some(message))
             }
         }
     });
@@ -104,7 +105,7 @@ fn describe(
             }
             Ok(vec![
                 DescribeConfigsResourceResult::default()
-                    .with_name(StrBytes::from_static_str("ROOT"))
+                    .with_name(StrBytes::from_static_str("root"))
                     .with_value(Some(StrBytes::from_static_str("INFO")))
                     .with_config_source(LOGGER_SOURCE),
             ])

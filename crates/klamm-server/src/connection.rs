@@ -24,10 +24,11 @@ use crate::outbox::{Answer, Outbox};
 const MAX_IN_FLIGHT: usize = 256;
 /// Bytes that may be unsent before its socket is no longer read.
 const MAX_UNSENT: usize = 1 << 20;
-/// How much room a read is given, at least and at most.
-const READ_CHUNK: (usize, usize) = (16 << 10, 1 << 20);
-/// Room below which a read is given more.
-const MIN_ROOM: usize = 1 << 10;
+/// How much room is made for reads, at least and at most: as much as reads have been filling lately. What is kept of a
+/// request pins the room it was read into, so room is not made on the mere chance of more.
+const ROOM: (usize, usize) = (16 << 10, 512 << 10);
+/// Room for a frame that has begun, beyond what it has already proved to send: a length is only a claim.
+const CLAIM: usize = 1 << 20;
 /// Slices in one vectored write.
 const MAX_SLICES: usize = 64;
 
@@ -49,6 +50,8 @@ struct Connection {
     limits: Limits,
     /// Received and not yet split into frames.
     received: BytesMut,
+    /// How much room to make when there is too little left.
+    room: usize,
     /// Decoded and not yet handed to the world.
     requests: Vec<ClientRequest>,
     /// Requests that the world has not answered.
@@ -96,6 +99,7 @@ pub(crate) async fn serve(
         outbox,
         limits,
         received: BytesMut::new(),
+        room: ROOM.0,
         requests: Vec::new(),
         in_flight: 0,
         held_back: None,
@@ -152,6 +156,7 @@ impl Connection {
         if wants_input {
             self.make_room();
         }
+        let spare = self.received.capacity() - self.received.len();
         // A client that waits for an answer is not idle, one that does not read its answers is.
         let max_idle = self.limits.max_idle.filter(|_| self.in_flight == 0 || has_unsent);
         let idle = async {
@@ -170,12 +175,20 @@ impl Connection {
             }
             Poll::Pending
         });
-        tokio::select! {
+        let woken = tokio::select! {
             biased;
-            () = outbox.woken() => Ok(Woken::Answered),
-            woken = socket => woken,
-            () = idle => Ok(Woken::Idle),
+            () = outbox.woken() => Woken::Answered,
+            woken = socket => woken?,
+            () = idle => Woken::Idle,
+        };
+        if let Woken::Read(count) = woken {
+            if count == spare {
+                self.room = (self.room * 2).min(ROOM.1);
+            } else if count < self.room / 8 {
+                self.room = (self.room / 2).max(ROOM.0);
+            }
         }
+        Ok(woken)
     }
 
     /// Splits and decodes what was received, and hands it to the world in one go; whether there was anything.
@@ -273,9 +286,10 @@ impl Connection {
         // As much as the frame that has begun lacks, but no more at once than it has already proved to send:
         // a length is only a claim.
         let missing = frame::missing(&self.received, self.limits.max_request).unwrap_or(0);
-        let missing = missing.min(self.received.len().max(READ_CHUNK.1));
-        if self.received.capacity() - self.received.len() < missing.max(MIN_ROOM) {
-            self.received.reserve(missing.max(READ_CHUNK.0));
+        let missing = missing.min(self.received.len().max(CLAIM));
+        // The last of the room is given up rather than filled by a read that is hardly worth its call.
+        if self.received.capacity() - self.received.len() < missing.max(self.room / 16) {
+            self.received.reserve(missing.max(self.room));
         }
     }
 }

@@ -185,7 +185,6 @@ fn validate(
     let existing = state.configs(resource);
     let mut all = existing.clone();
     for record in changed.iter().chain(deleted) {
-        check_min_isr_with_elr(state, resource, record)?;
         match &record.value {
             None => {
                 all.remove(&*record.name);
@@ -204,7 +203,11 @@ fn validate(
             }
         }
     }
+    // First what Kafka's brokers check before they forward a change of their own configuration.
     validate_resource(state, resource, &existing, &all)?;
+    for record in changed.iter().chain(deleted) {
+        check_min_isr_with_elr(state, resource, record)?;
+    }
     if new { Ok(()) } else { check_exists(state, resource) }
 }
 

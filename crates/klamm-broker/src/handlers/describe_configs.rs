@@ -16,6 +16,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
+use crate::handlers::INVALID_REQUEST;
 
 /// `ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG`
 const LOGGER_SOURCE: i8 = 6;
@@ -128,11 +129,7 @@ fn describe(
             });
             Ok(entries.collect())
         }
-        None => {
-            let message = "This most likely occurs because of a request being malformed by the client library or the message \
-                           was sent to an incompatible broker. See the broker logs for more details.";
-            refuse(ErrorCode::InvalidRequest, message)
-        }
+        None => refuse(ErrorCode::InvalidRequest, INVALID_REQUEST),
     }
 }
 

@@ -43,6 +43,12 @@ impl Forwarding {
 
 /// Forwards a request; the controller's answer becomes ours.
 pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: Request) {
+    // A controller's queue drops what has no time left when it comes (`KafkaEventQueue`).
+    if has_no_time(&request)
+        && let Some(response) = refusal(&request, ErrorCode::RequestTimedOut, None)
+    {
+        return ctx.reply(rc.reply_to, response);
+    }
     let core = &mut broker.core;
     let id = core.forwarding.next_id;
     core.forwarding.next_id += 1;
@@ -93,10 +99,21 @@ impl Core {
 
     fn give_up(&mut self, ctx: &mut Ctx<'_>, id: u64) {
         let Some(forwarded) = self.forwarding.waiting.remove(&id) else { return };
-        match refusal(&forwarded.request, ErrorCode::RequestTimedOut) {
+        let message = "The active controller did not answer in time.";
+        match refusal(&forwarded.request, ErrorCode::RequestTimedOut, Some(message)) {
             Some(response) => ctx.reply(forwarded.reply_to, response),
             None => ctx.close(forwarded.reply_to),
         }
+    }
+}
+
+/// Whether a request that says how long it may take says not at all.
+const fn has_no_time(request: &Request) -> bool {
+    match request {
+        Request::CreateTopics(r) => r.timeout_ms <= 0,
+        Request::DeleteTopics(r) => r.timeout_ms <= 0,
+        Request::CreatePartitions(r) => r.timeout_ms <= 0,
+        _ => false,
     }
 }
 
@@ -115,7 +132,7 @@ fn is_not_controller(response: &Response) -> bool {
 }
 
 /// The same error for everything that a request asks (`AbstractRequest.getErrorResponse`).
-fn refusal(request: &Request, error: ErrorCode) -> Option<ResponseKind> {
+fn refusal(request: &Request, error: ErrorCode, message: Option<&'static str>) -> Option<ResponseKind> {
     use klamm_wire::messages::alter_configs_response::AlterConfigsResourceResponse;
     use klamm_wire::messages::create_partitions_response::CreatePartitionsTopicResult;
     use klamm_wire::messages::create_topics_response::CreatableTopicResult;
@@ -123,7 +140,7 @@ fn refusal(request: &Request, error: ErrorCode) -> Option<ResponseKind> {
     use klamm_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as Incremental;
 
     let code = error.code();
-    let message = || Some(StrBytes::from_static_str("The active controller did not answer in time."));
+    let message = || message.map(StrBytes::from_static_str);
     Some(match request {
         Request::CreateTopics(r) => {
             let results = r.topics.iter().map(|topic| {
@@ -133,6 +150,7 @@ fn refusal(request: &Request, error: ErrorCode) -> Option<ResponseKind> {
                     .with_error_message(message())
                     .with_num_partitions(-1)
                     .with_replication_factor(-1)
+                    .with_configs(Some(Vec::new()))
             });
             CreateTopicsResponse::default().with_topics(results.collect()).into()
         }

@@ -21,6 +21,11 @@ use klamm_wire::Request;
 use crate::broker::Broker;
 use crate::core::RequestContext;
 
+/// What Kafka says of an invalid request when there is nothing more to say of it (`Errors.INVALID_REQUEST`).
+pub(crate) const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by the client library \
+                                          or the message was sent to an incompatible broker. See the broker logs for more \
+                                          details.";
+
 /// Answers a request, now or later.
 pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incoming) {
     let Incoming { reply_to, origin, api_version, client_id, request, inspected } = incoming;

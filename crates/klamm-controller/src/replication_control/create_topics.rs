@@ -261,9 +261,11 @@ fn created(
         .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())))
         .collect();
     let configs = state.config.topic(&own).describe_all().into_iter().map(|described| {
+        // What was given is repeated as it was written; a broker tells the parsed value.
+        let value = own.get(&described.name).cloned().or(described.value);
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_string(described.name))
-            .with_value(described.value.map(StrBytes::from_string))
+            .with_value(value.map(StrBytes::from_string))
             .with_read_only(described.read_only)
             .with_config_source(described.source.id())
             .with_is_sensitive(described.sensitive)

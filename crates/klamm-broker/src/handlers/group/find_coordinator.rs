@@ -20,6 +20,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 use crate::broker::Broker;
 use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext, Timer};
 use crate::group::{GroupTimer, partition_for};
+use crate::handlers::INVALID_REQUEST;
 
 /// Key types (`FindCoordinatorRequest.CoordinatorType`).
 const GROUP: i8 = 0;
@@ -39,6 +40,8 @@ enum Found {
     At(BrokerId, StrBytes, i32),
     /// Nowhere, and why.
     Not(ErrorCode, &'static str),
+    /// There is no such type of coordinator here, and why.
+    NotServed(&'static str),
 }
 
 const UNAVAILABLE: Found =
@@ -107,15 +110,15 @@ fn find(core: &Core, rc: &RequestContext, key_type: i8, key: &str) -> Found {
     match key_type {
         GROUP => {}
         TRANSACTION => {
-            return Found::Not(ErrorCode::InvalidRequest, "klamm does not serve transactions yet.");
+            return Found::NotServed("klamm does not serve transactions yet.");
         }
         SHARE if rc.api_version >= 6 => {
-            return Found::Not(ErrorCode::InvalidRequest, "klamm does not serve share groups yet.");
+            return Found::NotServed("klamm does not serve share groups yet.");
         }
         SHARE => {
-            return Found::Not(ErrorCode::InvalidRequest, "Share coordinators are known from version 6 on.");
+            return Found::Not(ErrorCode::InvalidRequest, INVALID_REQUEST);
         }
-        _ => return Found::Not(ErrorCode::InvalidRequest, "Unknown coordinator type."),
+        _ => return Found::NotServed(INVALID_REQUEST),
     }
     let Some(partitions) = core.partition_count(GROUP_METADATA_TOPIC) else { return UNAVAILABLE };
     let partition = partition_for(key, partitions);
@@ -131,12 +134,13 @@ fn single(found: Found) -> FindCoordinatorResponse {
             .with_node_id(node)
             .with_host(host)
             .with_port(port)
-            .with_error_message(None),
+            .with_error_message(Some(StrBytes::from_static_str("NONE"))),
         Found::Not(error, message) => FindCoordinatorResponse::default()
             .with_node_id(BrokerId(-1))
             .with_port(-1)
             .with_error_code(error.code())
             .with_error_message(Some(StrBytes::from_static_str(message))),
+        Found::NotServed(message) => single(Found::Not(ErrorCode::InvalidRequest, message)),
     }
 }
 
@@ -145,10 +149,16 @@ fn one_of_many(found: Found) -> Coordinator {
         Found::At(node, host, port) => {
             Coordinator::default().with_node_id(node).with_host(host).with_port(port)
         }
-        Found::Not(error, message) => Coordinator::default()
+        // Kafka explains nothing here, but for what it cannot even begin to look up.
+        Found::Not(error, _) => Coordinator::default()
             .with_node_id(BrokerId(-1))
             .with_port(-1)
             .with_error_code(error.code())
+            .with_error_message(Some(StrBytes::default())),
+        Found::NotServed(message) => Coordinator::default()
+            .with_node_id(BrokerId(-1))
+            .with_port(-1)
+            .with_error_code(ErrorCode::InvalidRequest.code())
             .with_error_message(Some(StrBytes::from_static_str(message))),
     }
 }

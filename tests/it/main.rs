@@ -3,6 +3,7 @@
 
 mod apache_kafka;
 mod clients;
+mod conformance;
 mod dump_log;
 mod failover;
 mod metadata_log;

@@ -1,5 +1,7 @@
 //! Differences that are meant: each is told in `docs/differences.md`.
 
+use crate::transcript::Difference;
+
 /// A step in which klamm is meant to answer differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
@@ -11,5 +13,62 @@ pub struct Known {
     pub reason: &'static str,
 }
 
+const fn known(subject: &'static str, label: &'static str, reason: &'static str) -> Known {
+    Known { subject, label, reason }
+}
+
+const NO_SIZE: &str = "a log directory in memory has no size";
+const NAMELESS: &str = "an entry without name and id names nothing; in Kafka an exception escapes";
+
 /// Every one of them. One that no longer differs fails the comparison, so that the list stays true.
-pub const KNOWN: &[Known] = &[];
+pub const KNOWN: &[Known] = &[
+    known("cluster", "the log directory's partitions", NO_SIZE),
+    known("cluster", "partitions of no topic", NO_SIZE),
+    known("cluster", "no partitions", NO_SIZE),
+    known("cluster", "every partition", NO_SIZE),
+    known("metadata", "a null id and no name", NAMELESS),
+    known("metadata", "a null name", NAMELESS),
+    known(
+        "metadata",
+        "partitions: an invalid name",
+        "Kafka 4.3.1 fails with an exception; 4.4 answers as klamm does",
+    ),
+    known(
+        "create_partitions",
+        "a huge number",
+        "the controller's bound has a reason; in Kafka an exception escapes",
+    ),
+    known("configs", "broker loggers", "klamm's brokers have no loggers of their own"),
+    known(
+        "configs",
+        "validate: an unknown operation",
+        "klamm says what is wrong; in Kafka an exception escapes",
+    ),
+    known(
+        "configs",
+        "validate brokers: a key of one broker only, everywhere",
+        "listeners follow from the cluster's shape and cannot be set",
+    ),
+    known("produce", "no records (null)", "Kafka never answers"),
+    known("produce", "a partition twice", "klamm appends both, Kafka the last"),
+    known("fetch", "at most a negative number", "klamm reads it as 0; in Kafka an exception escapes"),
+    known(
+        "fetch",
+        "an unknown isolation",
+        "klamm reads what is not 1 as uncommitted; in Kafka an exception escapes",
+    ),
+];
+
+/// What is not meant: the differences that are not known, and those known that are none (their labels).
+pub fn unexpected(subject: &str, differences: Vec<Difference>) -> (Vec<Difference>, Vec<&'static str>) {
+    let known = || KNOWN.iter().filter(|known| known.subject == subject);
+    let stale = known()
+        .map(|known| known.label)
+        .filter(|label| differences.iter().all(|difference| difference.label != *label))
+        .collect();
+    let unknown = differences
+        .into_iter()
+        .filter(|difference| known().all(|known| known.label != difference.label))
+        .collect();
+    (unknown, stale)
+}

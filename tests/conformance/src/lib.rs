@@ -12,7 +12,7 @@ pub mod subjects;
 mod transcript;
 mod value;
 
-pub use known::{KNOWN, Known};
+pub use known::{KNOWN, Known, unexpected};
 pub use session::Session;
 pub use transcript::{Difference, Transcript};
 

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use klamm_conformance::{KNOWN, PROPERTIES, Transcript, golden, run, subjects::SUBJECTS, subjects::Subject};
+use klamm_conformance::{
+    PROPERTIES, Transcript, golden, run, subjects::SUBJECTS, subjects::Subject, unexpected,
+};
 use klamm_tests::kafka::{ApacheKafka, KafkaSettings};
 use klamm_tests::serve::Serve;
 
@@ -81,15 +83,15 @@ fn main() -> anyhow::Result<()> {
         if arguments.show {
             println!("{transcript}");
         }
-        let known =
-            |label: &str| KNOWN.iter().any(|known| known.subject == subject.name && known.label == label);
-        let differences: Vec<_> =
-            kafka.compare(&transcript).into_iter().filter(|difference| !known(&difference.label)).collect();
+        let (differences, stale) = unexpected(subject.name, kafka.compare(&transcript));
         println!("{}: {} differences", subject.name, differences.len());
         for difference in &differences {
             println!("  {difference}");
         }
-        found += differences.len();
+        for label in &stale {
+            println!("  {label}: no difference any more; strike it from the known ones");
+        }
+        found += differences.len() + stale.len();
     }
     if !failed.is_empty() {
         bail!("{found} differences; not to the end: {}", failed.join(", "));

@@ -90,7 +90,11 @@ impl Transcript {
                     continue;
                 }
                 match spans.last_mut() {
-                    Some((versions, a, b)) if *a == kafka && *b == klamm => versions.push(*version),
+                    Some((versions, a, b))
+                        if *a == kafka && *b == klamm && versions.last() == Some(&(version - 1)) =>
+                    {
+                        versions.push(*version);
+                    }
                     _ => spans.push((vec![*version], kafka, klamm)),
                 }
             }
@@ -137,7 +141,9 @@ impl fmt::Display for Transcript {
             let mut spans: Vec<(Vec<i16>, &str)> = Vec::new();
             for (version, answer) in &step.answers {
                 match spans.last_mut() {
-                    Some((versions, same)) if same == answer => versions.push(*version),
+                    Some((versions, same)) if same == answer && versions.last() == Some(&(version - 1)) => {
+                        versions.push(*version);
+                    }
                     _ => spans.push((vec![*version], answer)),
                 }
             }

@@ -54,6 +54,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.at("in earnest", 3, validate(vec![to("more-a", 3, Some(&[&[3, 1]]))]).with_validate_only(false))?;
     s.settle("more-a")?;
     s.at("to where it is now", 3, validate(vec![to("more-a", 3, None)]))?;
+    s.at("with a timeout of 0", 3, validate(vec![to("more-a", 5, None)]).with_timeout_ms(0))?;
     s.at("a huge number", 3, validate(vec![to("more-a", 20_000, None)]))?;
     Ok(())
 }

@@ -48,6 +48,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
         s.forget(name)?;
     }
     s.at("an id of a topic that was", 6, ids(&[(None, b)]))?;
+    s.at("with a timeout of 0", 6, request(6, &["delete-a"]).with_timeout_ms(0))?;
     s.at("an internal topic that is not there", 6, request(6, &["__transaction_state"]))?;
     Ok(())
 }

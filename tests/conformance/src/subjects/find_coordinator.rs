@@ -18,7 +18,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.all("an empty group", |v| one(v, 0, ""))?;
     s.each("an unknown type", 1..=6, |v| one(v, 7, "find-a"))?;
     s.each("a negative type", 1..=6, |v| one(v, -1, "find-a"))?;
-    s.each("a share group without a partition", 1..=6, |v| one(v, 2, "find-a"))?;
+    s.each("a share group without a partition", 1..=5, |v| one(v, 2, "find-a"))?;
     s.each("no keys", 4..=6, |_| FindCoordinatorRequest::default())?;
     s.each("several groups", 4..=6, |_| {
         FindCoordinatorRequest::default()

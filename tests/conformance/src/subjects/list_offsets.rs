@@ -46,7 +46,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.all("another broker's partition", |_| ask("offsets-a", 2, -1))?;
     s.all("an unknown topic", |_| ask("offsets-none", 0, -1))?;
     s.all("an invalid topic", |_| ask("a b", 0, -1))?;
-    for epoch in [0, 7] {
+    for epoch in [0, 7, -2] {
         s.each(&format!("a leader epoch of {epoch}"), 4..=10, |_| with_epoch("offsets-a", 0, -1, epoch))?;
     }
     s.each("read committed", 2..=10, |_| ask("offsets-a", 0, -1).with_isolation_level(1))?;

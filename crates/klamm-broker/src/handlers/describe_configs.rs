@@ -80,7 +80,7 @@ fn describe(
                 return refuse(ErrorCode::InvalidTopicException, message);
             }
             if core.topic_id(name).is_none() {
-                return Err((ErrorCode::UnknownTopicOrPartition, None));
+                return refuse(ErrorCode::UnknownTopicOrPartition, "");
             }
             let overrides = core.topic_overrides(name);
             Ok(core.config.layers().topic(&overrides).describe_all().into_iter().map(entry).collect())

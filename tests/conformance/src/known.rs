@@ -47,7 +47,7 @@ pub const KNOWN: &[Known] = &[
         "listeners follow from the cluster's shape and cannot be set",
     ),
     known("produce", "no records (null)", "Kafka never answers"),
-    known("produce", "a partition twice", "klamm appends both, Kafka the last"),
+    known("offsets", "fetch: several groups", "a group that is named twice is answered once"),
 ];
 
 /// What is not meant: the differences that are not known, and those known that are none (their labels).

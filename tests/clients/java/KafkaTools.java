@@ -69,7 +69,9 @@ public final class KafkaTools {
         };
         Exit.setExitProcedure(stop);
         Exit.setHaltProcedure(stop);
-        Exit.setShutdownHookAdder((name, hook) -> { });
+        // What a tool does when its process ends, flushing its producer for one, it does before the next one begins.
+        List<Runnable> hooks = new ArrayList<>();
+        Exit.setShutdownHookAdder((name, hook) -> hooks.add(hook));
         PrintStream before = System.out;
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
         System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
@@ -80,6 +82,7 @@ public final class KafkaTools {
         } catch (Exited exited) {
             // Its code is in `first`.
         } finally {
+            hooks.forEach(Runnable::run);
             System.setOut(before);
         }
         String text = printed.toString(StandardCharsets.UTF_8);

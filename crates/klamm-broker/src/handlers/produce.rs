@@ -255,7 +255,7 @@ fn append(
                 core.replicas.get(slot).ok_or_else(|| Refusal::of(ErrorCode::NotLeaderOrFollower))?;
             partition
                 .check_append(core.settings.node, needs_all)
-                .and(Err(AppendError::new(error.code, error.message)))
+                .and_then(|()| Err(AppendError::new(error.code, error.message)))
         }
     };
     result.map(|info| (slot, info)).map_err(|error| {

@@ -333,6 +333,29 @@ impl Cluster {
         self.send(broker, 12, request)
     }
 
+    /// Produces several values to one topic in one request, with acks=all.
+    pub(crate) fn send_produce_of(
+        &mut self,
+        broker: i32,
+        topic: &'static str,
+        values: &[(i32, &str)],
+    ) -> Sent {
+        let data = values.iter().map(|(partition, value)| {
+            let mut batch = BatchBuilder::new();
+            batch.push(1_700_000_000_000, Some(b"k"), Some(value.as_bytes()), &[]);
+            let records = batch.build().expect("an uncompressed batch").to_bytes();
+            PartitionProduceData::default().with_index(*partition).with_records(Some(records))
+        });
+        let topic =
+            TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(data.collect());
+        let request = ProduceRequest::default()
+            .with_transactional_id(None)
+            .with_acks(-1)
+            .with_timeout_ms(self.produce_timeout_ms)
+            .with_topic_data(vec![topic]);
+        self.send(broker, 12, request)
+    }
+
     pub(crate) fn produced(&self, sent: Sent) -> PartitionProduceResponse {
         let ResponseKind::Produce(answer) = self.answer(sent) else { panic!("another answer") };
         answer.responses[0].partition_responses[0].clone()

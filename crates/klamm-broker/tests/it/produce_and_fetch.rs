@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use klamm_wire::ErrorCode;
+use klamm_wire::messages::ResponseKind;
 
 use crate::cluster::{Cluster, Outcome, fetch};
 
@@ -66,4 +67,34 @@ fn acks_0_closes_the_connection_on_an_error() {
     let other = leader % 3 + 1;
     let bad = c.send_produce(other, "t", 0, 0, "a");
     assert_eq!(c.outcome(bad), Some(&Outcome::Closed));
+}
+
+#[test]
+fn a_follower_answers_consumers_of_kip_392_below_its_own_high_watermark() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 1, 3, &[]);
+    let follower = c.leader("t", 0) % 3 + 1;
+    let waiting = c.connect(follower);
+    let sent = c.send_over(waiting, 11, fetch("t", 0, 0, 5_000));
+    c.produce("t", 0, "a");
+    assert_eq!(c.outcome(sent), None, "the follower does not know yet that it is committed");
+    c.run(Duration::from_millis(500));
+    let partition = &c.fetched(sent).topics[0].partitions[0];
+    assert_eq!((partition.error_code, partition.high_watermark), (ErrorCode::None, 1));
+    assert!(partition.records_len() > 0);
+    // An older consumer could not know that it reads from a follower.
+    let sent = c.send(follower, 10, fetch("t", 0, 0, 0));
+    assert_eq!(c.fetched(sent).topics[0].partitions[0].error_code, ErrorCode::NotLeaderOrFollower);
+}
+
+#[test]
+fn the_last_records_for_a_partition_named_twice_count() {
+    let mut c = Cluster::start(1, &[]);
+    c.create_topic("t", 2, 1, &[]);
+    let sent = c.send_produce_of(1, "t", &[(0, "lost"), (1, "b"), (0, "kept")]);
+    let answer = c.answer(sent).clone();
+    let ResponseKind::Produce(answer) = answer else { panic!("another answer") };
+    let partitions: Vec<i32> = answer.responses[0].partition_responses.iter().map(|p| p.index).collect();
+    assert_eq!(partitions, [1, 0]);
+    assert_eq!(c.status("t", 0).log_end(), Some(1));
 }

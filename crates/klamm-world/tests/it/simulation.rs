@@ -155,13 +155,19 @@ impl Simulation {
             };
             self.command(command);
         }
+        // A slow link may make the load last for hours.
+        let nodes = (1..=self.brokers).map(|id| NodeId(id as i32));
+        let pairs: Vec<_> = nodes.clone().flat_map(|from| nodes.clone().map(move |to| (from, to))).collect();
+        for (from, to) in pairs {
+            self.command(Command::SetLink { from, to, link: LinkSettings::default() });
+        }
         // Twice: a broker may still be stopping in order, which takes until a controller lives.
-        for _ in 0..2 {
+        for seconds in [90, 200] {
             self.command(Command::Start(NodeId(WorldSettings::FIRST_CONTROLLER)));
             for id in 1..=self.brokers {
                 self.command(Command::Start(NodeId(id as i32)));
             }
-            self.run_for(90 * SECOND);
+            self.run_for(seconds * SECOND);
         }
     }
 

@@ -7,7 +7,8 @@ use klamm_tests::serve::Serve;
 fn answers_as_kafka_did(subject: &str) {
     let subject = SUBJECTS.iter().find(|known| known.name == subject).unwrap();
     let recorded = Transcript::parse(&std::fs::read_to_string(golden(subject.name)).unwrap());
-    let klamm = Serve::start(&klamm_arguments()).unwrap();
+    let arguments = klamm_arguments(subject);
+    let klamm = Serve::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
     let said = run(subject, klamm.bootstrap()).unwrap();
     assert!(klamm.stop().unwrap().success());
     let (differences, stale) = unexpected(subject.name, recorded.compare(&said));
@@ -48,6 +49,7 @@ subjects! {
     find_coordinator
     groups
     offsets
+    strict
 }
 
 /// The comparison can fail: a transcript with one field changed is told apart.

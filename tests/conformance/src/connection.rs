@@ -50,16 +50,21 @@ impl Connection {
         let mut body = BytesMut::new();
         request.encode(&mut body, version)?;
         self.send(R::KEY, version, R::header_version(version), &body)?;
-        Ok(match self.receive() {
+        Ok(self.hear::<R>(version))
+    }
+
+    /// Waits for what comes of the request that was sent last.
+    pub(crate) fn hear<R: Request>(&mut self, version: i16) -> Outcome<R::Response> {
+        match self.receive() {
             Ok(frame) => match self.decode::<R>(frame, version) {
                 Ok(answer) => Outcome::Answer(answer),
                 Err(error) => Outcome::Garbage(format!("{error:#}")),
             },
             Err(error) => silence(&error),
-        })
+        }
     }
 
-    /// Sends a request to which no answer comes.
+    /// Sends a request without waiting for an answer.
     pub(crate) fn tell<R: Request>(&mut self, version: i16, request: &R) -> anyhow::Result<()> {
         let mut body = BytesMut::new();
         request.encode(&mut body, version)?;

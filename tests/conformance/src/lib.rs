@@ -22,9 +22,10 @@ use std::path::PathBuf;
 pub const PROPERTIES: &[(&str, &str)] =
     &[("offsets.topic.num.partitions", "6"), ("group.initial.rebalance.delay.ms", "0")];
 
-/// What `klamm serve` is started with, besides its port.
-pub fn klamm_arguments() -> Vec<&'static str> {
-    vec!["--config", "offsets.topic.num.partitions=6"]
+/// What `klamm serve` is started with for a subject, besides its port.
+pub fn klamm_arguments(subject: &subjects::Subject) -> Vec<String> {
+    let given = PROPERTIES.iter().chain(subject.properties);
+    given.flat_map(|(key, value)| ["--config".to_owned(), format!("{key}={value}")]).collect()
 }
 
 /// Where the recorded answers of a subject lie.

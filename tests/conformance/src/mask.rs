@@ -167,7 +167,7 @@ fn records(bytes: &[u8], names: &Names) -> Value {
                     break;
                 };
                 let bytes = |bytes: Option<&[u8]>| {
-                    bytes.map_or(Value::plain("null"), |bytes| Value::Bytes(bytes.to_vec()))
+                    bytes.map_or_else(|| Value::plain("null"), |bytes| Value::Bytes(bytes.to_vec()))
                 };
                 let mut fields = vec![
                     ("offset_delta", Value::plain(record.offset_delta.to_string())),
@@ -175,7 +175,7 @@ fn records(bytes: &[u8], names: &Names) -> Value {
                     ("key", bytes(record.key)),
                     ("value", bytes(record.value)),
                 ];
-                if record.headers.len() > 0 {
+                if !record.headers.is_empty() {
                     fields.push(("headers", Value::plain(record.headers.len().to_string())));
                 }
                 records.push(structure(fields));

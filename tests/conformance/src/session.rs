@@ -41,6 +41,14 @@ pub(crate) fn group(name: &str) -> GroupId {
     GroupId(text(name))
 }
 
+/// A request whose answer nobody has waited for yet.
+#[derive(Debug)]
+pub(crate) struct Pending<R> {
+    connection: Connection,
+    version: i16,
+    request: std::marker::PhantomData<R>,
+}
+
 /// One cluster, asked step by step; every recorded step goes into the transcript.
 #[derive(Debug)]
 pub struct Session {
@@ -160,6 +168,28 @@ impl Session {
         request: &R,
     ) -> anyhow::Result<()> {
         self.connection(self.broker)?.tell(version, request)
+    }
+
+    /// Sends a request on a connection of its own; [`finish_one`](Self::finish_one) waits for its answer.
+    pub(crate) fn begin<R: Request<Response: std::fmt::Debug>>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> anyhow::Result<Pending<R>> {
+        let mut connection = Connection::open(self.addresses.get(&self.broker).context("no such broker")?)?;
+        connection.tell(version, request)?;
+        Ok(Pending { connection, version, request: std::marker::PhantomData })
+    }
+
+    /// Waits for the answer to what was begun, and records it.
+    pub(crate) fn finish_one<R: Request<Response: std::fmt::Debug>>(
+        &mut self,
+        label: &str,
+        mut pending: Pending<R>,
+    ) -> anyhow::Result<Option<R::Response>> {
+        let label = self.fresh(label);
+        let outcome = pending.connection.hear::<R>(pending.version);
+        self.record::<R>(&label, pending.version, outcome)
     }
 
     /// Sends bytes as a request's body, and records what comes back, byte by byte.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use klamm_metadata::record::TopicRecord;
 use klamm_metadata::{ConfigResource, METADATA_TOPIC, MetadataRecord};
-use klamm_node::config::broker;
+use klamm_node::config::{ConfigSource, Described, broker, topic_key};
 use klamm_node::{NodeId, Rng};
 use klamm_wire::messages::create_topics_request::CreatableTopic;
 use klamm_wire::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
@@ -262,12 +262,13 @@ fn created(
         .collect();
     let configs = state.config.topic(&own).describe_all().into_iter().map(|described| {
         // What was given is repeated as it was written; a broker tells the parsed value.
+        let source = source_of(state, &described);
         let value = own.get(&described.name).cloned().or(described.value);
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_string(described.name))
             .with_value(value.map(StrBytes::from_string))
             .with_read_only(described.read_only)
-            .with_config_source(described.source.id())
+            .with_config_source(source.id())
             .with_is_sensitive(described.sensitive)
     });
     CreatableTopicResult::default()
@@ -278,4 +279,19 @@ fn created(
         .with_num_partitions(assignments.len() as i32)
         .with_replication_factor(assignments.first().map_or(-1, |replicas| replicas.len() as i16))
         .with_configs(Some(configs.collect()))
+}
+
+/// Where a new topic's value comes from. Kafka's controller looks at every broker key behind a topic's
+/// (`KafkaConfigSchema.resolveEffectiveTopicConfig`), where its brokers, asked to describe the topic, look at the first.
+fn source_of(state: &ClusterState, described: &Described) -> ConfigSource {
+    let behind = topic_key(&described.name).map_or(&[][..], |key| key.synonyms);
+    let set = || {
+        let mut sources =
+            behind.iter().filter_map(|synonym| Some(state.config.describe(synonym.name)?.source));
+        sources.find(|source| *source != ConfigSource::Default)
+    };
+    match described.source {
+        ConfigSource::Default => set().unwrap_or(ConfigSource::Default),
+        source => source,
+    }
 }

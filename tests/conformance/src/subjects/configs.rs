@@ -25,6 +25,7 @@ fn of(resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRe
     DescribeConfigsRequest::default().with_resources(vec![resource])
 }
 
+type LegacyChange<'a> = (&'a str, Option<&'a str>);
 type Change<'a> = (i8, &'a str, Option<&'a str>);
 
 fn resource(resource_type: i8, name: &str, changes: &[Change<'_>]) -> AlterConfigsResource {
@@ -247,7 +248,7 @@ fn legacy(s: &mut Session) -> anyhow::Result<()> {
             .with_configs(configs);
         AlterConfigsRequest::default().with_resources(vec![resource]).with_validate_only(true)
     };
-    let cases: &[(&str, &str, &[(&str, Option<&str>)])] = &[
+    let cases: &[(&str, &str, &[LegacyChange<'_>])] = &[
         ("one key", "configs-a", &[("retention.ms", Some("3000"))]),
         ("nothing", "configs-a", &[]),
         ("null", "configs-a", &[("retention.ms", None)]),

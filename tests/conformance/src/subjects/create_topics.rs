@@ -15,7 +15,10 @@ fn plain(name: &str, partitions: i32, replicas: i16) -> CreatableTopic {
         .with_replication_factor(replicas)
 }
 
-fn assigned(name: &str, partitions: &[(i32, &[i32])]) -> CreatableTopic {
+/// A partition and its brokers.
+type Assigned<'a> = (i32, &'a [i32]);
+
+fn assigned(name: &str, partitions: &[Assigned<'_>]) -> CreatableTopic {
     plain(name, -1, -1).with_assignments(
         partitions
             .iter()
@@ -108,7 +111,7 @@ fn shapes(s: &mut Session) -> anyhow::Result<()> {
 }
 
 fn assignments(s: &mut Session) -> anyhow::Result<()> {
-    let cases: &[(&str, &[(i32, &[i32])])] = &[
+    let cases: &[(&str, &[Assigned<'_>])] = &[
         ("a good one", &[(0, &[1, 2]), (1, &[2, 3])]),
         ("out of order", &[(1, &[1, 2]), (0, &[2, 3])]),
         ("a gap", &[(0, &[1]), (2, &[1])]),

@@ -79,6 +79,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     for version in 0..=9 {
         life(s, version)?;
     }
+    two_members(s)?;
     refusals(s)?;
     fixed_members(s)?;
     listings(s)
@@ -128,6 +129,44 @@ fn life(s: &mut Session, version: i16) -> anyhow::Result<()> {
     s.at(&label("and again"), version.min(5), leave(version.min(5), name, &member))?;
     s.at(&label("heartbeat after that"), beats, heartbeat(name, 2, &member))?;
     s.at(&label("described when empty"), 6, DescribeGroupsRequest::default().with_groups(vec![group(name)]))?;
+    Ok(())
+}
+
+/// A second member comes and goes.
+fn two_members(s: &mut Session) -> anyhow::Result<()> {
+    const SOON: std::time::Duration = std::time::Duration::from_secs(20);
+    let name = "two";
+    s.coordinate(name)?;
+    let in_protocol = |request: SyncGroupRequest| {
+        request.with_protocol_type(Some(text("consumer"))).with_protocol_name(Some(text("range")))
+    };
+    let first = alone(s, name, "member A")?;
+    s.at("two: A syncs", 5, in_protocol(sync(name, 1, &first, &[&first])))?;
+    let second = s.at("two: B joins", 9, join_with(9, name, "", &["sticky", "range"]))?;
+    let second = named(s, second.as_ref(), "member B");
+    let joining = s.begin(9, &join_with(9, name, &second, &["sticky", "range"]))?;
+    let beat = heartbeat(name, 1, &first);
+    klamm_tests::wait_until(SOON, || (s.quiet(4, &beat).ok()?.error_code != 0).then_some(()));
+    s.at("two: A hears of it", 4, beat)?;
+    s.at("two: A syncs too late", 5, in_protocol(sync(name, 1, &first, &[])))?;
+    s.at("two: described while B waits", 6, DescribeGroupsRequest::default().with_groups(vec![group(name)]))?;
+    s.at("two: A joins again", 9, join(9, name, &first))?;
+    s.finish_one("two: B has joined", joining)?;
+    let syncing = s.begin(5, &in_protocol(sync(name, 2, &second, &[])))?;
+    s.at("two: A assigns", 5, in_protocol(sync(name, 2, &first, &[&first, &second])))?;
+    s.finish_one("two: B is assigned to", syncing)?;
+    s.at("two: described", 6, DescribeGroupsRequest::default().with_groups(vec![group(name)]))?;
+    s.at("two: B joins as it was", 9, join_with(9, name, &second, &["sticky", "range"]))?;
+    let rejoining = s.begin(9, &join_with(9, name, &second, &["range"]))?;
+    let beat = heartbeat(name, 2, &first);
+    klamm_tests::wait_until(SOON, || (s.quiet(4, &beat).ok()?.error_code != 0).then_some(()));
+    s.at("two: A hears that B wants other protocols", 4, beat)?;
+    s.at("two: A leaves", 5, leave(5, name, &first))?;
+    s.finish_one("two: B leads now", rejoining)?;
+    s.at("two: both leave", 5, {
+        let both = [&first, &second].map(|member| MemberIdentity::default().with_member_id(text(member)));
+        LeaveGroupRequest::default().with_group_id(group(name)).with_members(both.to_vec())
+    })?;
     Ok(())
 }
 

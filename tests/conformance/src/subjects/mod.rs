@@ -17,6 +17,7 @@ mod offsets;
 mod produce;
 mod producers;
 mod records;
+mod strict;
 
 use crate::Session;
 
@@ -25,25 +26,32 @@ use crate::Session;
 pub struct Subject {
     /// Its name, which is its file's too.
     pub name: &'static str,
+    /// What its clusters are started with, besides [`crate::PROPERTIES`].
+    pub properties: &'static [(&'static str, &'static str)],
     pub(crate) run: fn(&mut Session) -> anyhow::Result<()>,
+}
+
+const fn plain(name: &'static str, run: fn(&mut Session) -> anyhow::Result<()>) -> Subject {
+    Subject { name, properties: &[], run }
 }
 
 /// Every subject. Each has topics and groups of its own, so that they do not disturb one another in one cluster.
 pub const SUBJECTS: &[Subject] = &[
-    Subject { name: "api_versions", run: api_versions::run },
-    Subject { name: "cluster", run: cluster::run },
-    Subject { name: "metadata", run: metadata::run },
-    Subject { name: "create_topics", run: create_topics::run },
-    Subject { name: "delete_topics", run: delete_topics::run },
-    Subject { name: "create_partitions", run: create_partitions::run },
-    Subject { name: "configs", run: configs::run },
-    Subject { name: "produce", run: produce::run },
-    Subject { name: "producers", run: producers::run },
-    Subject { name: "fetch", run: fetch::run },
-    Subject { name: "fetch_sessions", run: fetch_sessions::run },
-    Subject { name: "list_offsets", run: list_offsets::run },
-    Subject { name: "delete_records", run: delete_records::run },
-    Subject { name: "find_coordinator", run: find_coordinator::run },
-    Subject { name: "groups", run: groups::run },
-    Subject { name: "offsets", run: offsets::run },
+    plain("api_versions", api_versions::run),
+    plain("cluster", cluster::run),
+    plain("metadata", metadata::run),
+    plain("create_topics", create_topics::run),
+    plain("delete_topics", delete_topics::run),
+    plain("create_partitions", create_partitions::run),
+    plain("configs", configs::run),
+    plain("produce", produce::run),
+    plain("producers", producers::run),
+    plain("fetch", fetch::run),
+    plain("fetch_sessions", fetch_sessions::run),
+    plain("list_offsets", list_offsets::run),
+    plain("delete_records", delete_records::run),
+    plain("find_coordinator", find_coordinator::run),
+    plain("groups", groups::run),
+    plain("offsets", offsets::run),
+    Subject { name: "strict", properties: strict::PROPERTIES, run: strict::run },
 ];

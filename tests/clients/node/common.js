@@ -139,8 +139,12 @@ export function main (name, body) {
     finish(1, `FAIL ${name}: ${error.message ?? error}`.replaceAll('\n', ' '))
   }
   setTimeout(() => fail(new Error(`not done after ${deadline} s`)), deadline * 1000).unref()
-  process.on('unhandledRejection', fail)
-  process.on('uncaughtException', fail)
+  for (const event of ['unhandledRejection', 'uncaughtException']) {
+    process.on(event, error => {
+      console.error(event)
+      fail(error)
+    })
+  }
   body(process.argv[2], `${name}-${process.pid}-${started % 1_000_000}`).then(report => {
     finish(0, `OK ${name} ${report} seconds=${(Date.now() - started) / 1000}`)
   }, fail)

@@ -46,6 +46,7 @@ async function startMember (base, topic, groupId, checker) {
   const consumer = new Consumer({ ...base, clientId: `m${started++}`, groupId, sessionTimeout: 20_000, rebalanceTimeout: 20_000, heartbeatInterval: 300, maxWaitTime: 100 })
   const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest', autocommit: false })
   const positions = new Map()
+  let leaving = false
   const partitions = () => consumer.assignments?.find(a => a.topic === topic)?.partitions ?? []
   const member = {
     error: null,
@@ -56,11 +57,15 @@ async function startMember (base, topic, groupId, checker) {
       if (offsets.length) await consumer.commit({ offsets })
     },
     async leave () {
+      leaving = true
       await member.commit()
-      await consumer.close(true)
+      await stream.close()
+      await consumer.close()
     }
   }
   stream.on('error', error => { member.error = error })
+  // A member that leaves in the middle of a rebalance gives up the join that it has under way, and says so.
+  consumer.on('error', error => { if (!leaving) member.error = error })
   stream.on('data', message => {
     // A fetch that was under way when the partition moved still delivers; the new owner gets the same records.
     if (!partitions().includes(message.partition)) return
@@ -176,7 +181,8 @@ async function seekAndLookUp (base, admin, topic, records, checker, ends) {
       got.set(p, got.get(p) + 1)
     })
     await waitFor('records after seek', () => { if (failed) throw failed; return [...got.values()].every(count => count === 10) })
-    await consumer.close(true)
+    await stream.close()
+    await consumer.close()
   }
 }
 

@@ -388,6 +388,11 @@ impl Session {
         self.quiet(12, &request)
     }
 
+    /// Goes to a broker that is not the one it is at.
+    pub(crate) fn elsewhere(&mut self) {
+        self.broker = self.broker % 3 + 1;
+    }
+
     /// Goes to the group's coordinator, once it is ready.
     pub(crate) fn coordinate(&mut self, name: &str) -> anyhow::Result<&mut Self> {
         let request = FindCoordinatorRequest::default().with_key(text(name)).with_key_type(0);

@@ -233,7 +233,30 @@ fn brokers(s: &mut Session) -> anyhow::Result<()> {
             change(BROKER, name, changes).with_validate_only(true),
         )?;
     }
-    Ok(())
+    let key = "log.index.interval.bytes";
+    for (label, name, value) in [("every broker", "", Some("5000")), ("one broker", "1", Some("6000"))] {
+        s.newest(&format!("set in earnest: {label}"), change(BROKER, name, &[(SET, key, value)]))?;
+        told(s, &format!("told: {label}"), key, value)?;
+    }
+    s.newest("what every broker has now", of(BROKER, "", None).with_include_synonyms(true))?;
+    s.newest(
+        "what a topic has now",
+        of(TOPIC, "configs-a", Some(&["index.interval.bytes"])).with_include_synonyms(true),
+    )?;
+    s.newest("deleted from one broker", change(BROKER, "1", &[(DELETE, key, None)]))?;
+    told(s, "told: every broker again", key, Some("5000"))?;
+    s.newest("deleted from every broker", change(BROKER, "", &[(DELETE, key, None)]))?;
+    told(s, "told: the default", key, Some("4096"))
+}
+
+/// Records a key of broker 1 once it has a value.
+fn told(s: &mut Session, label: &str, key: &str, until: Option<&str>) -> anyhow::Result<()> {
+    let request = of(BROKER, "1", Some(&[key])).with_include_synonyms(true);
+    klamm_tests::wait_until(std::time::Duration::from_secs(20), || {
+        let answer = s.quiet(4, &request).ok()?;
+        (answer.results.first()?.configs.first()?.value.as_deref() == until).then_some(())
+    });
+    s.newest(label, request).map(drop)
 }
 
 fn legacy(s: &mut Session) -> anyhow::Result<()> {

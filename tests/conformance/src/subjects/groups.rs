@@ -79,6 +79,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     for version in 0..=9 {
         life(s, version)?;
     }
+    elsewhere(s)?;
     two_members(s)?;
     refusals(s)?;
     fixed_members(s)?;
@@ -129,6 +130,22 @@ fn life(s: &mut Session, version: i16) -> anyhow::Result<()> {
     s.at(&label("and again"), version.min(5), leave(version.min(5), name, &member))?;
     s.at(&label("heartbeat after that"), beats, heartbeat(name, 2, &member))?;
     s.at(&label("described when empty"), 6, DescribeGroupsRequest::default().with_groups(vec![group(name)]))?;
+    Ok(())
+}
+
+/// Requests to a broker that does not coordinate the group.
+fn elsewhere(s: &mut Session) -> anyhow::Result<()> {
+    let name = "elsewhere";
+    s.coordinate(name)?;
+    let member = alone(s, name, "member elsewhere")?;
+    s.elsewhere();
+    s.all("elsewhere: join", |v| join(v, name, ""))?;
+    s.all("elsewhere: join again", |v| join(v, name, &member))?;
+    s.all("elsewhere: sync", |_| sync(name, 1, &member, &[]))?;
+    s.all("elsewhere: heartbeat", |_| heartbeat(name, 1, &member))?;
+    s.all("elsewhere: leave", |v| leave(v, name, &member))?;
+    s.all("elsewhere: describe", |_| DescribeGroupsRequest::default().with_groups(vec![group(name)]))?;
+    s.all("elsewhere: delete", |_| DeleteGroupsRequest::default().with_groups_names(vec![group(name)]))?;
     Ok(())
 }
 

@@ -136,6 +136,11 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
         commit(v, name, "committed", 0, 6).with_retention_time_ms(1000)
     })?;
     members(s)?;
+    s.coordinate(name)?.elsewhere();
+    s.all("elsewhere: commit", |v| commit(v, name, "committed", 0, 5))?;
+    s.all("elsewhere: fetch", |v| fetch(v, name, Some(&[("committed", &[0])])))?;
+    s.each("elsewhere: fetch everything", 2..=9, |v| fetch(v, name, None))?;
+    s.newest("elsewhere: delete", delete(name, "committed", &[0]))?;
     deletions(s)
 }
 

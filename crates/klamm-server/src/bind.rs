@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use crate::listener::Bound;
+use crate::listener::Port;
 use crate::server::BrokerEndpoint;
 use crate::settings::{ServerSettings, StartError};
 
@@ -10,7 +10,7 @@ use crate::settings::{ServerSettings, StartError};
 pub(crate) const FIRST_BROKER: i32 = 1;
 
 /// Binds a port for each broker. Nobody is listened to yet.
-pub(crate) fn bind(settings: &ServerSettings) -> Result<Vec<(BrokerEndpoint, Bound)>, StartError> {
+pub(crate) fn bind(settings: &ServerSettings) -> Result<Vec<(BrokerEndpoint, Port)>, StartError> {
     let ip = resolve(&settings.host)?;
     let host = match &settings.advertise {
         Some(host) => host.clone(),
@@ -30,7 +30,7 @@ pub(crate) fn bind(settings: &ServerSettings) -> Result<Vec<(BrokerEndpoint, Bou
                 })?,
             };
             let address = SocketAddr::new(ip, port);
-            let bound = Bound::bind(address).map_err(|source| StartError::Bind { address, source })?;
+            let bound = Port::bind(address).map_err(|source| StartError::Bind { address, source })?;
             let endpoint = BrokerEndpoint {
                 id: FIRST_BROKER + i32::from(i),
                 host: host.clone(),

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::api::encode_response;
-use klamm_wire::{StrBytes, frame};
+use klamm_wire::{ApiKey, StrBytes, frame};
 use klamm_world::ClientRequest;
+use socket2::SockRef;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -22,6 +23,8 @@ use crate::outbox::{Answer, Outbox};
 
 /// Requests of one connection that may be unanswered before its socket is no longer read.
 const MAX_IN_FLIGHT: usize = 256;
+/// Fetches among them. An answer may hold `fetch.max.bytes` of a file, and waits in memory for a client that reads slowly.
+const MAX_FETCHES: usize = 4;
 /// Bytes that may be unsent before its socket is no longer read.
 const MAX_UNSENT: usize = 1 << 20;
 /// How much room is made for reads, at least and at most: as much as reads have been filling lately. What is kept of a
@@ -54,8 +57,12 @@ struct Connection {
     room: usize,
     /// Decoded and not yet handed to the world.
     requests: Vec<ClientRequest>,
+    /// Decoded, but one Fetch too many for now.
+    waiting: Option<Box<ClientRequest>>,
     /// Requests that the world has not answered.
     in_flight: usize,
+    /// Fetches among them.
+    fetches: usize,
     /// Answers a frame that the world never saw, once everything before it is answered.
     held_back: Option<Bytes>,
     /// Taken from the outbox; empty between turns.
@@ -90,6 +97,10 @@ pub(crate) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    // A client whose machine is gone is noticed in the end (as Kafka's `SocketServer` has it).
+    if let Err(error) = SockRef::from(&stream).set_keepalive(true) {
+        tracing::debug!(%error, "cannot set SO_KEEPALIVE");
+    }
     let (id, outbox) = (driver.next_connection(), Outbox::new());
     driver.with("connect", |state| state.connect(id, broker, host.clone(), outbox.clone()));
     let mut connection = Connection {
@@ -101,7 +112,9 @@ pub(crate) async fn serve(
         received: BytesMut::new(),
         room: ROOM.0,
         requests: Vec::new(),
+        waiting: None,
         in_flight: 0,
+        fetches: 0,
         held_back: None,
         answers: Vec::new(),
         unsent: VecDeque::new(),
@@ -147,7 +160,10 @@ impl Connection {
 
     /// Whether more may be read: not while the client leaves its answers unread, nor while it has asked a lot.
     fn wants_input(&self) -> bool {
-        !self.ended && self.unsent_bytes < MAX_UNSENT && self.in_flight < MAX_IN_FLIGHT
+        !self.ended
+            && self.waiting.is_none()
+            && self.unsent_bytes < MAX_UNSENT
+            && self.in_flight < MAX_IN_FLIGHT
     }
 
     /// Waits for whatever this connection can go on with.
@@ -197,21 +213,15 @@ impl Connection {
             && self.unsent_bytes < MAX_UNSENT
             && self.in_flight + self.requests.len() < MAX_IN_FLIGHT
         {
-            match codec::next_request(self.id, &mut self.received, self.limits.max_request) {
-                Ok(Some(Received::Request(request))) => self.requests.push(*request),
-                Ok(Some(Received::Unsupported(answer))) => self.held_back = Some(answer),
-                Ok(None) => break,
-                Err(error) => {
-                    if !self.ended {
-                        let client =
-                            self.stream.peer_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
-                        tracing::warn!(client, %error, "closing a connection: what it sent is no request");
-                    }
-                    self.ended = true;
-                    self.received.clear();
+            let Some(request) = self.next_request() else { break };
+            if request.api_key == ApiKey::Fetch {
+                if self.fetches == MAX_FETCHES {
+                    self.waiting = Some(request);
                     break;
                 }
+                self.fetches += 1;
             }
+            self.requests.push(*request);
         }
         if self.requests.is_empty() {
             return false;
@@ -222,12 +232,35 @@ impl Connection {
         true
     }
 
+    /// The next request that was received whole.
+    fn next_request(&mut self) -> Option<Box<ClientRequest>> {
+        if let Some(request) = self.waiting.take() {
+            return Some(request);
+        }
+        match codec::next_request(self.id, &mut self.received, self.limits.max_request) {
+            Ok(Some(Received::Request(request))) => Some(request),
+            Ok(Some(Received::Unsupported(answer))) => {
+                self.held_back = Some(answer);
+                None
+            }
+            Ok(None) => None,
+            Err(error) => {
+                let client = self.stream.peer_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
+                tracing::warn!(client, %error, "closing a connection: what it sent is no request");
+                self.ended = true;
+                self.received.clear();
+                None
+            }
+        }
+    }
+
     fn encode(&mut self) {
         for answer in self.answers.drain(..) {
             self.in_flight = self.in_flight.saturating_sub(1);
             let Answer::Response { correlation_id, api_key, api_version, response } = answer else {
                 continue;
             };
+            self.fetches = self.fetches.saturating_sub(usize::from(api_key == ApiKey::Fetch));
             match encode_response(api_key, api_version, correlation_id, &response) {
                 Ok(slices) => {
                     self.unsent_bytes += slices.iter().map(Bytes::len).sum::<usize>();

@@ -18,54 +18,77 @@ use crate::runtime;
 /// Connections that the kernel may hold for a listener before it accepts them.
 const BACKLOG: i32 = 1024;
 
-/// A bound address. Bound without listening, it refuses connections and nobody else gets the port.
+/// A port that is ours whether or not anybody listens on it.
 #[derive(Debug)]
-pub(crate) struct Bound {
-    socket: Socket,
+pub(crate) struct Port {
+    /// Bound and never listening: connections are refused while nothing else listens, and nobody else gets the port.
+    reservation: Option<Socket>,
     /// The address, with the port that the kernel chose.
     pub(crate) address: SocketAddr,
 }
 
-impl Bound {
+impl Port {
     /// Binds `address`; with port 0 the kernel chooses.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // Connections of the broker's earlier life may linger in TIME_WAIT.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-        Ok(Self { socket, address })
+        let reservation = socket(address)?;
+        let address = reservation.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+        Ok(Self { reservation: Some(reservation), address })
     }
 
     /// Begins to listen; the kernel completes connections from here on.
-    pub(crate) fn listen(self) -> io::Result<Listening> {
-        self.socket.listen(BACKLOG)?;
-        Ok(Listening { socket: self.socket, address: self.address })
+    pub(crate) fn open(mut self) -> io::Result<Listening> {
+        let socket = self.listen()?;
+        Ok(Listening { port: self, socket })
+    }
+
+    fn listen(&mut self) -> io::Result<Socket> {
+        // Linux lets a second socket have the address as long as none listens. Elsewhere it is given up for a moment.
+        if !cfg!(target_os = "linux") {
+            self.reservation = None;
+        }
+        let listening = socket(self.address)?;
+        listening.listen(BACKLOG)?;
+        Ok(listening)
+    }
+
+    /// Keeps the port while nobody listens.
+    fn reserve(&mut self) {
+        if self.reservation.is_none() {
+            self.reservation = socket(self.address).ok();
+        }
     }
 }
 
-/// A listening socket that nobody accepts from yet.
+/// A port with a socket that listens on it and that nobody accepts from yet.
 #[derive(Debug)]
 pub(crate) struct Listening {
+    port: Port,
     socket: Socket,
-    address: SocketAddr,
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of the broker's earlier life may linger in TIME_WAIT.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Accepts for one broker until `listening` is closed. It follows what `listening` says, and tells `is_listening`.
 pub(crate) async fn run(
     driver: Arc<Driver>,
     broker: NodeId,
-    mut socket: Listening,
+    Listening { mut port, mut socket }: Listening,
     mut listening: watch::Receiver<bool>,
     is_listening: watch::Sender<bool>,
     limits: Limits,
     alive: mpsc::Sender<()>,
 ) {
-    let address = socket.address;
+    let address = port.address;
     loop {
-        match TcpListener::from_std(socket.socket.into()) {
+        match TcpListener::from_std(socket.into()) {
             Ok(listener) => {
                 is_listening.send_replace(true);
                 accept(&driver, broker, listener, &mut listening, limits, &alive).await;
@@ -73,16 +96,12 @@ pub(crate) async fn run(
             Err(error) => tracing::error!(%address, %error, "cannot listen"),
         }
         // The listener is closed now.
-        if listening.has_changed().is_err() {
-            return;
-        }
-        // Hold its port: the kernel hands free ports to outgoing connections.
-        let reserved = Bound::bind(address);
+        port.reserve();
         is_listening.send_replace(false);
-        if listening.wait_for(|up| *up).await.is_err() {
+        if listening.has_changed().is_err() || listening.wait_for(|up| *up).await.is_err() {
             return;
         }
-        socket = match reserved.or_else(|_| Bound::bind(address)).and_then(Bound::listen) {
+        socket = match port.listen() {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(%address, %error, "cannot listen again");

@@ -137,7 +137,7 @@ impl Server {
         let mut sockets = Vec::new();
         for (endpoint, bound) in endpoints.iter().zip(bound) {
             let address = bound.address;
-            let socket = bound.listen().map_err(|source| StartError::Bind { address, source })?;
+            let socket = bound.open().map_err(|source| StartError::Bind { address, source })?;
             sockets.push((NodeId(endpoint.id), socket));
         }
         let (alive, all_ended) = mpsc::channel(1);

@@ -129,6 +129,19 @@ impl World {
         }
     }
 
+    /// Drives the world through virtual time until `end`, jumping from one event to the next. `observe` sees the world
+    /// after each, and takes what it wants of the outputs.
+    pub fn run_until(&mut self, end: Timestamp, mut observe: impl FnMut(&Self, &mut Vec<Output>)) {
+        let mut out = Vec::new();
+        while let Some(at) = self.next_deadline().filter(|at| *at <= end) {
+            self.handle(at, Input::Tick, &mut out);
+            observe(self, &mut out);
+            out.clear();
+        }
+        self.handle(end, Input::Tick, &mut out);
+        observe(self, &mut out);
+    }
+
     /// When the world next wants to be handed an [`Input::Tick`]; `None` when nothing will happen by itself.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let at = self.next_event();

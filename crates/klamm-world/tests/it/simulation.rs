@@ -33,7 +33,6 @@ pub(crate) struct Simulation {
     /// Everything that the run made known, as text.
     pub(crate) story: String,
     rng: Rng,
-    out: Vec<Output>,
     told: u64,
 }
 
@@ -69,7 +68,6 @@ impl Simulation {
             consumer: ClientId(0),
             story: String::new(),
             rng,
-            out: Vec::new(),
             told: 0,
         };
         simulation.command(Command::Start(NodeId(WorldSettings::FIRST_CONTROLLER)));
@@ -178,43 +176,38 @@ impl Simulation {
 
     fn input(&mut self, input: Input) {
         let now = self.world.now();
-        self.world.handle(now, input, &mut self.out);
-        self.note();
+        let mut out = Vec::new();
+        self.world.handle(now, input, &mut out);
+        note(&self.world, &mut out, &mut self.story, &mut self.told);
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.world.now() + time;
-        while let Some(at) = self.world.next_deadline().filter(|at| *at <= end) {
-            self.world.handle(at, Input::Tick, &mut self.out);
-            self.note();
-        }
-        self.world.handle(end, Input::Tick, &mut self.out);
-        self.note();
+        let Self { world, story, told, .. } = self;
+        world.run_until(end, |world, out| note(world, out, story, told));
     }
+}
 
-    fn note(&mut self) {
-        for output in std::mem::take(&mut self.out) {
-            if matches!(output, Output::Stalled(_) | Output::NodeFailed { .. }) {
-                panic!("{}\n{output:#?}", self.last_lines());
-            }
-            if let Output::Response { response: Response::Other(response), .. } = &output
-                && let ResponseKind::CreateTopics(response) = &**response
-            {
-                assert_eq!(response.topics[0].error_code, 0, "{response:?}");
-            }
-            let _ = writeln!(self.story, "{} {output:?}", self.world.now());
+/// Writes down what the world has made known since it was last asked.
+fn note(world: &World, out: &mut Vec<Output>, story: &mut String, told: &mut u64) {
+    for output in out.drain(..) {
+        if matches!(output, Output::Stalled(_) | Output::NodeFailed { .. }) {
+            let last: Vec<_> = story.lines().rev().take(40).collect();
+            let last: Vec<_> = last.into_iter().rev().collect();
+            panic!("{}\n{output:#?}", last.join("\n"));
         }
-        let trace = self.world.trace();
-        let new = trace.recorded() - self.told;
-        self.told = trace.recorded();
-        let skip = trace.events().len().saturating_sub(new as usize);
-        for event in trace.events().skip(skip) {
-            let _ = writeln!(self.story, "{event}");
+        if let Output::Response { response: Response::Other(response), .. } = &output
+            && let ResponseKind::CreateTopics(response) = &**response
+        {
+            assert_eq!(response.topics[0].error_code, 0, "{response:?}");
         }
+        let _ = writeln!(story, "{} {output:?}", world.now());
     }
-
-    fn last_lines(&self) -> String {
-        let lines: Vec<_> = self.story.lines().rev().take(40).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    let trace = world.trace();
+    let new = trace.recorded() - *told;
+    *told = trace.recorded();
+    let skip = trace.events().len().saturating_sub(new as usize);
+    for event in trace.events().skip(skip) {
+        let _ = writeln!(story, "{event}");
     }
 }

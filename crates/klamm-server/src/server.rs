@@ -162,6 +162,9 @@ impl Server {
 
         let driver = &server.core.driver;
         let ready = async {
+            for id in &brokers {
+                server.core.until_listening(*id, true).await;
+            }
             driver.wait_for("ready", |state| state.world.is_ready().then_some(())).await;
             topics::create(driver, &settings.topics).await
         };

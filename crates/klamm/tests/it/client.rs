@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use klamm_wire::api::{RequestHeader, decode_response, encode_request};
@@ -128,9 +128,11 @@ fn name(topic: &str) -> TopicName {
 }
 
 pub(crate) fn batch(values: &[&str]) -> Bytes {
+    // Of today: retention takes what is a week old.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let mut batch = BatchBuilder::new();
     for value in values {
-        batch.push(1_700_000_000_000, None, Some(value.as_bytes()), &[]);
+        batch.push(now, None, Some(value.as_bytes()), &[]);
     }
     batch.build().unwrap().to_bytes()
 }

@@ -301,7 +301,7 @@ impl fmt::Display for ClusterStatus {
                 (true, false) => "up, not ready",
                 (true, true) => "up",
             };
-            writeln!(f, "{role} {}: {state}, started {} times", node.node, node.incarnation)?;
+            writeln!(f, "{role} {}: {state}, incarnation {}", node.node, node.incarnation)?;
         }
         for (partition, status) in &self.partitions {
             writeln!(f, "{partition}: {status}")?;

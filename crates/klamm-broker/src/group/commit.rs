@@ -224,8 +224,8 @@ impl Shard {
                     ExpiryBase::Never => false,
                     _ if value.expire_timestamp.is_some_and(|at| now < at) => false,
                     _ if value.expire_timestamp.is_some() => true,
-                    ExpiryBase::Commit => now - value.commit_timestamp >= retention_ms,
-                    ExpiryBase::Emptied(at) => now - at >= retention_ms,
+                    ExpiryBase::Commit => now.saturating_sub(value.commit_timestamp) >= retention_ms,
+                    ExpiryBase::Emptied(at) => now.saturating_sub(at) >= retention_ms,
                 };
                 if expired {
                     records.push(tombstone(id, topic, partition));

@@ -15,6 +15,9 @@ use super::reply;
 use super::shard::{Env, Shard, Wrote, trace_removed, trace_state};
 use super::state::ClassicState;
 
+/// How soon a join phase to which nobody came is looked at again, at the earliest, in milliseconds.
+const MIN_RETRY_MS: i32 = 100;
+
 impl Shard {
     /// Starts a rebalance where one can start; otherwise completes the join phase if nobody is missing any more.
     pub(crate) fn rebalance_or_complete(
@@ -121,8 +124,9 @@ impl Shard {
         }
         let Some(group) = self.groups.get_mut(id) else { return Wrote::Nothing };
         if !group.elect_joined_leader() && group.members().len() > 0 {
-            // Only static members are left and none has come: their sessions decide.
-            let timeout_ms = group.rebalance_timeout_ms();
+            // Only static members are left and none has come: their sessions decide. A client may have asked for a
+            // rebalance timeout of nothing, and would keep the broker from ever doing anything else.
+            let timeout_ms = group.rebalance_timeout_ms().max(MIN_RETRY_MS);
             env.set_timer(timer, timeout_ms);
             return Wrote::Nothing;
         }

@@ -299,3 +299,21 @@ fn a_new_member_that_gave_up_does_not_haunt_the_group() {
     assert_eq!(error(h.joined(first).error_code), ErrorCode::UnknownMemberId);
     assert_eq!(h.member_ids("g"), ids);
 }
+
+#[test]
+fn a_static_member_in_no_time_at_all_does_not_stop_the_clock() {
+    let mut h = Harness::new();
+    let hasty = |member: &str, instance: &str| {
+        join_request("g", member).with_rebalance_timeout_ms(0).with_group_instance_id(Some(s(instance)))
+    };
+    let token = h.send_join(JOIN, hasty("", "i0"));
+    let id = h.joined(token).member_id;
+    h.sync_leader("g", 1, &id, &[&id]);
+    let pending = h.send_join(JOIN, join_request("g", ""));
+    let pending = h.joined(pending).member_id;
+    h.send_join(JOIN, join_request("g", &pending).with_rebalance_timeout_ms(0));
+    h.advance(1);
+    h.send_leave(LEAVE, "g", &[(&pending, None)]);
+    h.advance(10_000);
+    assert_eq!(h.state("g"), ClassicState::Empty);
+}

@@ -17,13 +17,13 @@ const INSTANCES: [&str; 2] = ["i0", "i1"];
 /// Something that happens. Members are named by position among the ids that were given out.
 #[derive(Debug, Clone)]
 enum Action {
-    JoinNew { group: usize, version: i16, instance: Option<usize> },
+    JoinNew { group: usize, version: i16, instance: Option<usize>, rebalance_timeout: i32 },
     JoinAgain { group: usize, member: usize, changed: bool },
     Sync { group: usize, member: usize, stale: bool },
     Heartbeat { group: usize, member: usize },
     Leave { group: usize, member: usize },
     LeaveInstance { group: usize, instance: usize },
-    Commit { group: usize, member: Option<usize>, topic: usize, offset: i64 },
+    Commit { group: usize, member: Option<usize>, topic: usize, offset: i64, retention: i64 },
     DeleteGroup { group: usize },
     Advance { millis: u64 },
     HoldCommits,
@@ -35,9 +35,14 @@ enum Action {
 fn actions() -> impl Strategy<Value = Vec<Action>> {
     let group = 0..GROUPS.len();
     let member = 0..6_usize;
+    let rebalance_timeout =
+        prop_oneof![6 => Just(60_000), 1 => Just(0), 1 => Just(i32::MIN), 1 => Just(i32::MAX)];
+    let retention = prop_oneof![6 => Just(-1), 1 => Just(0), 1 => Just(i64::MIN), 1 => Just(i64::MAX)];
     let action = prop_oneof![
-        4 => (group.clone(), 3_i16..=9, proptest::option::weighted(0.4, 0..INSTANCES.len()))
-            .prop_map(|(group, version, instance)| Action::JoinNew { group, version, instance }),
+        4 => (group.clone(), 3_i16..=9, proptest::option::weighted(0.4, 0..INSTANCES.len()), rebalance_timeout)
+            .prop_map(|(group, version, instance, rebalance_timeout)| {
+                Action::JoinNew { group, version, instance, rebalance_timeout }
+            }),
         6 => (group.clone(), member.clone(), any::<bool>())
             .prop_map(|(group, member, changed)| Action::JoinAgain { group, member, changed }),
         8 => (group.clone(), member.clone(), proptest::bool::weighted(0.1))
@@ -46,8 +51,10 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         2 => (group.clone(), member.clone()).prop_map(|(group, member)| Action::Leave { group, member }),
         1 => (group.clone(), 0..INSTANCES.len())
             .prop_map(|(group, instance)| Action::LeaveInstance { group, instance }),
-        4 => (group.clone(), proptest::option::of(member), 0..TOPICS.len(), 0..100_i64)
-            .prop_map(|(group, member, topic, offset)| Action::Commit { group, member, topic, offset }),
+        4 => (group.clone(), proptest::option::of(member), 0..TOPICS.len(), -2..100_i64, retention)
+            .prop_map(|(group, member, topic, offset, retention)| {
+                Action::Commit { group, member, topic, offset, retention }
+            }),
         1 => group.prop_map(|group| Action::DeleteGroup { group }),
         4 => (0..30_000_u64).prop_map(|millis| Action::Advance { millis }),
         1 => Just(Action::Advance { millis: 8 * 24 * 60 * 60 * 1000 }),
@@ -82,10 +89,11 @@ impl Player {
 
     fn play(&mut self, action: &Action) {
         match *action {
-            Action::JoinNew { group, version, instance } => {
+            Action::JoinNew { group, version, instance, rebalance_timeout } => {
                 let version = if instance.is_some() { version.max(5) } else { version };
-                let request =
-                    join_request(GROUPS[group], "").with_group_instance_id(instance.map(|i| s(INSTANCES[i])));
+                let request = join_request(GROUPS[group], "")
+                    .with_rebalance_timeout_ms(rebalance_timeout)
+                    .with_group_instance_id(instance.map(|i| s(INSTANCES[i])));
                 let token = self.h.send_join(version, request);
                 self.joins.push((group, token, instance));
             }
@@ -122,14 +130,15 @@ impl Player {
             Action::LeaveInstance { group, instance } => {
                 self.h.send_leave(LEAVE, GROUPS[group], &[("", Some(INSTANCES[instance]))]);
             }
-            Action::Commit { group, member, topic, offset } => {
+            Action::Commit { group, member, topic, offset, retention } => {
                 let (id, generation) = match member {
                     Some(member) if self.h.has_group(GROUPS[group]) => {
                         (self.member(group, member).0, self.h.generation(GROUPS[group]))
                     }
                     _ => (s(""), -1),
                 };
-                let request = commit_request(GROUPS[group], generation, &id, TOPICS[topic], offset, "");
+                let request = commit_request(GROUPS[group], generation, &id, TOPICS[topic], offset, "")
+                    .with_retention_time_ms(retention);
                 self.h.send_commit_request(COMMIT, request);
             }
             Action::DeleteGroup { group } => {

@@ -2,7 +2,7 @@
 //!
 //! * v2 flexible
 //!
-//! Difference: none known.
+//! Difference: version 3 (error messages, KIP-1331) waits for its schema.
 
 use klamm_node::Ctx;
 use klamm_wire::messages::DeleteGroupsRequest;

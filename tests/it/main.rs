@@ -5,6 +5,7 @@ mod apache_kafka;
 mod clients;
 mod conformance;
 mod dump_log;
+mod dump_offsets;
 mod failover;
 mod metadata_log;
 mod recording;

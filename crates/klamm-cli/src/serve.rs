@@ -53,11 +53,21 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let _entered = runtime.enter();
     // Before the start, so that a signal during it is not lost.
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    log_to_stderr();
     let server = Server::start(settings).map_err(mistake)?;
     announce(&server, json, started)?;
     runtime.block_on(wait(&mut signals));
     server.stop();
     Ok(())
+}
+
+/// What the operator should know, such as a connection that was closed for what it sent: a line each, stdout stays free.
+fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 fn settings(arguments: Arguments) -> Result<ServerSettings, Mistake> {

@@ -1,1 +1,0 @@
-//! klamm-scenario

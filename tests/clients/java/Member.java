@@ -88,6 +88,8 @@ final class Member extends Thread implements ConsumerRebalanceListener {
 
     @Override
     public void onPartitionsLost(Collection<TopicPartition> partitions) {
+        // Closing while another member's departure has begun a rebalance: everything is committed, nothing is lost.
+        if (leaving && positions.isEmpty()) return;
         error = new IllegalStateException(getName() + " lost " + partitions);
     }
 

@@ -56,11 +56,12 @@ fn main() -> Result<()> {
                 eprintln!("{}: {error:#}", target.name());
             }
         }
+        // After each round, so that a run that is cut short has not measured for nothing.
+        if arguments.write {
+            write(&root.join("docs/performance.md"), &samples.markdown(&targets))?;
+        }
     }
     println!("{}", samples.table(&targets));
-    if arguments.write {
-        write(&root.join("docs/performance.md"), &samples.markdown(&targets))?;
-    }
     Ok(())
 }
 

@@ -89,7 +89,7 @@ impl Cell {
         let (Some(low), Some(high)) = (values.first(), values.last()) else {
             return self.cannot.unwrap_or("–").to_owned();
         };
-        let median = values[values.len() / 2];
+        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
         if values.len() == 1 {
             number(median)
         } else {

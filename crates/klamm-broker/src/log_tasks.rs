@@ -59,9 +59,9 @@ impl Core {
     pub(crate) fn checkpoint_logs(&mut self, ctx: &mut Ctx<'_>) {
         if !self.replicas.offline {
             let metadata = std::iter::once(self.metadata.log());
-            let logs: Vec<_> = self.replicas.iter().map(|(_, p)| p.log.clone()).collect();
-            let result =
-                self.replicas.log_manager.checkpoint_logs(&mut *self.disk, &mut metadata.chain(logs.iter()));
+            let (manager, partitions) = self.replicas.manager_and_partitions();
+            let logs = partitions.map(|partition| &partition.log);
+            let result = manager.checkpoint_logs(&mut *self.disk, &mut metadata.chain(logs));
             if let Err(error) = result {
                 return self.on_storage_failure(ctx, &error.to_string());
             }

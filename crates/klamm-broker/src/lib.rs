@@ -14,6 +14,7 @@ mod fetch_session;
 mod fetching;
 mod group;
 mod handlers;
+mod inspect;
 mod lifecycle;
 mod log_tasks;
 mod metadata;
@@ -25,3 +26,4 @@ mod replica_manager;
 
 pub use broker::{Broker, BrokerSettings, PartitionView};
 pub use group::GroupView;
+pub use inspect::{FollowerView, LeaderView, ReplicaInspection, ReplicaView};

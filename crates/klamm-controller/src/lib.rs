@@ -13,6 +13,7 @@ mod decisions;
 mod feature_control;
 mod handlers;
 mod index;
+mod inspect;
 mod partition_change;
 mod placement;
 mod producer_id_control;
@@ -22,4 +23,5 @@ mod settings;
 mod state;
 
 pub use controller::Controller;
+pub use inspect::QuorumView;
 pub use settings::ControllerSettings;

@@ -185,6 +185,11 @@ impl Raft {
         NodeId(self.quorum.leader_id)
     }
 
+    /// The metadata log.
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
     pub(crate) fn log_start_offset(&self) -> i64 {
         self.log.log_start_offset()
     }

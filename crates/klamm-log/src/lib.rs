@@ -14,6 +14,7 @@ pub mod config;
 pub mod disk;
 mod error;
 mod follow;
+mod headers;
 mod index;
 mod leader_epoch_cache;
 mod log;

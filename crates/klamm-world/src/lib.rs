@@ -14,6 +14,7 @@ mod schedule;
 mod settings;
 mod stall;
 mod status;
+mod tap;
 mod world;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use klamm_broker::GroupView;
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;
 pub use status::{ClusterStatus, GroupStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};
+pub use tap::{Tapped, Traffic};
 pub use world::{World, cluster_id};

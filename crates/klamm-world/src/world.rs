@@ -21,6 +21,7 @@ use crate::node::{Clocks, Node, Slot};
 use crate::schedule::Schedule;
 use crate::settings::WorldSettings;
 use crate::stall::{Stall, StepBudget};
+use crate::tap::{Tapped, Traffic};
 
 /// A whole cluster: every broker and controller, their disks, and the network between them.
 ///
@@ -46,6 +47,10 @@ pub struct World {
     stall: Option<Stall>,
     /// Empty between steps; kept for its capacity.
     effects: Vec<Effect>,
+    /// What passed between nodes and whoever talks to them, while somebody listens.
+    pub(crate) tap: Option<Vec<Tapped>>,
+    /// The node that last took a step.
+    pub(crate) stepped: Option<NodeId>,
 }
 
 /// Something that happens at its time.
@@ -114,6 +119,8 @@ impl World {
             budget: StepBudget::new(settings.step_budget),
             stall: None,
             effects: Vec::new(),
+            tap: None,
+            stepped: None,
             settings,
         }
     }
@@ -210,30 +217,51 @@ impl World {
         self.now = self.now.max(now);
     }
 
+    /// Lets the next thing happen that is due by `end`, and only that; false when there is none, and then it is `end`. For those
+    /// who look at the world after each step.
+    pub fn step_next(&mut self, end: Timestamp, out: &mut Vec<Output>) -> bool {
+        self.stepped = None;
+        let next = self.next_event();
+        if self.stall.is_some() || next > end || next == Timestamp::MAX {
+            self.now = self.now.max(end);
+            return false;
+        }
+        if next > self.now {
+            self.now = next;
+            self.budget.reset();
+        }
+        self.settle_one(out);
+        true
+    }
+
     /// Lets happen what is due at this moment, until nothing is.
     fn settle(&mut self, out: &mut Vec<Output>) {
-        while self.stall.is_none() {
-            if let Some(event) = self.schedule.pop_due(self.now) {
-                self.happen(event, out);
-            } else if let Some(slot) = self.slots.iter().position(|slot| slot.deadline <= self.now) {
-                let node = self.slots[slot].id;
-                if self.take_step(out, || format!("timer of node {node}")) {
-                    self.step(slot, out, |node, ctx| node.on_timer(ctx));
-                }
-            } else if let Some(slot) =
-                self.slots.iter().position(|slot| slot.calls.earliest_timeout() <= self.now)
-            {
-                for call in self.slots[slot].calls.expire(self.now) {
-                    self.respond(slot, call, Err(SendError::TimedOut), out);
-                }
-            } else if let Some(client) = self.clients.iter().position(|client| client.deadline <= self.now) {
-                if self.take_step(out, || format!("timer of client {client}")) {
-                    self.client_step(client, ClientEvent::Time);
-                }
-            } else {
-                return;
+        while self.stall.is_none() && self.settle_one(out) {}
+    }
+
+    /// Lets one thing happen that is due at this moment; false when nothing is.
+    fn settle_one(&mut self, out: &mut Vec<Output>) -> bool {
+        if let Some(event) = self.schedule.pop_due(self.now) {
+            self.happen(event, out);
+        } else if let Some(slot) = self.slots.iter().position(|slot| slot.deadline <= self.now) {
+            let node = self.slots[slot].id;
+            if self.take_step(out, || format!("timer of node {node}")) {
+                self.step(slot, out, |node, ctx| node.on_timer(ctx));
             }
+        } else if let Some(slot) =
+            self.slots.iter().position(|slot| slot.calls.earliest_timeout() <= self.now)
+        {
+            for call in self.slots[slot].calls.expire(self.now) {
+                self.respond(slot, call, Err(SendError::TimedOut), out);
+            }
+        } else if let Some(client) = self.clients.iter().position(|client| client.deadline <= self.now) {
+            if self.take_step(out, || format!("timer of client {client}")) {
+                self.client_step(client, ClientEvent::Time);
+            }
+        } else {
+            return false;
         }
+        true
     }
 
     fn apply(&mut self, input: Input, out: &mut Vec<Output>) {
@@ -323,8 +351,14 @@ impl World {
         let Some(connection) = self.connections.get(request.connection) else { return };
         let ordinal = connection.begin(&request);
         let broker = connection.broker;
+        let reply_to = ReplyTo::Client { connection: request.connection, ordinal };
+        self.listen(broker, reply_to, || Traffic::Request {
+            api_version: request.api_version,
+            request: request.request.clone(),
+        });
+        let Some(connection) = self.connections.get(request.connection) else { return };
         let incoming = Incoming {
-            reply_to: ReplyTo::Client { connection: request.connection, ordinal },
+            reply_to,
             origin: Origin::Client { connection: request.connection, host: connection.host.clone() },
             api_version: request.api_version,
             client_id: request.client_id,
@@ -380,6 +414,11 @@ impl World {
                     return;
                 };
                 if self.take_step(out, || format!("{} from node {from} to node {to}", name(&request))) {
+                    let reply_to = ReplyTo::Node { node: from, call };
+                    self.listen(to, reply_to, || Traffic::Request {
+                        api_version,
+                        request: (*request).clone(),
+                    });
                     let incoming = Incoming {
                         reply_to: ReplyTo::Node { node: from, call },
                         origin: Origin::Node(from),
@@ -427,6 +466,7 @@ impl World {
     /// Runs one step of a node, then does what it asked for.
     fn step(&mut self, slot: usize, out: &mut Vec<Output>, step: impl FnOnce(&mut Node, &mut Ctx<'_>)) {
         let mut effects = std::mem::take(&mut self.effects);
+        self.stepped = Some(self.slots[slot].id);
         self.slots[slot].step(self.now, &mut self.trace, &mut effects, step);
         self.perform(slot, &mut effects, out);
         self.effects = effects;
@@ -435,6 +475,7 @@ impl World {
     fn perform(&mut self, slot: usize, effects: &mut Vec<Effect>, out: &mut Vec<Output>) {
         let node = self.slots[slot].id;
         for effect in effects.drain(..) {
+            self.listen_to_effect(node, &effect);
             match effect {
                 Effect::Send { to, call, api_version, request, timeout_ms } => {
                     let times_out = self.now + Duration::from_millis(u64::from(timeout_ms));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use klamm_metadata::{ConfigResourceKind, MetadataDelta, PartitionRegistration};
-use klamm_node::{Ctx, NodeId, TopicIdPartition, TopicPartition, TraceKind};
+use klamm_node::{Ctx, Era, NodeId, TopicIdPartition, TopicPartition, TraceKind};
 use klamm_wire::{StrBytes, Uuid};
 
 use crate::config::BrokerConfig;
@@ -168,6 +168,9 @@ impl Core {
             ctx.trace(TraceKind::BecameFollower { partition: partition.name.clone(), epoch, leader });
         }
         self.replicas.note(slot);
+        if (change.new_role || change.new_epoch) && self.settings.eras.on(Era::TruncateToHw) {
+            self.truncate_to_high_watermark(ctx, slot);
+        }
         if change.new_role || change.new_epoch {
             self.follow_leader(slot, key, leader, epoch);
         }
@@ -233,7 +236,9 @@ impl Core {
             None => self.create_log(key.topic_id, &name, config, now),
         };
         match result {
-            Ok(log) => Some(self.replicas.insert(Partition::new(name, key.topic_id, log))),
+            Ok(log) => {
+                Some(self.replicas.insert(Partition::new(name, key.topic_id, log, self.settings.eras)))
+            }
             Err(error) => {
                 self.on_storage_failure(ctx, &error.to_string());
                 None

@@ -8,7 +8,7 @@ use klamm_log::{Disk, LogConfig, LogError, LogLimits, LogManager, LogManagerSett
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
 use klamm_node::config::broker;
 use klamm_node::{
-    CallId, ConnectionId, Ctx, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
+    CallId, ConnectionId, Ctx, Eras, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
 };
 use klamm_wire::{Response, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
@@ -47,6 +47,8 @@ pub struct BrokerSettings {
     pub controllers: Vec<NodeId>,
     /// Server properties by Kafka's names.
     pub config: BTreeMap<String, String>,
+    /// Which rules are those of an older Kafka.
+    pub eras: Eras,
 }
 
 /// What a broker knows of one partition that it holds a replica of.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use klamm_log::AppendError;
-use klamm_node::{Ctx, NodeId, SendError, Timestamp, TopicIdPartition, TopicPartition, TraceKind};
+use klamm_node::{Ctx, Era, Eras, NodeId, SendError, Timestamp, TopicIdPartition, TopicPartition, TraceKind};
 use klamm_wire::messages::fetch_request::{
     FetchPartition as Asked, FetchTopic, ForgottenTopic, ReplicaState,
 };
@@ -37,6 +37,16 @@ struct Following {
     asked: Option<(i64, i32)>,
     /// Offsets are being asked for after OFFSET_OUT_OF_RANGE.
     resetting: bool,
+    /// The leader has found no difference of epochs, or the one answer that [`Era::Kip101Only`] listens to was taken.
+    reconciled: bool,
+}
+
+impl Following {
+    /// Whether a fetch tells the epoch of our last record, so that the leader can see where the logs part.
+    const fn tells_epoch(&self, eras: Eras) -> bool {
+        let once = eras.on(Era::Kip101Only) || eras.on(Era::NoFetchFencing);
+        !(eras.on(Era::TruncateToHw) || once && self.reconciled)
+    }
 }
 
 /// The fetcher of one leader.
@@ -117,7 +127,15 @@ impl Fetchers {
         let in_session = fetcher.partitions.get(&slot).is_some_and(|following| following.in_session);
         fetcher.partitions.insert(
             slot,
-            Following { key, leader_epoch, in_session, delayed_until: None, asked: None, resetting: false },
+            Following {
+                key,
+                leader_epoch,
+                in_session,
+                delayed_until: None,
+                asked: None,
+                resetting: false,
+                reconciled: false,
+            },
         );
         fetcher.by_key.insert(key, slot);
         fetcher.to_forget.remove(&key);
@@ -178,6 +196,7 @@ impl Core {
             // Nothing is left to fetch: the leader's session may go.
             fetcher.session_epoch = FINAL_EPOCH;
         }
+        let eras = self.settings.eras;
         let mut topics: Vec<FetchTopic> = Vec::new();
         for slot in std::mem::take(&mut fetcher.to_tell) {
             let Some(following) = fetcher.partitions.get_mut(&slot) else { continue };
@@ -185,11 +204,13 @@ impl Core {
             let offset = partition.log.log_end_offset();
             following.in_session = true;
             following.asked = Some((offset, following.leader_epoch));
+            let tells = following.tells_epoch(eras);
+            let last_epoch = partition.log.latest_epoch().filter(|_| tells).unwrap_or(-1);
             let asked = Asked::default()
                 .with_partition(following.key.partition)
                 .with_current_leader_epoch(following.leader_epoch)
                 .with_fetch_offset(offset)
-                .with_last_fetched_epoch(partition.log.latest_epoch().unwrap_or(-1))
+                .with_last_fetched_epoch(last_epoch)
                 .with_log_start_offset(partition.log.log_start_offset())
                 .with_partition_max_bytes(self.config.hot.replica_fetch_max_bytes)
                 .with_replica_directory_id(self.lifecycle.directory_id);
@@ -220,7 +241,7 @@ impl Core {
             .with_replica_state(
                 ReplicaState::default()
                     .with_replica_id(BrokerId(self.settings.node.0))
-                    .with_replica_epoch(self.lifecycle.epoch),
+                    .with_replica_epoch(if eras.on(Era::NoBrokerEpoch) { -1 } else { self.lifecycle.epoch }),
             )
             .with_max_wait_ms(wait)
             .with_min_bytes(self.config.hot.replica_fetch_min_bytes)
@@ -291,11 +312,15 @@ impl Core {
         }
         match answer.error_code {
             ErrorCode::None => {
-                let result = match answer.diverging_epoch {
+                let eras = self.settings.eras;
+                let result = match &answer.diverging_epoch {
                     Some(end) => self.truncate_to_epoch(ctx, slot, end.epoch, end.end_offset),
                     None => self.append_fetched(ctx, slot, &answer),
                 };
                 let Some(fetcher) = self.fetchers.by_leader.get_mut(&leader) else { return };
+                if let Some(following) = fetcher.partitions.get_mut(&slot) {
+                    following.reconciled = answer.diverging_epoch.is_none() || eras.on(Era::Kip101Only);
+                }
                 match result {
                     Ok(true) => {
                         fetcher.to_tell.insert(slot);
@@ -385,12 +410,24 @@ impl Core {
         } else {
             match partition.log.end_offset_for_epoch(leader_epoch) {
                 None => leader_end.min(log_end),
+                Some(_) if self.settings.eras.on(Era::Kip101Only) => leader_end.min(log_end),
                 Some(own) if own.epoch != leader_epoch => own.end_offset.min(log_end),
                 Some(own) => own.end_offset.min(leader_end).min(log_end),
             }
         };
         self.truncate(ctx, slot, target, "diverged from the leader")?;
         Ok(true)
+    }
+
+    /// What began a follower's role before KIP-101.
+    pub(crate) fn truncate_to_high_watermark(&mut self, ctx: &mut Ctx<'_>, slot: Slot) {
+        let Some(partition) = self.replicas.get(slot) else { return };
+        let target = partition.log.high_watermark();
+        if let Err(error) = self.truncate(ctx, slot, target, "follows, and trusts its high watermark only")
+            && let Some(storage) = error.storage
+        {
+            self.on_storage_failure(ctx, &storage.to_string());
+        }
     }
 
     fn truncate(

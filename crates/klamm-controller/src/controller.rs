@@ -6,9 +6,9 @@ use std::time::Duration;
 use klamm_log::disk::FlushOutcome;
 use klamm_log::{AppendError, Disk, LogError};
 use klamm_metadata::record::AbortTransactionRecord;
-use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance};
+use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance, features};
 use klamm_node::config::{BrokerConfig, broker};
-use klamm_node::{CallId, Ctx, Effect, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
+use klamm_node::{CallId, Ctx, Effect, Era, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
 use klamm_wire::messages::ResponseKind;
 use klamm_wire::{ErrorCode, Response, StrBytes};
 
@@ -67,7 +67,7 @@ impl Controller {
         let mut publisher = MetadataPublisher::new();
         let mut raft = Raft::open(&settings, disk.as_mut(), ctx, &mut publisher)?;
         let open_transaction = publisher.has_open_transaction();
-        let mut state = ClusterState::new(settings.node, settings.cluster_id.clone(), config);
+        let mut state = ClusterState::new(settings.node, settings.cluster_id.clone(), config, settings.eras);
         state.load(publisher);
 
         raft.become_leader(settings.node, disk.as_mut(), ctx.wall.millis()).map_err(storage_error)?;
@@ -90,10 +90,11 @@ impl Controller {
             records.push(MetadataRecord::AbortTransaction(AbortTransactionRecord { reason }));
         }
         if controller.state.image.features.iter().len() == 0 {
-            records.extend(feature_control::bootstrap_records(
-                &settings.bootstrap_features,
-                &controller.state.config,
-            ));
+            let mut bootstrap = settings.bootstrap_features;
+            if !settings.eras.on(Era::Elr) {
+                bootstrap.remove(features::ELIGIBLE_LEADER_REPLICAS_VERSION);
+            }
+            records.extend(feature_control::bootstrap_records(&bootstrap, &controller.state.config));
         }
         controller.write(ctx, &records, "bootstrap").map_err(storage_error)?;
         controller.start_timers(ctx.now);
@@ -102,7 +103,9 @@ impl Controller {
 
     fn start_timers(&mut self, now: Timestamp) {
         self.timers.set(Timer::FenceStaleBroker, now + self.fence_interval());
-        self.timers.set(Timer::ElectUncleanLeaders, now + self.unclean_interval());
+        if self.state.eras.on(Era::UncleanSweep) {
+            self.timers.set(Timer::ElectUncleanLeaders, now + self.unclean_interval());
+        }
         if self.state.config.get(broker::AUTO_LEADER_REBALANCE_ENABLE) {
             self.timers.set(Timer::BalanceLeaders, now + self.balance_interval());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use klamm_metadata::record::PartitionChangeRecord;
 use klamm_metadata::{LeaderRecoveryState, NO_LEADER, NO_LEADER_CHANGE, PartitionRegistration};
-use klamm_node::NodeId;
+use klamm_node::{Era, Eras, NodeId};
 use klamm_wire::Uuid;
 
 /// Who may be elected when the leader has to change.
@@ -18,6 +18,15 @@ pub(crate) enum Election {
     Unclean,
 }
 
+/// The cluster's rules for changes of partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Whether `eligible.leader.replicas.version` is 1 (KIP-966).
+    pub(crate) elr_enabled: bool,
+    /// Which rules are those of an older Kafka.
+    pub(crate) eras: Eras,
+}
+
 /// A change in the making: start from the partition as it is, say what should differ, and [`build`](Self::build).
 pub(crate) struct PartitionChange<'a> {
     partition: &'a PartitionRegistration,
@@ -27,8 +36,8 @@ pub(crate) struct PartitionChange<'a> {
     default_dir: &'a dyn Fn(NodeId) -> Uuid,
     /// min(`min.insync.replicas`, replicas).
     min_isr: usize,
-    /// Whether `eligible.leader.replicas.version` is 1 (KIP-966).
     elr_enabled: bool,
+    eras: Eras,
     election: Election,
     isr: Vec<NodeId>,
     replicas: Vec<NodeId>,
@@ -52,14 +61,15 @@ impl<'a> PartitionChange<'a> {
         acceptable: &'a dyn Fn(NodeId) -> bool,
         default_dir: &'a dyn Fn(NodeId) -> Uuid,
         min_isr: usize,
-        elr_enabled: bool,
+        rules: Rules,
     ) -> Self {
         Self {
             partition,
             acceptable,
             default_dir,
             min_isr,
-            elr_enabled,
+            elr_enabled: rules.elr_enabled,
+            eras: rules.eras,
             election: Election::Online,
             isr: partition.isr.clone(),
             replicas: partition.replicas.clone(),
@@ -220,10 +230,13 @@ impl<'a> PartitionChange<'a> {
         }
     }
 
-    /// A replica that is removed must not go on fetching in the old epoch: name the leader again.
+    /// A replica that is removed must not go on fetching in the old epoch: name the leader again. Once also for one that
+    /// leaves the ISR.
     fn bump_epoch_for_removed_replicas(&self, record: &mut PartitionChangeRecord) {
         let removed = self.partition.replicas.iter().any(|id| !self.replicas.contains(id));
-        if record.leader == NO_LEADER_CHANGE && removed {
+        let shrunk = self.eras.on(Era::EpochBumpOnShrink)
+            && self.partition.isr.iter().any(|id| !self.isr.contains(id));
+        if record.leader == NO_LEADER_CHANGE && (removed || shrunk) {
             record.leader = self.partition.leader.0;
         }
     }

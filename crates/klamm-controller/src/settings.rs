@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use klamm_metadata::SUPPORTED_FEATURES;
-use klamm_node::NodeId;
+use klamm_node::{Eras, NodeId};
 use klamm_wire::StrBytes;
 
 /// A controller's settings.
@@ -19,6 +19,8 @@ pub struct ControllerSettings {
     pub config: BTreeMap<String, String>,
     /// Features of a new cluster and their levels, written once into an empty metadata log.
     pub bootstrap_features: BTreeMap<String, i16>,
+    /// Which rules are those of an older Kafka.
+    pub eras: Eras,
 }
 
 impl ControllerSettings {
@@ -34,6 +36,7 @@ impl ControllerSettings {
                 .filter(|feature| feature.default > 0)
                 .map(|feature| (feature.name.to_owned(), feature.default))
                 .collect(),
+            eras: Eras::NEWEST,
         }
     }
 }

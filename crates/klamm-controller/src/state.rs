@@ -8,12 +8,13 @@ use klamm_metadata::{
     Provenance,
 };
 use klamm_node::config::{BrokerConfig, broker, topic};
-use klamm_node::{NodeId, Timestamp};
+use klamm_node::{Eras, NodeId, Timestamp};
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::api_error::ApiError;
 use crate::broker_heartbeat::HeartbeatManager;
 use crate::index::PartitionIndex;
+use crate::partition_change::Rules;
 use klamm_metadata::topic_name;
 
 /// The state that every manager reads. Only [`replay`](Self::replay) changes what the metadata log determines.
@@ -25,6 +26,8 @@ pub(crate) struct ClusterState {
     pub(crate) index: PartitionIndex,
     pub(crate) heartbeats: HeartbeatManager,
     pub(crate) config: BrokerConfig,
+    /// Which rules are those of an older Kafka.
+    pub(crate) eras: Eras,
     /// The offset of each broker's latest registration.
     register_offsets: BTreeMap<NodeId, i64>,
     /// Topics that contain `.` or `_`, by the form that colliding names share.
@@ -32,7 +35,7 @@ pub(crate) struct ClusterState {
 }
 
 impl ClusterState {
-    pub(crate) fn new(node: NodeId, cluster_id: StrBytes, config: BrokerConfig) -> Self {
+    pub(crate) fn new(node: NodeId, cluster_id: StrBytes, config: BrokerConfig, eras: Eras) -> Self {
         let timeout = config.get(broker::BROKER_SESSION_TIMEOUT_MS).max(1);
         Self {
             node,
@@ -41,6 +44,7 @@ impl ClusterState {
             index: PartitionIndex::default(),
             heartbeats: HeartbeatManager::new(Duration::from_millis(u64::from(timeout.unsigned_abs()))),
             config,
+            eras,
             register_offsets: BTreeMap::new(),
             collisions: BTreeMap::new(),
         }
@@ -148,6 +152,11 @@ impl ClusterState {
     pub(crate) fn unclean_election_enabled(&self, topic: &StrBytes) -> bool {
         let own = self.configs(&ConfigResource::topic(topic.clone()));
         self.config.topic(&own).get(topic::UNCLEAN_LEADER_ELECTION_ENABLE)
+    }
+
+    /// The rules for changes of partitions.
+    pub(crate) fn partition_rules(&self) -> Rules {
+        Rules { elr_enabled: self.image.features.elr_enabled(), eras: self.eras }
     }
 
     /// min(`min.insync.replicas`, replicas) of a topic.

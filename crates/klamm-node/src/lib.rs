@@ -7,6 +7,7 @@
 pub mod config;
 pub mod ctx;
 pub mod effect;
+pub mod era;
 pub mod ids;
 pub mod rng;
 pub mod time;
@@ -15,6 +16,7 @@ pub mod trace;
 
 pub use ctx::Ctx;
 pub use effect::{CallId, Effect, Incoming, Origin, ReplyTo, SendError};
+pub use era::{Era, Eras};
 pub use ids::{ConnectionId, NodeId, TopicIdPartition, TopicPartition};
 pub use rng::Rng;
 pub use time::{Timestamp, WallTime};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{NodeId, WallTime};
+use klamm_node::{Eras, NodeId, WallTime};
 use klamm_wire::StrBytes;
 
 /// Everything that decides how a world begins. Two worlds with equal settings and inputs have equal histories.
@@ -19,6 +19,8 @@ pub struct WorldSettings {
     pub controllers: Vec<NodeId>,
     /// Server properties, the same for every node.
     pub config: BTreeMap<String, String>,
+    /// Which rules are those of an older Kafka.
+    pub eras: Eras,
     /// Every link between two nodes, until a command changes one.
     pub link: LinkSettings,
     /// What the wall clock shows at the world's beginning.
@@ -37,6 +39,7 @@ impl Default for WorldSettings {
             brokers: Vec::new(),
             controllers: vec![NodeId(Self::FIRST_CONTROLLER)],
             config: BTreeMap::new(),
+            eras: Eras::NEWEST,
             link: LinkSettings::default(),
             wall_epoch: WallTime(0),
             trace_capacity: 0,

@@ -694,6 +694,7 @@ impl World {
             rack: spec.rack.clone(),
             controllers: self.settings.controllers.clone(),
             config: self.settings.config.clone(),
+            eras: self.settings.eras,
         })
     }
 
@@ -701,6 +702,7 @@ impl World {
         let mut settings = ControllerSettings::new(id, self.cluster_id.clone());
         settings.voters.clone_from(&self.settings.controllers);
         settings.config.clone_from(&self.settings.config);
+        settings.eras = self.settings.eras;
         settings
     }
 

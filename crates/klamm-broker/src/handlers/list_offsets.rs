@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use klamm_log::{TimestampOffset, special_timestamp};
-use klamm_node::{Ctx, TopicPartition};
+use klamm_node::{Ctx, Era, TopicPartition};
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::list_offsets_request::ListOffsetsPartition;
 use klamm_wire::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
@@ -95,6 +95,7 @@ fn lookup(
     };
     // A new leader's high watermark may lag behind what its predecessor already showed (KIP-207).
     let lagging = from_client
+        && !partition.eras.on(Era::NoOffsetGuard)
         && partition.leading.as_ref().is_some_and(|l| l.epoch_start_offset > offsets.high_watermark);
     let by_timestamp = || {
         partition.log.fetch_offset_by_timestamp(&*core.disk, asked.timestamp).map_err(|error| error.code())

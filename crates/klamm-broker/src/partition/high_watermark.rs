@@ -1,6 +1,7 @@
 //! The high watermark of a leader (R5) and of a follower (R6), and the low watermark that DeleteRecords waits for.
 
 use klamm_metadata::ClusterImage;
+use klamm_node::Era;
 
 use crate::partition::isr::is_eligible;
 use crate::partition::{Changes, LeaderEnv, Partition};
@@ -10,7 +11,7 @@ impl Partition {
     /// up and may join it. Not at all while the committed ISR is below `min.insync.replicas` (KAFKA-15583).
     pub(crate) fn maybe_increment_high_watermark(&mut self, env: LeaderEnv<'_>) -> bool {
         let Some(state) = &self.leading else { return false };
-        if self.is_under_min_isr() {
+        if self.is_under_min_isr() && self.eras.on(Era::StrictMinIsr) {
             return false;
         }
         let log_end = self.log.log_end_offset();
@@ -19,7 +20,7 @@ impl Partition {
             if replica.log_end_offset < new
                 && (self.in_maximal_isr(replica.id)
                     || (replica.is_caught_up(log_end, env.now_ms, env.max_lag_ms)
-                        && is_eligible(env.cluster, replica)))
+                        && is_eligible(env.cluster, replica, self.eras)))
             {
                 new = replica.log_end_offset;
             }

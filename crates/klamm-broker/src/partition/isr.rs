@@ -1,7 +1,7 @@
 //! The in-sync replicas: who joins, who leaves, and what is on its way to the controller (KIP-497, KIP-841, KIP-903).
 
 use klamm_metadata::{ClusterImage, LeaderRecoveryState};
-use klamm_node::NodeId;
+use klamm_node::{Era, Eras, NodeId};
 use klamm_wire::ErrorCode;
 
 use crate::partition::replica::Replica;
@@ -55,29 +55,39 @@ impl IsrState {
 }
 
 /// Whether a replica may join the ISR: not fenced, not shutting down, and known by the broker epoch that it fetches with.
-pub(crate) fn is_eligible(cluster: &ClusterImage, replica: &Replica) -> bool {
+pub(crate) fn is_eligible(cluster: &ClusterImage, replica: &Replica, eras: Eras) -> bool {
     let Some(stored) = replica.broker_epoch else { return false };
-    cluster.is_active(replica.id) && (stored == -1 || cluster.epoch(replica.id) == Some(stored))
+    (cluster.is_active(replica.id) || eras.on(Era::NoIsrFencing))
+        && (stored == -1 || cluster.epoch(replica.id) == Some(stored))
 }
 
 impl Partition {
     /// Whether a replica is in the maximal ISR: committed, or about to join.
     pub(crate) fn in_maximal_isr(&self, id: NodeId) -> bool {
+        let state = self.leading.as_ref().map(|l| &l.isr_state);
+        if self.eras.on(Era::NoMaximalIsr) {
+            let kept =
+                state.and_then(IsrState::sent).is_none_or(|sent| sent.isr.iter().any(|(m, _)| *m == id));
+            return kept && self.isr.contains(&id);
+        }
         self.isr.contains(&id)
-            || matches!(&self.leading, Some(l) if matches!(&l.isr_state, IsrState::PendingExpand { replica, .. } if *replica == id))
+            || matches!(state, Some(IsrState::PendingExpand { replica, .. }) if *replica == id)
     }
 
     /// The size of the maximal ISR.
     pub(crate) fn maximal_isr_len(&self) -> usize {
-        self.isr.len()
-            + usize::from(
-                matches!(&self.leading, Some(l) if matches!(&l.isr_state, IsrState::PendingExpand { .. })),
-            )
+        let Some(state) = &self.leading else { return self.isr.len() };
+        match &state.isr_state {
+            IsrState::PendingExpand { .. } if !self.eras.on(Era::NoMaximalIsr) => self.isr.len() + 1,
+            IsrState::PendingShrink { sent } if self.eras.on(Era::NoMaximalIsr) => sent.isr.len(),
+            _ => self.isr.len(),
+        }
     }
 
     /// `min.insync.replicas`, but never more than there are replicas.
     pub(crate) fn effective_min_isr(&self) -> usize {
-        usize::try_from(self.log.config().min_insync_replicas).unwrap_or(1).min(self.replicas.len())
+        let configured = usize::try_from(self.log.config().min_insync_replicas).unwrap_or(1);
+        if self.eras.on(Era::StrictMinIsr) { configured.min(self.replicas.len()) } else { configured }
     }
 
     /// Whether the committed ISR is smaller than `min.insync.replicas` asks.
@@ -93,8 +103,8 @@ impl Partition {
         }
         let replica = state.remote(follower)?;
         let in_sync = replica.log_end_offset >= self.log.high_watermark()
-            && replica.log_end_offset >= state.epoch_start_offset;
-        if !in_sync || !is_eligible(env.cluster, replica) {
+            && (replica.log_end_offset >= state.epoch_start_offset || self.eras.on(Era::IsrExpandHwOnly));
+        if !in_sync || !is_eligible(env.cluster, replica, self.eras) {
             return None;
         }
         let mut isr = self.isr.clone();
@@ -121,6 +131,9 @@ impl Partition {
         }
         let sent = self.proposal(&isr, env);
         self.leading.as_mut()?.isr_state = IsrState::PendingShrink { sent: sent.clone() };
+        if self.eras.on(Era::NoMaximalIsr) {
+            self.maybe_increment_high_watermark(env);
+        }
         Some(sent)
     }
 

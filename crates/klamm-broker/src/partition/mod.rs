@@ -11,7 +11,7 @@ pub(crate) mod replica;
 
 use klamm_log::{Disk, Log, LogError};
 use klamm_metadata::{ClusterImage, LeaderRecoveryState, PartitionRegistration};
-use klamm_node::{NodeId, TopicPartition};
+use klamm_node::{Era, Eras, NodeId, TopicPartition};
 use klamm_wire::{ErrorCode, Uuid};
 use smallvec::SmallVec;
 
@@ -113,6 +113,8 @@ pub(crate) struct Partition {
     pub(crate) is_internal: bool,
     /// Its log.
     pub(crate) log: Log,
+    /// Which rules are those of an older Kafka.
+    pub(crate) eras: Eras,
     /// The leader, -1 for none.
     pub(crate) leader: NodeId,
     /// The leader's epoch; -1 before any is known.
@@ -142,7 +144,7 @@ pub(crate) struct Partition {
 
 impl Partition {
     /// A replica without a role.
-    pub(crate) fn new(name: TopicPartition, topic_id: Uuid, log: Log) -> Self {
+    pub(crate) fn new(name: TopicPartition, topic_id: Uuid, log: Log, eras: Eras) -> Self {
         let is_internal =
             matches!(&*name.topic, crate::core::GROUP_METADATA_TOPIC | crate::core::TRANSACTION_STATE_TOPIC);
         Self {
@@ -153,6 +155,7 @@ impl Partition {
             topic_id,
             is_internal,
             log,
+            eras,
             leader: NodeId(-1),
             leader_epoch: -1,
             partition_epoch: -1,
@@ -172,6 +175,9 @@ impl Partition {
 
     /// Compares the epoch that a request knows with ours (KIP-320). R8.
     pub(crate) const fn check_epoch(&self, known: Option<i32>) -> Result<(), ErrorCode> {
+        if self.eras.on(Era::NoFetchFencing) {
+            return Ok(());
+        }
         match known {
             Some(epoch) if self.leader_epoch > epoch => Err(ErrorCode::FencedLeaderEpoch),
             Some(epoch) if self.leader_epoch < epoch => Err(ErrorCode::UnknownLeaderEpoch),

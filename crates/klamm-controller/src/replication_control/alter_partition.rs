@@ -3,7 +3,7 @@
 use klamm_metadata::{
     LeaderRecoveryState, MetadataRecord, NO_LEADER_CHANGE, PartitionRegistration, TopicImage,
 };
-use klamm_node::NodeId;
+use klamm_node::{Era, NodeId};
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::alter_partition_request::PartitionData as RequestPartition;
 use klamm_wire::messages::alter_partition_response::{PartitionData, TopicData};
@@ -84,7 +84,7 @@ fn alter(
         &acceptable,
         &default_dir,
         state.effective_min_isr(topic.id),
-        state.image.features.elr_enabled(),
+        state.partition_rules(),
     )
     .election(election)
     .isr(isr.into_iter().map(|(id, _)| id).collect())
@@ -139,5 +139,6 @@ fn validate(
 
 /// Whether a broker may be in an ISR: active, and the incarnation that the leader saw fetch (KIP-841, KIP-903).
 fn is_eligible(state: &ClusterState, id: NodeId, epoch: i64) -> bool {
-    state.image.cluster.is_active(id) && (epoch == -1 || state.image.cluster.epoch(id) == Some(epoch))
+    (state.image.cluster.is_active(id) || state.eras.on(Era::NoIsrFencing))
+        && (epoch == -1 || state.image.cluster.epoch(id) == Some(epoch))
 }

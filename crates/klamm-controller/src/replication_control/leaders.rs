@@ -92,13 +92,8 @@ fn change(
             && has_online_replica(state, partition.directory(id), id)
     };
     let default_dir = |id: NodeId| default_dir(&image.cluster, id);
-    let change = PartitionChange::new(
-        partition,
-        &acceptable,
-        &default_dir,
-        topic.min_isr,
-        image.features.elr_enabled(),
-    );
+    let rules = state.partition_rules();
+    let change = PartitionChange::new(partition, &acceptable, &default_dir, topic.min_isr, rules);
     with(change).build(topic.topic_id, partition_id).map(MetadataRecord::PartitionChange)
 }
 

@@ -28,6 +28,7 @@ pub use def::{
     ConfigError, ConfigKey, ConfigKind, ConfigType, Importance, Key, Scope, Synonym, Valid, Value,
 };
 pub use group::GROUP_COORDINATOR_KEYS;
+pub(crate) use nearest::edits;
 pub use nearest::nearest;
 pub use reference::reference;
 pub use topic::TOPIC_KEYS;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use klamm_node::{ConnectionId, NodeId, WallTime};
+use klamm_node::{ConnectionId, Eras, NodeId, WallTime};
 use klamm_wire::{ApiKey, Request, StrBytes};
 
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
@@ -77,6 +77,7 @@ impl Encoder {
             brokers,
             controllers,
             config,
+            eras,
             link,
             wall_epoch,
             trace_capacity,
@@ -99,6 +100,11 @@ impl Encoder {
         for (key, value) in config {
             self.bytes(key.as_bytes());
             self.bytes(value.as_bytes());
+        }
+        // By name: numbers change when a switch is added.
+        self.varint(eras.old().count() as u64);
+        for (era, on) in eras.old() {
+            self.bytes(format!("{era}={on}").as_bytes());
         }
         self.link(*link);
         self.signed(wall_epoch.0);
@@ -294,11 +300,20 @@ impl Decoder {
                 .list(|decoder| Ok((decoder.text()?.to_string(), decoder.text()?.to_string())))?
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
+            eras: self.eras()?,
             link: self.link()?,
             wall_epoch: WallTime(self.signed()?),
             trace_capacity: usize::try_from(self.varint()?).or_else(|_| nonsense("the trace is too long"))?,
             step_budget: self.varint()?,
         })
+    }
+
+    fn eras(&mut self) -> Decoded<Eras> {
+        let mut eras = Eras::NEWEST;
+        for text in self.list(Self::text)? {
+            eras.set(&text).or_else(|error| nonsense(error.to_string()))?;
+        }
+        Ok(eras)
     }
 
     pub(super) fn input(&mut self) -> Decoded<Input> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use klamm_node::{ConnectionId, NodeId, WallTime};
+use klamm_node::{ConnectionId, Era, Eras, NodeId, WallTime};
 use klamm_wire::messages::MetadataRequest;
 use klamm_wire::{ApiKey, Request};
 
@@ -21,6 +21,7 @@ fn settings() -> WorldSettings {
         ],
         controllers: vec![NodeId(100), NodeId(-7)],
         config: [("a.b".to_owned(), "c".to_owned())].into(),
+        eras: Eras::NEWEST.with_old(Era::Elr).with_old(Era::TruncateToHw),
         link: LinkSettings { latency: Duration::from_micros(3), jitter: Duration::from_secs(9) },
         wall_epoch: WallTime(-1),
         trace_capacity: 17,

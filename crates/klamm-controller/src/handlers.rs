@@ -3,14 +3,17 @@
 mod allocate_producer_ids;
 mod alter_configs;
 mod alter_partition;
+mod alter_partition_reassignments;
 mod broker_heartbeat;
 mod broker_registration;
 mod configs;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod elect_leaders;
 pub(crate) mod fetch;
 mod incremental_alter_configs;
+mod list_partition_reassignments;
 mod unregister_broker;
 
 use klamm_node::{Ctx, Incoming};
@@ -37,6 +40,13 @@ pub(crate) fn dispatch(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming:
             broker_registration::handle(controller, ctx, to, version, &request);
         }
         Request::BrokerHeartbeat(request) => broker_heartbeat::handle(controller, ctx, to, &request),
+        Request::ElectLeaders(request) => elect_leaders::handle(controller, ctx, to, &request),
+        Request::AlterPartitionReassignments(request) => {
+            alter_partition_reassignments::handle(controller, ctx, to, &request);
+        }
+        Request::ListPartitionReassignments(request) => {
+            list_partition_reassignments::handle(controller, ctx, to, &request);
+        }
         Request::UnregisterBroker(request) => unregister_broker::handle(controller, ctx, to, &request),
         Request::AllocateProducerIds(request) => allocate_producer_ids::handle(controller, ctx, to, &request),
         _ => ctx.close(to),

@@ -15,6 +15,7 @@ pub(crate) struct PartitionIndex {
     leaderless: BTreeSet<TopicIdPartition>,
     /// Partitions that somebody other than the preferred replica leads.
     imbalanced: BTreeSet<TopicIdPartition>,
+    reassigning: BTreeSet<TopicIdPartition>,
     directories: BTreeSet<(Uuid, Uuid, i32)>,
 }
 
@@ -53,6 +54,9 @@ impl PartitionIndex {
         if partition.leader != partition.preferred_replica() {
             self.imbalanced.insert(key);
         }
+        if partition.is_reassigning() {
+            self.reassigning.insert(key);
+        }
     }
 
     fn remove(&mut self, key: TopicIdPartition, partition: &PartitionRegistration) {
@@ -68,6 +72,7 @@ impl PartitionIndex {
         }
         self.leaderless.remove(&key);
         self.imbalanced.remove(&key);
+        self.reassigning.remove(&key);
         if let Some(count) = self.leaders.get_mut(&partition.leader) {
             *count -= 1;
             if *count == 0 {
@@ -99,6 +104,11 @@ impl PartitionIndex {
     /// Partitions that somebody other than the preferred replica leads.
     pub(crate) fn imbalanced(&self) -> impl Iterator<Item = TopicIdPartition> {
         self.imbalanced.iter().copied()
+    }
+
+    /// Partitions whose replicas are being moved, by topic.
+    pub(crate) fn reassigning(&self) -> impl Iterator<Item = TopicIdPartition> {
+        self.reassigning.iter().copied()
     }
 
     /// Whether `broker` leads a partition.

@@ -91,6 +91,21 @@ impl<'a> PartitionChange<'a> {
         self
     }
 
+    pub(crate) fn replicas(mut self, replicas: Vec<NodeId>) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    pub(crate) fn removing(mut self, removing: Vec<NodeId>) -> Self {
+        self.removing = removing;
+        self
+    }
+
+    pub(crate) fn adding(mut self, adding: Vec<NodeId>) -> Self {
+        self.adding = adding;
+        self
+    }
+
     pub(crate) fn recovery_state(mut self, state: LeaderRecoveryState) -> Self {
         self.recovery_state = state;
         self

@@ -1,19 +1,25 @@
 //! Topics, ISRs and leaders: works out the records that change them (`ReplicationControlManager`).
 
 mod alter_partition;
+mod balance;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod elect_leaders;
 mod leaders;
+mod reassignments;
 
 pub(crate) use alter_partition::alter_partition;
+pub(crate) use balance::balance_leaders;
 pub(crate) use create_partitions::create_partitions;
 pub(crate) use create_topics::{create_topics, not_created};
 pub(crate) use delete_topics::delete_topics;
+pub(crate) use elect_leaders::elect_leaders;
 pub(crate) use leaders::{
-    balance_leaders, broker_fenced, broker_in_controlled_shutdown, broker_shutdown, broker_unfenced,
-    broker_unregistered, directories_offline, elect_unclean_leaders,
+    broker_fenced, broker_in_controlled_shutdown, broker_shutdown, broker_unfenced, broker_unregistered,
+    directories_offline, elect_unclean_leaders,
 };
+pub(crate) use reassignments::{alter_reassignments, list_reassignments};
 
 use klamm_metadata::record::PartitionRecord;
 use klamm_metadata::{ClusterImage, DIRECTORY_UNASSIGNED};

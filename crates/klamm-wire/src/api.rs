@@ -169,10 +169,10 @@ apis! {
     ExpireDelegationToken 1-2, flexible 2, Both, no;
     DescribeDelegationToken 1-3, flexible 2, Both, no;
     DeleteGroups 0-2, flexible 2, Broker, served;
-    ElectLeaders 0-2, flexible 2, Both, no;
+    ElectLeaders 0-2, flexible 2, Both, served;
     IncrementalAlterConfigs 0-1, flexible 1, Both, served;
-    AlterPartitionReassignments 0-1, flexible 0, Both, no;
-    ListPartitionReassignments 0-0, flexible 0, Both, no;
+    AlterPartitionReassignments 0-1, flexible 0, Both, served;
+    ListPartitionReassignments 0-0, flexible 0, Both, served;
     OffsetDelete 0-0, flexible never, Broker, served;
     DescribeClientQuotas 0-1, flexible 1, Broker, no;
     AlterClientQuotas 0-1, flexible 1, Both, no;
@@ -190,7 +190,7 @@ apis! {
     DescribeProducers 0-0, flexible 0, Broker, no;
     BrokerRegistration 0-4, flexible 0, Controller, served;
     BrokerHeartbeat 0-1, flexible 0, Controller, served;
-    UnregisterBroker 0-0, flexible 0, Both, no;
+    UnregisterBroker 0-0, flexible 0, Both, served;
     DescribeTransactions 0-0, flexible 0, Broker, no;
     ListTransactions 0-2, flexible 0, Broker, no;
     AllocateProducerIds 0-0, flexible 0, Controller, served;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use klamm_broker::{Broker, GroupView};
 use klamm_controller::Controller;
-use klamm_metadata::MetadataImage;
+use klamm_metadata::{LeaderRecoveryState, MetadataImage};
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::StrBytes;
 
@@ -51,6 +51,14 @@ pub struct PartitionStatus {
     pub isr: Vec<NodeId>,
     /// The eligible leader replicas (KIP-966).
     pub elr: Vec<NodeId>,
+    /// The last leader, while there is none and nobody is eligible (KIP-966).
+    pub last_known_elr: Vec<NodeId>,
+    /// The replicas that a reassignment brings in (KIP-455).
+    pub adding_replicas: Vec<NodeId>,
+    /// The replicas that a reassignment takes away (KIP-455).
+    pub removing_replicas: Vec<NodeId>,
+    /// Whether the leader came from an unclean election and has not said that it recovered (KIP-704).
+    pub leader_recovery_state: LeaderRecoveryState,
     /// The replicas whose broker runs and has the partition, by broker.
     pub logs: BTreeMap<NodeId, ReplicaStatus>,
 }
@@ -77,6 +85,13 @@ impl PartitionStatus {
     /// The log end, as the leader has it.
     pub fn log_end(&self) -> Option<i64> {
         Some(self.logs.get(&self.leader?)?.log_end)
+    }
+
+    /// Whether fewer replicas are in sync than there should be. Those that a reassignment brings in do not count
+    /// (`Partition.isUnderReplicated`).
+    pub fn is_under_replicated(&self) -> bool {
+        let adding = self.adding_replicas.iter().filter(|id| self.replicas.contains(id)).count();
+        self.isr.len() < self.replicas.len() - adding
     }
 
     /// Whether every replica is in sync, and has all that the leader has.
@@ -195,6 +210,10 @@ impl World {
             replicas: registration.replicas.clone(),
             isr: registration.isr.clone(),
             elr: registration.elr.clone(),
+            last_known_elr: registration.last_known_elr.clone(),
+            adding_replicas: registration.adding_replicas.clone(),
+            removing_replicas: registration.removing_replicas.clone(),
+            leader_recovery_state: registration.leader_recovery_state,
             logs,
         })
     }
@@ -260,6 +279,18 @@ impl fmt::Display for PartitionStatus {
         )?;
         if !self.elr.is_empty() {
             write!(f, " ELR {}", Ids(&self.elr))?;
+        }
+        for (name, ids) in [
+            ("last known ELR", &self.last_known_elr),
+            ("adding", &self.adding_replicas),
+            ("removing", &self.removing_replicas),
+        ] {
+            if !ids.is_empty() {
+                write!(f, " {name} {}", Ids(ids))?;
+            }
+        }
+        if self.leader_recovery_state == LeaderRecoveryState::Recovering {
+            f.write_str(" recovering")?;
         }
         for (broker, log) in &self.logs {
             write!(

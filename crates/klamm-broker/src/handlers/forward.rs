@@ -1,5 +1,6 @@
 //! The keys that the active controller answers: CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs,
-//! IncrementalAlterConfigs. Answers to `ForwardingManager`.
+//! IncrementalAlterConfigs, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker. Answers to
+//! `ForwardingManager`.
 //!
 //! Difference: the request travels as it is instead of inside an Envelope (KIP-590), since there is no principal to carry.
 
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use klamm_node::{ConnectionId, Ctx, ReplyTo, SendError, Timestamp};
 use klamm_wire::messages::{
-    AlterConfigsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsResponse,
-    IncrementalAlterConfigsResponse, ResponseKind, TopicName,
+    AlterConfigsResponse, AlterPartitionReassignmentsResponse, CreatePartitionsResponse,
+    CreateTopicsResponse, DeleteTopicsResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
+    ListPartitionReassignmentsResponse, ResponseKind, TopicName, UnregisterBrokerResponse,
 };
 use klamm_wire::{ErrorCode, Request, Response, StrBytes};
 
@@ -108,11 +110,16 @@ impl Core {
 }
 
 /// Whether a request that says how long it may take says not at all.
-const fn has_no_time(request: &Request) -> bool {
+fn has_no_time(request: &Request) -> bool {
     match request {
         Request::CreateTopics(r) => r.timeout_ms <= 0,
         Request::DeleteTopics(r) => r.timeout_ms <= 0,
         Request::CreatePartitions(r) => r.timeout_ms <= 0,
+        // These two are answered before they are queued when they ask for nothing.
+        Request::ElectLeaders(r) => {
+            r.timeout_ms <= 0 && r.topic_partitions.as_ref().is_none_or(|topics| !topics.is_empty())
+        }
+        Request::AlterPartitionReassignments(r) => r.timeout_ms <= 0 && !r.topics.is_empty(),
         _ => false,
     }
 }
@@ -126,6 +133,10 @@ fn is_not_controller(response: &Response) -> bool {
         ResponseKind::CreatePartitions(r) => r.results.first().map(|t| t.error_code),
         ResponseKind::AlterConfigs(r) => r.responses.first().map(|t| t.error_code),
         ResponseKind::IncrementalAlterConfigs(r) => r.responses.first().map(|t| t.error_code),
+        ResponseKind::ElectLeaders(r) => Some(r.error_code),
+        ResponseKind::AlterPartitionReassignments(r) => Some(r.error_code),
+        ResponseKind::ListPartitionReassignments(r) => Some(r.error_code),
+        ResponseKind::UnregisterBroker(r) => Some(r.error_code),
         _ => None,
     };
     code == Some(ErrorCode::NotController.code())
@@ -134,9 +145,13 @@ fn is_not_controller(response: &Response) -> bool {
 /// The same error for everything that a request asks (`AbstractRequest.getErrorResponse`).
 fn refusal(request: &Request, error: ErrorCode, message: Option<&'static str>) -> Option<ResponseKind> {
     use klamm_wire::messages::alter_configs_response::AlterConfigsResourceResponse;
+    use klamm_wire::messages::alter_partition_reassignments_response::{
+        ReassignablePartitionResponse, ReassignableTopicResponse,
+    };
     use klamm_wire::messages::create_partitions_response::CreatePartitionsTopicResult;
     use klamm_wire::messages::create_topics_response::CreatableTopicResult;
     use klamm_wire::messages::delete_topics_response::DeletableTopicResult;
+    use klamm_wire::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
     use klamm_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as Incremental;
 
     let code = error.code();
@@ -194,6 +209,48 @@ fn refusal(request: &Request, error: ErrorCode, message: Option<&'static str>) -
                     .with_error_message(message())
             });
             IncrementalAlterConfigsResponse::default().with_responses(results.collect()).into()
+        }
+        Request::ElectLeaders(r) => {
+            let results = r.topic_partitions.iter().flatten().map(|topic| {
+                let partitions = topic.partitions.iter().map(|index| {
+                    PartitionResult::default()
+                        .with_partition_id(*index)
+                        .with_error_code(code)
+                        .with_error_message(message())
+                });
+                ReplicaElectionResult::default()
+                    .with_topic(topic.topic.clone())
+                    .with_partition_result(partitions.collect())
+            });
+            ElectLeadersResponse::default()
+                .with_error_code(code)
+                .with_replica_election_results(results.collect())
+                .into()
+        }
+        Request::AlterPartitionReassignments(r) => {
+            let results = r.topics.iter().map(|topic| {
+                let partitions = topic.partitions.iter().map(|partition| {
+                    ReassignablePartitionResponse::default()
+                        .with_partition_index(partition.partition_index)
+                        .with_error_code(code)
+                        .with_error_message(message())
+                });
+                ReassignableTopicResponse::default()
+                    .with_name(topic.name.clone())
+                    .with_partitions(partitions.collect())
+            });
+            AlterPartitionReassignmentsResponse::default()
+                .with_error_code(code)
+                .with_error_message(message())
+                .with_responses(results.collect())
+                .into()
+        }
+        Request::ListPartitionReassignments(_) => ListPartitionReassignmentsResponse::default()
+            .with_error_code(code)
+            .with_error_message(message())
+            .into(),
+        Request::UnregisterBroker(_) => {
+            UnregisterBrokerResponse::default().with_error_code(code).with_error_message(message()).into()
         }
         _ => return None,
     })

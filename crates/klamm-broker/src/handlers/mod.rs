@@ -51,7 +51,11 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::DeleteTopics(_)
         | Request::CreatePartitions(_)
         | Request::AlterConfigs(_)
-        | Request::IncrementalAlterConfigs(_)) => forward::handle(broker, ctx, rc, request),
+        | Request::IncrementalAlterConfigs(_)
+        | Request::ElectLeaders(_)
+        | Request::AlterPartitionReassignments(_)
+        | Request::ListPartitionReassignments(_)
+        | Request::UnregisterBroker(_)) => forward::handle(broker, ctx, rc, request),
 
         request @ (Request::OffsetCommit(_)
         | Request::OffsetFetch(_)
@@ -84,9 +88,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::RenewDelegationToken(_)
         | Request::ExpireDelegationToken(_)
         | Request::DescribeDelegationToken(_)
-        | Request::ElectLeaders(_)
-        | Request::AlterPartitionReassignments(_)
-        | Request::ListPartitionReassignments(_)
         | Request::DescribeClientQuotas(_)
         | Request::AlterClientQuotas(_)
         | Request::DescribeUserScramCredentials(_)
@@ -101,7 +102,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::FetchSnapshot(_)
         | Request::BrokerRegistration(_)
         | Request::BrokerHeartbeat(_)
-        | Request::UnregisterBroker(_)
         | Request::AllocateProducerIds(_)
         | Request::ConsumerGroupHeartbeat(_)
         | Request::ConsumerGroupDescribe(_)

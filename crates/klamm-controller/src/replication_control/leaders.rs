@@ -194,19 +194,14 @@ pub(crate) fn directories_offline(
     records.extend(registration_change(state, id, |record| record.log_dirs = online));
 }
 
-/// Gives leadership back to preferred replicas that can take it (`maybeBalancePartitionLeaders`). Whether there may be
-/// more to do.
-pub(crate) fn balance_leaders(state: &ClusterState, records: &mut Vec<MetadataRecord>) -> bool {
-    elect(state, &state.index.imbalanced().collect::<Vec<_>>(), Election::Preferred, records)
-}
-
 /// Elects leaders uncleanly where a topic's configuration allows it and there is none (`maybeElectUncleanLeaders`).
 /// Whether there may be more to do.
 pub(crate) fn elect_unclean_leaders(state: &ClusterState, records: &mut Vec<MetadataRecord>) -> bool {
-    elect(state, &state.index.leaderless(), Election::Unclean, records)
+    elect_all(state, &state.index.leaderless(), Election::Unclean, records)
 }
 
-fn elect(
+/// Holds elections until a pass is full. Whether it is: there may be more to do.
+pub(super) fn elect_all(
     state: &ClusterState,
     partitions: &[TopicIdPartition],
     election: Election,
@@ -222,4 +217,23 @@ fn elect(
         Some(())
     });
     records.len() >= MAX_ELECTIONS_PER_PASS
+}
+
+/// The record of one election; `None` when it would change nothing (`electLeader`).
+pub(super) fn elect_leader(
+    state: &ClusterState,
+    partition: TopicIdPartition,
+    election: Election,
+) -> Option<MetadataRecord> {
+    change_partition(state, partition, |change| change.election(election))
+}
+
+/// The record of a change to one partition while every broker is what the image says; `None` when nothing changes.
+pub(super) fn change_partition(
+    state: &ClusterState,
+    partition: TopicIdPartition,
+    with: impl for<'a> FnOnce(PartitionChange<'a>) -> PartitionChange<'a>,
+) -> Option<MetadataRecord> {
+    let topic = TopicFacts::of(state, partition.topic_id)?;
+    change(state, &topic, partition.partition, LeaderUpdate::default(), with)
 }

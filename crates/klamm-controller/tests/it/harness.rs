@@ -9,6 +9,7 @@ use klamm_metadata::{MetadataImage, MetadataPublisher, PartitionRegistration, SU
 use klamm_node::{
     CallId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, Timestamp, Trace, TraceKind, WallTime,
 };
+use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use klamm_wire::messages::alter_partition_request::{
     BrokerState, PartitionData as AlterPartitionData, TopicData as AlterTopicData,
 };
@@ -17,10 +18,12 @@ use klamm_wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
 use klamm_wire::messages::create_topics_response::CreatableTopicResult;
+use klamm_wire::messages::elect_leaders_request::TopicPartitions;
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use klamm_wire::messages::{
-    AlterPartitionRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerId,
-    BrokerRegistrationRequest, CreateTopicsRequest, FetchRequest, ResponseKind,
+    AlterPartitionReassignmentsRequest, AlterPartitionRequest, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, BrokerId, BrokerRegistrationRequest, CreateTopicsRequest, ElectLeadersRequest,
+    FetchRequest, ResponseKind,
 };
 use klamm_wire::{ErrorCode, FetchResponse, Request, Response, StrBytes, Uuid};
 
@@ -168,6 +171,9 @@ impl Harness {
     ask!(alter_partition, 3, AlterPartition, AlterPartitionRequest -> AlterPartitionResponse);
     ask!(incremental_alter_configs, 1, IncrementalAlterConfigs, IncrementalAlterConfigsRequest -> IncrementalAlterConfigsResponse);
     ask!(alter_configs, 2, AlterConfigs, AlterConfigsRequest -> AlterConfigsResponse);
+    ask!(elect_leaders, 2, ElectLeaders, ElectLeadersRequest -> ElectLeadersResponse);
+    ask!(alter_reassignments, 1, AlterPartitionReassignments, AlterPartitionReassignmentsRequest -> AlterPartitionReassignmentsResponse);
+    ask!(list_reassignments, 0, ListPartitionReassignments, ListPartitionReassignmentsRequest -> ListPartitionReassignmentsResponse);
     ask!(unregister_broker, 0, UnregisterBroker, UnregisterBrokerRequest -> UnregisterBrokerResponse);
     ask!(allocate_producer_ids, 0, AllocateProducerIds, AllocateProducerIdsRequest -> AllocateProducerIdsResponse);
 
@@ -313,6 +319,48 @@ impl Harness {
                         .with_new_isr_with_epochs(isr.iter().map(state).collect()),
                 ],
             )])
+    }
+
+    /// Asks for an election in partition 0 of a topic: 0 preferred, 1 unclean.
+    pub fn elect(&mut self, topic: &str, election_type: i8) -> ErrorCode {
+        let asked = TopicPartitions::default()
+            .with_topic(StrBytes::from_string(topic.to_owned()).into())
+            .with_partitions(vec![0]);
+        let request = ElectLeadersRequest::default()
+            .with_election_type(election_type)
+            .with_topic_partitions(Some(vec![asked]));
+        let response = self.elect_leaders(request);
+        let code = match response.error_code {
+            0 => response.replica_election_results[0].partition_result[0].error_code,
+            code => code,
+        };
+        ErrorCode::from_code(code).expect("a code of Kafka's")
+    }
+
+    /// Moves partition 0 of a topic to `replicas`, or cancels its move.
+    pub fn reassign(&mut self, topic: &str, replicas: Option<&[i32]>) -> (ErrorCode, String) {
+        self.reassign_with(topic, replicas, true)
+    }
+
+    pub fn reassign_with(
+        &mut self,
+        topic: &str,
+        replicas: Option<&[i32]>,
+        allow_rf_change: bool,
+    ) -> (ErrorCode, String) {
+        let target = ReassignablePartition::default()
+            .with_partition_index(0)
+            .with_replicas(replicas.map(|ids| ids.iter().copied().map(BrokerId).collect()));
+        let topic = ReassignableTopic::default()
+            .with_name(StrBytes::from_string(topic.to_owned()).into())
+            .with_partitions(vec![target]);
+        let request = AlterPartitionReassignmentsRequest::default()
+            .with_allow_replication_factor_change(allow_rf_change)
+            .with_topics(vec![topic]);
+        let response = self.alter_reassignments(request);
+        assert_eq!(response.error_code, 0);
+        let answer = &response.responses[0].partitions[0];
+        error(answer.error_code, &answer.error_message)
     }
 
     /// Sends a proposal for one partition and returns its error.

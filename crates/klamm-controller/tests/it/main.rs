@@ -8,4 +8,5 @@ mod elections;
 mod harness;
 mod log;
 mod properties;
+mod reassignments;
 mod topics;

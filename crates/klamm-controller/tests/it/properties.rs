@@ -19,6 +19,9 @@ enum Step {
     CreateTopic { name: u8, partitions: i32, replicas: i16, unclean: bool },
     DeleteTopic { name: u8 },
     Propose { name: u8, sender: i32, isr: u8, stale: bool },
+    Reassign { name: u8, replicas: u8 },
+    CancelReassignment { name: u8 },
+    Elect { name: u8, unclean: bool },
     Advance { millis: u64 },
     Restart { in_order: bool },
 }
@@ -36,6 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u8).prop_map(|name| Step::DeleteTopic { name }),
         6 => (0..3_u8, broker, any::<u8>(), prop::bool::weighted(0.1))
             .prop_map(|(name, sender, isr, stale)| Step::Propose { name, sender, isr, stale }),
+        3 => (0..3_u8, any::<u8>()).prop_map(|(name, replicas)| Step::Reassign { name, replicas }),
+        1 => (0..3_u8).prop_map(|name| Step::CancelReassignment { name }),
+        2 => (0..3_u8, any::<bool>()).prop_map(|(name, unclean)| Step::Elect { name, unclean }),
         2 => (0..12_000_u64).prop_map(|millis| Step::Advance { millis }),
         1 => any::<bool>().prop_map(|in_order| Step::Restart { in_order }),
     ]
@@ -85,6 +91,16 @@ fn run(mut h: Harness, step: &Step) -> Harness {
                 h.propose(request);
             }
         }
+        Step::Reassign { name: topic, replicas } => {
+            let replicas: Vec<i32> = (1..=BROKERS).filter(|id| replicas & (1 << id) != 0).collect();
+            h.reassign(&name(*topic), Some(&replicas));
+        }
+        Step::CancelReassignment { name: topic } => {
+            h.reassign(&name(*topic), None);
+        }
+        Step::Elect { name: topic, unclean } => {
+            h.elect(&name(*topic), i8::from(*unclean));
+        }
         Step::Advance { millis } => h.advance(*millis),
         Step::Restart { in_order } => h = h.restart(*in_order),
     }
@@ -109,6 +125,11 @@ fn check(before: &Epochs, image: &MetadataImage, elr: bool) {
             assert!(partition.elr.iter().all(|id| partition.replicas.contains(id)), "ELR ⊆ replicas: {at}");
             assert!(partition.elr.iter().all(|id| !partition.isr.contains(id)), "ELR ∩ ISR = ∅: {at}");
             assert!(elr || partition.elr.is_empty() && !partition.isr.is_empty(), "without ELR: {at}");
+            let (adding, removing) = (&partition.adding_replicas, &partition.removing_replicas);
+            let is_replica = |id| partition.replicas.contains(id);
+            assert!(adding.iter().all(is_replica), "what is added is a replica: {at}");
+            assert!(removing.iter().all(is_replica), "what is removed is still a replica: {at}");
+            assert_eq!(partition.directories.len(), partition.replicas.len(), "a directory a replica: {at}");
             // Kafka lets a broker lead again that was fenced on its way down and then changed its mind.
             if partition.leader != NO_LEADER {
                 assert!(partition.isr.contains(&partition.leader), "the leader is in sync: {at}");

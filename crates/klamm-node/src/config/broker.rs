@@ -50,6 +50,9 @@ config_keys! {
         FETCH_MAX_BYTES: i32 = "fetch.max.bytes", default "57671680", Valid::AtLeast(1024), Medium, ReadOnly;
         /// How often the controller looks for partitions led by another than their preferred replica, in seconds.
         LEADER_IMBALANCE_CHECK_INTERVAL_SECONDS: i64 = "leader.imbalance.check.interval.seconds", default "300", Valid::AtLeast(1), High, ReadOnly;
+        /// As Kafka with ZooKeeper had it until 3.9: leadership goes back to a broker only when more than this many per cent of
+        /// the partitions that prefer it are led by others. KRaft has no such bound, and gives all of them back.
+        LEADER_IMBALANCE_PER_BROKER_PERCENTAGE: Option<i32> = "leader.imbalance.per.broker.percentage", default null, Valid::Any, High, ReadOnly, internal true;
         /// The addresses that the broker listens on.
         LISTENERS: Vec<String> = "listeners", default "PLAINTEXT://:9092", Valid::NonEmptyListOf(&[]), High, Managed;
         /// How long the log cleaner waits when it found nothing to clean, in milliseconds.

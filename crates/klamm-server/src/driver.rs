@@ -322,6 +322,9 @@ impl State {
                 tracing::error!(node = node.0, message, "node failed");
                 self.failures.insert(node, message);
             }
+            Output::FaultRefused { id, error } => {
+                tracing::warn!(fault = id.0, %error, "a fault was refused");
+            }
             Output::Stalled(stall) => self.die(stall.to_string()),
         }
     }

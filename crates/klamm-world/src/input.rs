@@ -6,6 +6,7 @@ use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
 use crate::client::{ClientId, ClientSpec};
+use crate::fault::{Fault, FaultError, FaultId};
 use crate::settings::LinkSettings;
 use crate::stall::Stall;
 
@@ -95,6 +96,17 @@ pub enum Command {
     AddClient(ClientSpec),
     /// Ends a simulated client: it closes its connections and does nothing more.
     StopClient(ClientId),
+    /// Makes something go wrong. Refused with [`Output::FaultRefused`] if it cannot be; then nothing of it happens.
+    Inject {
+        /// The fault's name, which no other fault has had.
+        id: FaultId,
+        /// What goes wrong.
+        fault: Box<Fault>,
+    },
+    /// Ends a fault: it fires no more, and what it holds is let go.
+    Heal(FaultId),
+    /// Ends every fault.
+    HealAll,
 }
 
 /// Something that a world wants its driver to do or know.
@@ -143,6 +155,13 @@ pub enum Output {
         node: NodeId,
         /// Why, for a person.
         message: String,
+    },
+    /// A fault could not be injected or healed. Nothing happened.
+    FaultRefused {
+        /// The fault's name.
+        id: FaultId,
+        /// Why.
+        error: FaultError,
     },
     /// The world has stopped: its nodes answered each other without end. It does nothing more.
     Stalled(Stall),

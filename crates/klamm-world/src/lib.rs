@@ -6,6 +6,7 @@
 
 mod client;
 mod connection;
+pub mod fault;
 mod input;
 mod network;
 mod node;
@@ -23,6 +24,7 @@ mod probe;
 pub use client::{
     Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
 };
+pub use fault::{Fault, FaultError, FaultId, FaultStatus};
 pub use input::{ClientRequest, Command, Input, Output};
 pub use klamm_broker::GroupView;
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};

@@ -15,6 +15,7 @@ use klamm_wire::{Request, Response, StrBytes};
 
 use crate::client::{self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent};
 use crate::connection::{Connections, MAX_QUEUED};
+use crate::fault::Faults;
 use crate::input::{ClientRequest, Command, Input, Output};
 use crate::network::{Body, Message, Network};
 use crate::node::{Clocks, Node, Slot};
@@ -42,7 +43,8 @@ pub struct World {
     schedule: Schedule<Event>,
     connections: Connections,
     clients: Vec<ClientSlot>,
-    trace: Trace,
+    pub(crate) trace: Trace,
+    pub(crate) faults: Faults,
     budget: StepBudget,
     stall: Option<Stall>,
     /// Empty between steps; kept for its capacity.
@@ -116,6 +118,7 @@ impl World {
             connections: Connections::default(),
             clients: Vec::new(),
             trace: Trace::new(settings.trace_capacity),
+            faults: Faults::default(),
             budget: StepBudget::new(settings.step_budget),
             stall: None,
             effects: Vec::new(),
@@ -312,6 +315,9 @@ impl World {
                     self.close_from_client(id, connection);
                 }
             }
+            Command::Inject { id, fault } => self.inject_fault(id, *fault, out),
+            Command::Heal(id) => self.heal_fault(id, out),
+            Command::HealAll => self.heal_all_faults(out),
         }
     }
 
@@ -597,6 +603,10 @@ impl World {
 
     fn client(&self, id: ClientId) -> Option<&ClientSlot> {
         self.clients.get(id.0 as usize)
+    }
+
+    pub(crate) fn has_client(&self, id: ClientId) -> bool {
+        self.client(id).is_some()
     }
 
     fn client_mut(&mut self, id: ClientId) -> Option<&mut ClientSlot> {

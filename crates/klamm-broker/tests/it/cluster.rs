@@ -130,6 +130,7 @@ impl Cluster {
             }
             Output::NodeFailed { node, message } => panic!("node {node} failed: {message}"),
             Output::Stalled(stall) => panic!("stalled: {stall:?}"),
+            Output::FaultRefused { id, error } => panic!("fault {id} refused: {error}"),
             Output::NodeStarted { .. } | Output::NodeStopped { .. } => {}
         }
     }

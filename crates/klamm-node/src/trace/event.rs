@@ -220,6 +220,25 @@ pub enum TraceKind {
         /// Why.
         cause: &'static str,
     },
+    /// A fault was injected.
+    FaultArmed {
+        /// Its name.
+        fault: u32,
+        /// What it is.
+        text: String,
+    },
+    /// A fault fired.
+    FaultFired {
+        /// Its name.
+        fault: u32,
+        /// What it did.
+        text: String,
+    },
+    /// A fault was healed.
+    FaultHealed {
+        /// Its name.
+        fault: u32,
+    },
     /// Something that no other kind describes; the text says what.
     Note {
         /// What happened.
@@ -316,6 +335,9 @@ impl fmt::Display for TraceKind {
             Self::MemberRemoved { group, member, cause } => {
                 write!(f, "group {group} member {member} removed: {cause}")
             }
+            Self::FaultArmed { fault, text } => write!(f, "fault #{fault} armed: {text}"),
+            Self::FaultFired { fault, text } => write!(f, "fault #{fault} fired: {text}"),
+            Self::FaultHealed { fault } => write!(f, "fault #{fault} healed"),
             Self::Note { text } => f.write_str(text),
         }
     }

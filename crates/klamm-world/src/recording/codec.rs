@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_node::{ConnectionId, Eras, NodeId, WallTime};
 use klamm_wire::{ApiKey, Request, StrBytes};
 
+use super::value::Value;
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command, Input};
 use crate::settings::{BrokerSpec, LinkSettings, WorldSettings};
@@ -42,11 +43,11 @@ impl Encoder {
     }
 
     /// A signed number, zigzag.
-    fn signed(&mut self, value: i64) {
+    pub(super) fn signed(&mut self, value: i64) {
         self.varint(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.entry.put_slice(bytes);
     }
@@ -181,6 +182,16 @@ impl Encoder {
                 self.varint(7);
                 self.varint((*id).into());
             }
+            Command::Inject { id, fault } => {
+                self.varint(8);
+                id.put(self);
+                fault.put(self);
+            }
+            Command::Heal(id) => {
+                self.varint(9);
+                id.put(self);
+            }
+            Command::HealAll => self.varint(10),
         }
     }
 
@@ -216,9 +227,9 @@ impl Encoder {
 #[derive(Debug)]
 pub(super) struct Nonsense(pub(super) String);
 
-type Decoded<T> = Result<T, Nonsense>;
+pub(super) type Decoded<T> = Result<T, Nonsense>;
 
-fn nonsense<T>(what: impl Into<String>) -> Decoded<T> {
+pub(super) fn nonsense<T>(what: impl Into<String>) -> Decoded<T> {
     Err(Nonsense(what.into()))
 }
 
@@ -245,13 +256,13 @@ impl Decoder {
         nonsense("a number is too long")
     }
 
-    fn signed<T: TryFrom<i64>>(&mut self) -> Decoded<T> {
+    pub(super) fn signed<T: TryFrom<i64>>(&mut self) -> Decoded<T> {
         let value = self.varint()?;
         let value = (value >> 1) as i64 ^ -((value & 1) as i64);
         T::try_from(value).or_else(|_| nonsense(format!("{value} is out of range")))
     }
 
-    fn text(&mut self) -> Decoded<StrBytes> {
+    pub(super) fn text(&mut self) -> Decoded<StrBytes> {
         let len = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
         if len > self.entry.len() {
             return nonsense("a text is cut off");
@@ -278,7 +289,7 @@ impl Decoder {
         })
     }
 
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Decoded<T>) -> Decoded<Vec<T>> {
+    pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Decoded<T>) -> Decoded<Vec<T>> {
         let count = self.varint()?;
         (0..count).map(|_| item(self)).collect()
     }
@@ -361,6 +372,9 @@ impl Decoder {
             5 => Command::SetWallSkew { node: self.node()?, millis: self.signed()? },
             6 => Command::AddClient(self.client()?),
             7 => Command::StopClient(ClientId(self.number()?)),
+            8 => Command::Inject { id: Value::take(self)?, fault: Box::new(Value::take(self)?) },
+            9 => Command::Heal(Value::take(self)?),
+            10 => Command::HealAll,
             other => return nonsense(format!("there is no command {other}")),
         })
     }
@@ -385,7 +399,7 @@ impl Decoder {
         })
     }
 
-    fn number<T: TryFrom<u64>>(&mut self) -> Decoded<T> {
+    pub(super) fn number<T: TryFrom<u64>>(&mut self) -> Decoded<T> {
         let value = self.varint()?;
         T::try_from(value).or_else(|_| nonsense(format!("{value} is out of range")))
     }

@@ -5,6 +5,7 @@
 //! was cut off (the process was killed) replays up to its last whole entry.
 
 mod codec;
+mod value;
 
 use std::fmt;
 use std::io::{self, Read, Write};

@@ -180,6 +180,7 @@ impl Core {
             let proposal = self.replicas.get_mut(slot).and_then(|partition| partition.maybe_shrink_isr(env));
             if let Some(proposal) = proposal {
                 self.propose_isr(ctx, slot, proposal, "replica lags");
+                self.replicas.note(slot);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_log::Disk;
-use klamm_node::{ConnectionId, NodeId, Timestamp, WallTime};
+use klamm_node::{ConnectionId, Eras, NodeId, Timestamp, WallTime};
 use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -44,6 +44,8 @@ pub(crate) struct Cluster {
     next_correlation: i32,
     /// `timeout_ms` of what is produced.
     pub(crate) produce_timeout_ms: i32,
+    /// The topic that a test is about, where it does not say.
+    pub(crate) topic: &'static str,
     connections: BTreeMap<i32, ConnectionId>,
     outcomes: BTreeMap<Sent, Outcome>,
     waiting: Vec<Sent>,
@@ -55,7 +57,11 @@ impl Cluster {
     }
 
     pub(crate) fn with_link(brokers: i32, config: &[(&str, &str)], link: LinkSettings) -> Self {
-        Self::build(brokers, config, link, BTreeMap::new())
+        Self::build(brokers, config, Eras::NEWEST, link, BTreeMap::new())
+    }
+
+    pub(crate) fn with_eras(brokers: i32, config: &[(&str, &str)], eras: Eras) -> Self {
+        Self::build(brokers, config, eras, LinkSettings::default(), BTreeMap::new())
     }
 
     pub(crate) fn with_disks(
@@ -63,12 +69,13 @@ impl Cluster {
         config: &[(&str, &str)],
         disks: BTreeMap<NodeId, Box<dyn Disk>>,
     ) -> Self {
-        Self::build(brokers, config, LinkSettings::default(), disks)
+        Self::build(brokers, config, Eras::NEWEST, LinkSettings::default(), disks)
     }
 
     fn build(
         brokers: i32,
         config: &[(&str, &str)],
+        eras: Eras,
         link: LinkSettings,
         disks: BTreeMap<NodeId, Box<dyn Disk>>,
     ) -> Self {
@@ -83,6 +90,7 @@ impl Cluster {
                 })
                 .collect(),
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            eras,
             link,
             wall_epoch: WallTime(1_700_000_000_000),
             trace_capacity: 10_000,
@@ -94,6 +102,7 @@ impl Cluster {
             next_connection: 1,
             next_correlation: 0,
             produce_timeout_ms: 5_000,
+            topic: "t",
             connections: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             waiting: Vec::new(),
@@ -414,6 +423,8 @@ pub(crate) fn key_of(request: &Request) -> ApiKey {
         Request::InitProducerId(_) => ApiKey::InitProducerId,
         Request::DescribeConfigs(_) => ApiKey::DescribeConfigs,
         Request::IncrementalAlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
+        Request::ElectLeaders(_) => ApiKey::ElectLeaders,
+        Request::AlterPartitionReassignments(_) => ApiKey::AlterPartitionReassignments,
         Request::DescribeCluster(_) => ApiKey::DescribeCluster,
         Request::DescribeTopicPartitions(_) => ApiKey::DescribeTopicPartitions,
         Request::DescribeLogDirs(_) => ApiKey::DescribeLogDirs,

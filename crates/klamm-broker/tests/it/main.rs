@@ -5,6 +5,7 @@ mod chaos;
 mod cluster;
 mod controller;
 mod disk;
+mod eras;
 mod groups;
 mod produce_and_fetch;
 mod replication;

@@ -5,6 +5,7 @@ use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
+use crate::client::scripted::ClientOp;
 use crate::client::{ClientId, ClientSpec};
 use crate::fault::{Fault, FaultError, FaultId};
 use crate::settings::LinkSettings;
@@ -12,10 +13,6 @@ use crate::stall::Stall;
 
 /// Something that happens to a world from outside.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all inputs are requests; a box for each would cost more"
-)]
 pub enum Input {
     /// Nothing but the passing of time.
     Tick,
@@ -66,7 +63,7 @@ pub struct ClientRequest {
 }
 
 /// What the cluster's owner can do to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Starts a node that is down, on the disk that it left behind.
     Start(NodeId),
@@ -94,6 +91,14 @@ pub enum Command {
     },
     /// Adds a simulated client. The first is [`ClientId`] 0, the next 1.
     AddClient(ClientSpec),
+    /// Asks a scripted client to do something: its next [`OpId`](crate::scripted::OpId). How it goes is told by
+    /// [`World::client_op`](crate::World::client_op).
+    Client {
+        /// The client.
+        client: ClientId,
+        /// What it does.
+        op: Box<ClientOp>,
+    },
     /// Ends a simulated client: it closes its connections and does nothing more.
     StopClient(ClientId),
     /// Makes something go wrong. Refused with [`Output::FaultRefused`] if it cannot be; then nothing of it happens.

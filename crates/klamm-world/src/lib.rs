@@ -21,6 +21,7 @@ mod world;
 #[cfg(test)]
 mod probe;
 
+pub use client::scripted;
 pub use client::{
     Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
 };

@@ -27,6 +27,8 @@ pub struct WorldSettings {
     pub wall_epoch: WallTime,
     /// How many trace events are kept; 0 turns tracing off.
     pub trace_capacity: usize,
+    /// How many entries the scripted clients' history keeps, and of how many operations each remembers the end.
+    pub client_history: usize,
     /// How many steps may pass without time moving before the world stops with a diagnosis.
     pub step_budget: u64,
 }
@@ -43,6 +45,7 @@ impl Default for WorldSettings {
             link: LinkSettings::default(),
             wall_epoch: WallTime(0),
             trace_capacity: 0,
+            client_history: 1 << 16,
             step_budget: 1_000_000,
         }
     }

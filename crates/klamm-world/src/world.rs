@@ -13,6 +13,7 @@ use klamm_node::{
 };
 use klamm_wire::{Request, Response, StrBytes};
 
+use crate::client::scripted::History;
 use crate::client::{self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent};
 use crate::connection::{Connections, MAX_QUEUED};
 use crate::fault::Faults;
@@ -42,7 +43,8 @@ pub struct World {
     network: Network,
     schedule: Schedule<Event>,
     connections: Connections,
-    clients: Vec<ClientSlot>,
+    pub(crate) clients: Vec<ClientSlot>,
+    pub(crate) client_history: History,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
     budget: StepBudget,
@@ -117,6 +119,7 @@ impl World {
             schedule: Schedule::default(),
             connections: Connections::default(),
             clients: Vec::new(),
+            client_history: History::new(settings.client_history),
             trace: Trace::new(settings.trace_capacity),
             faults: Faults::default(),
             budget: StepBudget::new(settings.step_budget),
@@ -310,8 +313,9 @@ impl World {
                 let id = ClientId(u32::try_from(self.clients.len()).unwrap_or(u32::MAX));
                 self.clients.push(ClientSlot::new(id, self.settings.seed, spec));
             }
+            Command::Client { client, op } => self.ask_client(client, op),
             Command::StopClient(id) => {
-                for connection in self.client_mut(id).map(ClientSlot::stop).unwrap_or_default() {
+                for connection in self.stop_client(id) {
                     self.close_from_client(id, connection);
                 }
             }
@@ -566,13 +570,14 @@ impl World {
         self.schedule.push(self.now, at, Event::ToClient(owner, event));
     }
 
-    fn client_step(&mut self, index: usize, event: ClientEvent) {
+    pub(crate) fn client_step(&mut self, index: usize, event: ClientEvent) {
         let brokers: Vec<_> = self.settings.brokers.iter().map(|broker| broker.node).collect();
         let wall = WallTime(self.settings.wall_epoch.millis() + self.now.as_millis());
-        let mut sent = Vec::new();
+        let (mut sent, mut news) = (Vec::new(), Vec::new());
         let slot = &mut self.clients[index];
-        let given_up = slot.step(self.now, wall, &brokers, event, &mut sent);
+        let given_up = slot.step(self.now, wall, &brokers, event, &mut sent, &mut news);
         let (id, from) = (slot.id, slot.node());
+        self.note_client_news(index, news);
         for Sent { to, correlation_id, api_key, api_version, request } in sent {
             let slot = &mut self.clients[index];
             let (connection, opens) = slot.connection(to);
@@ -601,7 +606,7 @@ impl World {
         }
     }
 
-    fn client(&self, id: ClientId) -> Option<&ClientSlot> {
+    pub(crate) fn client(&self, id: ClientId) -> Option<&ClientSlot> {
         self.clients.get(id.0 as usize)
     }
 
@@ -609,7 +614,7 @@ impl World {
         self.client(id).is_some()
     }
 
-    fn client_mut(&mut self, id: ClientId) -> Option<&mut ClientSlot> {
+    pub(crate) fn client_mut(&mut self, id: ClientId) -> Option<&mut ClientSlot> {
         self.clients.get_mut(id.0 as usize)
     }
 

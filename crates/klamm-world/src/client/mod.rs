@@ -3,6 +3,8 @@
 mod consumer;
 mod leaders;
 mod producer;
+pub mod scripted;
+mod world;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +16,9 @@ use self::consumer::Consumer;
 pub use self::consumer::{ConsumerReport, ConsumerSpec};
 use self::producer::Producer;
 pub use self::producer::{Acknowledged, ProducerReport, ProducerSpec};
+use self::scripted::{
+    AdminSpec, ClientError, ClientOp, HistoryEvent, OpId, OpResult, Ops, Scripted, ScriptedProducerSpec,
+};
 
 /// A simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +31,10 @@ pub enum ClientSpec {
     Producer(ProducerSpec),
     /// Consumes.
     Consumer(ConsumerSpec),
+    /// Produces what it is told to.
+    ScriptedProducer(ScriptedProducerSpec),
+    /// Asks what it is told to.
+    Admin(AdminSpec),
 }
 
 /// Connections of simulated clients have this bit; those of a driver must not.
@@ -50,6 +59,27 @@ pub(crate) struct ClientCtx<'a> {
     pub(crate) brokers: &'a [NodeId],
     calls: &'a mut Calls,
     sent: &'a mut Vec<Sent>,
+    news: &'a mut Vec<News>,
+}
+
+/// What a scripted client has to tell.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Something happened.
+    Happened(Option<OpId>, HistoryEvent),
+    /// An operation ended.
+    Ended(OpId, OpResult),
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The broker answered.
+    Response(Response),
+    /// The connection broke.
+    Disconnected,
+    /// No answer came in time, and the connection was given up.
+    TimedOut,
 }
 
 /// A request that a client sends.
@@ -65,9 +95,21 @@ pub(crate) struct Sent {
 impl ClientCtx<'_> {
     /// Asks a broker; the answer comes under the returned correlation id.
     fn ask(&mut self, to: NodeId, api_key: ApiKey, api_version: i16, request: Request) -> i32 {
+        self.ask_within(to, api_key, api_version, request, REQUEST_TIMEOUT)
+    }
+
+    /// Asks a broker, and gives its connection up when no answer comes in time.
+    fn ask_within(
+        &mut self,
+        to: NodeId,
+        api_key: ApiKey,
+        api_version: i16,
+        request: Request,
+        timeout: Duration,
+    ) -> i32 {
         let correlation_id = self.calls.next;
         self.calls.next += 1;
-        self.calls.open.insert(correlation_id, (to, self.now + REQUEST_TIMEOUT));
+        self.calls.open.insert(correlation_id, (to, self.now + timeout));
         self.sent.push(Sent { to, correlation_id, api_key, api_version, request });
         correlation_id
     }
@@ -77,6 +119,26 @@ impl ClientCtx<'_> {
         let correlation_id = self.calls.next;
         self.calls.next += 1;
         self.sent.push(Sent { to, correlation_id, api_key, api_version, request });
+    }
+
+    /// How many requests to a broker are not answered yet.
+    fn in_flight(&self, broker: NodeId) -> usize {
+        self.calls.open.values().filter(|(to, _)| *to == broker).count()
+    }
+
+    /// Notes what happened.
+    fn happened(&mut self, op: Option<OpId>, event: HistoryEvent) {
+        self.news.push(News::Happened(op, event));
+    }
+
+    /// Ends an operation.
+    fn end(&mut self, op: OpId, result: OpResult) {
+        self.news.push(News::Ended(op, result));
+    }
+
+    /// Ends an operation that the client cannot do.
+    fn refuse(&mut self, op: OpId, why: impl Into<String>) {
+        self.end(op, Err(ClientError::Unsupported(why.into())));
     }
 
     /// Any broker.
@@ -97,13 +159,31 @@ struct Calls {
 enum Client {
     Producer(Producer),
     Consumer(Consumer),
+    Scripted(Box<Scripted>),
 }
 
 impl Client {
-    fn on_answer(&mut self, ctx: &mut ClientCtx<'_>, correlation_id: i32, answer: Option<Response>) {
+    fn ask(&mut self, ctx: &mut ClientCtx<'_>, id: OpId, op: ClientOp) {
         match self {
-            Self::Producer(client) => client.on_answer(ctx, correlation_id, answer),
-            Self::Consumer(client) => client.on_answer(ctx, correlation_id, answer),
+            Self::Producer(_) | Self::Consumer(_) => {
+                ctx.refuse(id, "a client that makes a load takes no orders; ask a scripted one");
+            }
+            Self::Scripted(client) => client.ask(ctx, id, op),
+        }
+    }
+
+    fn on_lost(&mut self, ctx: &mut ClientCtx<'_>, broker: NodeId) {
+        if let Self::Scripted(client) = self {
+            client.on_lost(ctx, broker);
+        }
+    }
+
+    fn on_answer(&mut self, ctx: &mut ClientCtx<'_>, correlation_id: i32, answer: Answer) {
+        let response = |answer| if let Answer::Response(response) = answer { Some(response) } else { None };
+        match self {
+            Self::Producer(client) => client.on_answer(ctx, correlation_id, response(answer)),
+            Self::Consumer(client) => client.on_answer(ctx, correlation_id, response(answer)),
+            Self::Scripted(client) => client.on_answer(ctx, correlation_id, answer),
         }
     }
 
@@ -112,6 +192,7 @@ impl Client {
         match self {
             Self::Producer(client) => client.go_on(ctx),
             Self::Consumer(client) => client.go_on(ctx),
+            Self::Scripted(client) => client.go_on(ctx),
         }
     }
 
@@ -120,6 +201,7 @@ impl Client {
         match self {
             Self::Producer(client) => Box::new(client.next_deadlines()),
             Self::Consumer(client) => Box::new(client.next_deadlines()),
+            Self::Scripted(client) => client.next_deadlines(),
         }
     }
 }
@@ -135,6 +217,7 @@ pub(crate) struct ClientSlot {
     calls: Calls,
     connections: BTreeMap<NodeId, ConnectionId>,
     next_connection: u32,
+    ops: Ops,
 }
 
 /// Something that happens to a client.
@@ -146,6 +229,8 @@ pub(crate) enum ClientEvent {
     Answer { connection: ConnectionId, correlation_id: i32, response: Response },
     /// A connection broke.
     Lost(ConnectionId),
+    /// The client is asked to do something.
+    Op(OpId, Box<ClientOp>),
 }
 
 impl ClientSlot {
@@ -153,6 +238,8 @@ impl ClientSlot {
         let client = match spec {
             ClientSpec::Producer(spec) => Client::Producer(Producer::new(id, spec)),
             ClientSpec::Consumer(spec) => Client::Consumer(Consumer::new(spec)),
+            ClientSpec::ScriptedProducer(spec) => Client::Scripted(Box::new(Scripted::producer(spec))),
+            ClientSpec::Admin(spec) => Client::Scripted(Box::new(Scripted::admin(spec))),
         };
         Self {
             id,
@@ -163,6 +250,7 @@ impl ClientSlot {
             calls: Calls::default(),
             connections: BTreeMap::new(),
             next_connection: 0,
+            ops: Ops::default(),
         }
     }
 
@@ -173,7 +261,10 @@ impl ClientSlot {
 
     /// Its `client.id`.
     pub(crate) fn name(&self) -> StrBytes {
-        StrBytes::from(format!("client-{}", self.id.0))
+        match &self.client {
+            Client::Producer(_) | Client::Consumer(_) => StrBytes::from(format!("client-{}", self.id.0)),
+            Client::Scripted(client) => client.settings().client_id.clone(),
+        }
     }
 
     /// Its connection to a broker; the flag says that it is a new one.
@@ -202,13 +293,19 @@ impl ClientSlot {
         brokers: &[NodeId],
         event: ClientEvent,
         sent: &mut Vec<Sent>,
+        news: &mut Vec<News>,
     ) -> Vec<ConnectionId> {
         if !self.running {
+            if let ClientEvent::Op(id, _) = event {
+                news.push(News::Ended(id, Err(ClientError::Stopped)));
+            }
             return Vec::new();
         }
         let mut given_up = Vec::new();
+        let mut lost = Vec::new();
         let mut failed = Vec::new();
         let mut answered = None;
+        let mut asked = None;
         match event {
             ClientEvent::Time => {}
             ClientEvent::Answer { connection, correlation_id, response } => {
@@ -222,20 +319,30 @@ impl ClientSlot {
                 let broker = self.connections.iter().find(|(_, open)| **open == connection);
                 if let Some(broker) = broker.map(|(broker, _)| *broker) {
                     self.connections.remove(&broker);
-                    failed.extend(self.calls.fail(broker));
+                    lost.push(broker);
+                    failed.extend(self.calls.fail(broker).map(|id| (id, Answer::Disconnected)));
                 }
             }
+            ClientEvent::Op(id, op) => asked = Some((id, op)),
         }
         while let Some(broker) = self.calls.overdue(now) {
             given_up.extend(self.connections.remove(&broker));
-            failed.extend(self.calls.fail(broker));
+            lost.push(broker);
+            failed.extend(self.calls.fail(broker).map(|id| (id, Answer::TimedOut)));
         }
-        let mut ctx = ClientCtx { now, wall, rng: &mut self.rng, brokers, calls: &mut self.calls, sent };
-        for correlation_id in failed {
-            self.client.on_answer(&mut ctx, correlation_id, None);
+        let mut ctx =
+            ClientCtx { now, wall, rng: &mut self.rng, brokers, calls: &mut self.calls, sent, news };
+        for broker in lost {
+            self.client.on_lost(&mut ctx, broker);
+        }
+        for (correlation_id, answer) in failed {
+            self.client.on_answer(&mut ctx, correlation_id, answer);
         }
         if let Some((correlation_id, response)) = answered {
-            self.client.on_answer(&mut ctx, correlation_id, Some(response));
+            self.client.on_answer(&mut ctx, correlation_id, Answer::Response(response));
+        }
+        if let Some((id, op)) = asked {
+            self.client.ask(&mut ctx, id, *op);
         }
         self.client.go_on(&mut ctx);
         let overdue = self.calls.open.values().map(|(_, times_out)| *times_out).min();
@@ -249,7 +356,7 @@ impl ClientSlot {
     pub(crate) const fn producer(&self) -> Option<&ProducerReport> {
         match &self.client {
             Client::Producer(client) => Some(client.report()),
-            Client::Consumer(_) => None,
+            Client::Consumer(_) | Client::Scripted(_) => None,
         }
     }
 
@@ -257,15 +364,15 @@ impl ClientSlot {
     pub(crate) const fn consumer(&self) -> Option<&ConsumerReport> {
         match &self.client {
             Client::Consumer(client) => Some(client.report()),
-            Client::Producer(_) => None,
+            Client::Producer(_) | Client::Scripted(_) => None,
         }
     }
 }
 
 impl Calls {
     /// Ends every call to a broker.
-    fn fail(&mut self, broker: NodeId) -> Vec<i32> {
-        self.open.extract_if(.., |_, (to, _)| *to == broker).map(|(id, _)| id).collect()
+    fn fail(&mut self, broker: NodeId) -> impl Iterator<Item = i32> {
+        self.open.extract_if(.., move |_, (to, _)| *to == broker).map(|(id, _)| id)
     }
 
     /// A broker that has not answered in time.

@@ -15,7 +15,7 @@ use crate::settings::{BrokerSpec, LinkSettings, WorldSettings};
 /// Builds one entry at a time.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
-    entry: BytesMut,
+    pub(super) entry: BytesMut,
     taken: bool,
 }
 
@@ -82,6 +82,7 @@ impl Encoder {
             link,
             wall_epoch,
             trace_capacity,
+            client_history,
             step_budget,
         } = settings;
         self.varint(*seed);
@@ -110,6 +111,7 @@ impl Encoder {
         self.link(*link);
         self.signed(wall_epoch.0);
         self.varint(*trace_capacity as u64);
+        self.varint(*client_history as u64);
         self.varint(*step_budget);
     }
 
@@ -132,7 +134,7 @@ impl Encoder {
             }
             Input::Command(command) => {
                 self.varint(4);
-                self.command(command);
+                self.command(command)?;
             }
             // A replay's disks are in memory, and never ask for it.
             Input::Flushed { .. } => self.varint(0),
@@ -159,7 +161,7 @@ impl Encoder {
         request.encode(&mut self.entry, *api_version).map_err(|error| error.to_string())
     }
 
-    fn command(&mut self, command: &Command) {
+    fn command(&mut self, command: &Command) -> Result<(), String> {
         match command {
             Command::Start(node) => self.node_command(0, *node),
             Command::Stop(node) => self.node_command(1, *node),
@@ -192,7 +194,13 @@ impl Encoder {
                 id.put(self);
             }
             Command::HealAll => self.varint(10),
+            Command::Client { client, op } => {
+                self.varint(11);
+                client.put(self);
+                self.client_op(op)?;
+            }
         }
+        Ok(())
     }
 
     fn client(&mut self, spec: &ClientSpec) {
@@ -213,6 +221,14 @@ impl Encoder {
                 self.bytes(topic.as_bytes());
                 self.signed((*max_wait_ms).into());
                 self.varint((*read_committed).into());
+            }
+            ClientSpec::ScriptedProducer(spec) => {
+                self.varint(2);
+                spec.put(self);
+            }
+            ClientSpec::Admin(spec) => {
+                self.varint(3);
+                spec.put(self);
             }
         }
     }
@@ -236,7 +252,7 @@ pub(super) fn nonsense<T>(what: impl Into<String>) -> Decoded<T> {
 /// Reads one entry.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    entry: Bytes,
+    pub(super) entry: Bytes,
 }
 
 impl Decoder {
@@ -260,6 +276,14 @@ impl Decoder {
         let value = self.varint()?;
         let value = (value >> 1) as i64 ^ -((value & 1) as i64);
         T::try_from(value).or_else(|_| nonsense(format!("{value} is out of range")))
+    }
+
+    pub(super) fn blob(&mut self) -> Decoded<Bytes> {
+        let len = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        if len > self.entry.len() {
+            return nonsense("bytes are cut off");
+        }
+        Ok(self.entry.split_to(len))
     }
 
     pub(super) fn text(&mut self) -> Decoded<StrBytes> {
@@ -315,6 +339,8 @@ impl Decoder {
             link: self.link()?,
             wall_epoch: WallTime(self.signed()?),
             trace_capacity: usize::try_from(self.varint()?).or_else(|_| nonsense("the trace is too long"))?,
+            client_history: usize::try_from(self.varint()?)
+                .or_else(|_| nonsense("the history is too long"))?,
             step_budget: self.varint()?,
         })
     }
@@ -375,6 +401,7 @@ impl Decoder {
             8 => Command::Inject { id: Value::take(self)?, fault: Box::new(Value::take(self)?) },
             9 => Command::Heal(Value::take(self)?),
             10 => Command::HealAll,
+            11 => Command::Client { client: Value::take(self)?, op: Box::new(self.client_op()?) },
             other => return nonsense(format!("there is no command {other}")),
         })
     }
@@ -395,6 +422,8 @@ impl Decoder {
                 max_wait_ms: self.signed()?,
                 read_committed: self.varint()? != 0,
             }),
+            2 => ClientSpec::ScriptedProducer(Value::take(self)?),
+            3 => ClientSpec::Admin(Value::take(self)?),
             other => return nonsense(format!("there is no client {other}")),
         })
     }

@@ -4,6 +4,7 @@
 //! the world's settings; the others are inputs, each with the time that passed since the one before. A recording that
 //! was cut off (the process was killed) replays up to its last whole entry.
 
+mod client;
 mod codec;
 mod value;
 

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use klamm_node::{ConnectionId, Era, Eras, NodeId, WallTime};
+use klamm_node::{ConnectionId, Era, Eras, NodeId, TopicPartition, WallTime};
 use klamm_wire::messages::MetadataRequest;
 use klamm_wire::{ApiKey, Request};
 
 use super::*;
+use crate::client::scripted::{
+    AdminSpec, ClientOp, NewRecord, RequestOp, ScriptedProducerSpec, SendOp, Target,
+};
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command};
 use crate::settings::{BrokerSpec, LinkSettings};
@@ -25,8 +28,13 @@ fn settings() -> WorldSettings {
         link: LinkSettings { latency: Duration::from_micros(3), jitter: Duration::from_secs(9) },
         wall_epoch: WallTime(-1),
         trace_capacity: 17,
+        client_history: 18,
         step_budget: 99,
     }
+}
+
+fn client_op(op: ClientOp) -> Input {
+    Input::Command(Command::Client { client: ClientId(2), op: Box::new(op) })
 }
 
 fn inputs() -> Vec<(Timestamp, Input)> {
@@ -53,6 +61,19 @@ fn inputs() -> Vec<(Timestamp, Input)> {
             max_wait_ms: 500,
             read_committed: true,
         }))),
+        Input::Command(Command::AddClient(ClientSpec::ScriptedProducer(ScriptedProducerSpec::default()))),
+        Input::Command(Command::AddClient(ClientSpec::Admin(AdminSpec::default()))),
+        client_op(ClientOp::Send(SendOp {
+            records: vec![NewRecord::keyed("k", "v"), NewRecord::default()],
+            ..SendOp::new("t", 3, ["x"]).to(two)
+        })),
+        client_op(ClientOp::Flush),
+        client_op(ClientOp::FreezeMetadata(true)),
+        client_op(ClientOp::Request(RequestOp {
+            to: Target::Leader(TopicPartition::new("t", 1)),
+            timeout: Some(Duration::from_secs(1)),
+            ..RequestOp::any(ApiKey::Metadata, Request::Metadata(MetadataRequest::default()))
+        })),
         Input::Command(Command::StopClient(ClientId(1))),
         Input::Connect { connection: ConnectionId(7), broker: one, host: "::1".into() },
         Input::Request(ClientRequest {

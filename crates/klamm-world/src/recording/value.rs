@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use klamm_node::pause::PausePoint;
 use klamm_node::{ConnectionId, NodeId, TopicPartition};
 use klamm_wire::{ApiKey, ErrorCode, StrBytes};
@@ -17,6 +18,16 @@ use crate::fault::{
 pub(super) trait Value: Sized {
     fn put(&self, to: &mut Encoder);
     fn take(from: &mut Decoder) -> Decoded<Self>;
+}
+
+impl Value for Bytes {
+    fn put(&self, to: &mut Encoder) {
+        to.bytes(self);
+    }
+
+    fn take(from: &mut Decoder) -> Decoded<Self> {
+        from.blob()
+    }
 }
 
 macro_rules! unsigned {
@@ -162,6 +173,7 @@ impl Value for Chance {
     }
 }
 
+/// Structs, their fields in order.
 macro_rules! fields {
     ($($type:ty { $($field:tt),* $(,)? })*) => {$(
         impl Value for $type {
@@ -315,3 +327,5 @@ variants! {
         5 ExpireMember { group: group, member: member }
     }
 }
+
+pub(super) use {fields, variants};

@@ -3,6 +3,7 @@
 
 mod determinism;
 mod durability;
+mod scripted;
 mod simulation;
 
 /// The seeds to run: those of the range, or the one that the environment variable `KLAMM_SEED` names.

@@ -1,0 +1,103 @@
+//! How scripted clients are configured. The names are those of Kafka's client configuration, and so are the defaults.
+
+use std::time::Duration;
+
+use klamm_wire::StrBytes;
+
+/// What every scripted client has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// `client.id`: its name in requests, the trace and reports.
+    pub client_id: StrBytes,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// `retry.backoff.ms`.
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`.
+    pub retry_backoff_max: Duration,
+    /// `metadata.max.age.ms`.
+    pub metadata_max_age: Duration,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            client_id: StrBytes::from_static_str("client"),
+            request_timeout: Duration::from_secs(30),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            metadata_max_age: Duration::from_secs(300),
+        }
+    }
+}
+
+impl ClientSettings {
+    /// The defaults, under a name.
+    pub fn named(client_id: impl Into<StrBytes>) -> Self {
+        Self { client_id: client_id.into(), ..Self::default() }
+    }
+}
+
+/// A scripted producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedProducerSpec {
+    /// What every client has.
+    pub client: ClientSettings,
+    /// `acks`: 0, 1 or -1 (all).
+    pub acks: i16,
+    /// `enable.idempotence`. It asks for acks=all, retries above 0 and at most 5 requests in flight, as in Kafka.
+    pub idempotent: bool,
+    /// `retries`.
+    pub retries: u32,
+    /// `max.in.flight.requests.per.connection`.
+    pub max_in_flight: usize,
+    /// `delivery.timeout.ms`.
+    pub delivery_timeout: Duration,
+    /// `max.block.ms`: how long a send waits for its partition to show in the metadata.
+    pub max_block: Duration,
+}
+
+impl Default for ScriptedProducerSpec {
+    fn default() -> Self {
+        Self {
+            client: ClientSettings::named("producer"),
+            acks: -1,
+            idempotent: true,
+            retries: i32::MAX as u32,
+            max_in_flight: 5,
+            delivery_timeout: Duration::from_secs(120),
+            max_block: Duration::from_secs(60),
+        }
+    }
+}
+
+impl ScriptedProducerSpec {
+    /// What Kafka's producer refuses to be configured as; `None` when all is well.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if !(-1..=1).contains(&self.acks) {
+            return Some("acks must be 0, 1 or -1 (all)");
+        }
+        if self.max_in_flight == 0 {
+            return Some("max.in.flight.requests.per.connection must be at least 1");
+        }
+        if !self.idempotent {
+            return None;
+        }
+        if self.acks != -1 {
+            Some("enable.idempotence asks for acks=all")
+        } else if self.retries == 0 {
+            Some("enable.idempotence asks for retries above 0")
+        } else if self.max_in_flight > 5 {
+            Some("enable.idempotence asks for at most 5 requests in flight")
+        } else {
+            None
+        }
+    }
+}
+
+/// A client that only asks: create topics, alter configs, elect leaders, whatever a request can say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdminSpec {
+    /// What every client has.
+    pub client: ClientSettings,
+}

@@ -1,0 +1,91 @@
+//! How scripted clients and their operations become bytes, and come back.
+
+use klamm_wire::{Api, Request};
+
+use super::codec::{Decoded, Decoder, Encoder, nonsense};
+use super::value::{Value, fields, variants};
+use crate::client::scripted::{
+    AdminSpec, ClientOp, ClientSettings, NewRecord, RequestOp, ScriptedProducerSpec, SendOp, Target,
+};
+
+impl Value for usize {
+    fn put(&self, to: &mut Encoder) {
+        to.varint(*self as u64);
+    }
+
+    fn take(from: &mut Decoder) -> Decoded<Self> {
+        from.number()
+    }
+}
+
+fields! {
+    ClientSettings { client_id, request_timeout, retry_backoff, retry_backoff_max, metadata_max_age }
+    ScriptedProducerSpec { client, acks, idempotent, retries, max_in_flight, delivery_timeout, max_block }
+    AdminSpec { client }
+    NewRecord { key, value, timestamp }
+    SendOp { partition, records, to }
+}
+
+variants! {
+    Target {
+        0 Any {}
+        1 Broker { 0: broker }
+        2 Leader { 0: partition }
+    }
+}
+
+impl Encoder {
+    pub(super) fn client_op(&mut self, op: &ClientOp) -> Result<(), String> {
+        match op {
+            ClientOp::Request(request) => {
+                self.varint(0);
+                self.request_op(request)?;
+            }
+            ClientOp::FreezeMetadata(frozen) => {
+                self.varint(1);
+                frozen.put(self);
+            }
+            ClientOp::Send(send) => {
+                self.varint(2);
+                send.put(self);
+            }
+            ClientOp::Flush => self.varint(3),
+        }
+        Ok(())
+    }
+
+    fn request_op(&mut self, op: &RequestOp) -> Result<(), String> {
+        let RequestOp { to, api_key, api_version, request, timeout } = op;
+        to.put(self);
+        api_key.put(self);
+        api_version.put(self);
+        timeout.put(self);
+        let version = api_version.unwrap_or_else(|| Api::of(*api_key).max);
+        let mut body = bytes::BytesMut::new();
+        request.encode(&mut body, version).map_err(|error| error.to_string())?;
+        self.bytes(&body);
+        Ok(())
+    }
+}
+
+impl Decoder {
+    pub(super) fn client_op(&mut self) -> Decoded<ClientOp> {
+        Ok(match self.varint()? {
+            0 => ClientOp::Request(self.request_op()?),
+            1 => ClientOp::FreezeMetadata(Value::take(self)?),
+            2 => ClientOp::Send(Value::take(self)?),
+            3 => ClientOp::Flush,
+            other => return nonsense(format!("there is no operation {other}")),
+        })
+    }
+
+    fn request_op(&mut self) -> Decoded<RequestOp> {
+        let (to, api_key) = (Value::take(self)?, Value::take(self)?);
+        let (api_version, timeout): (Option<i16>, _) = (Value::take(self)?, Value::take(self)?);
+        let mut body = self.blob()?;
+        let version = api_version.unwrap_or_else(|| Api::of(api_key).max);
+        let request = Request::decode(api_key, &mut body, version)
+            .or_else(|error| nonsense(format!("{api_key:?} v{version}: {error}")))?;
+        Ok(RequestOp { to, api_key, api_version, request: Box::new(request), timeout })
+    }
+}

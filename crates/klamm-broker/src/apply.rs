@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use klamm_metadata::{ConfigResourceKind, MetadataDelta, PartitionRegistration};
+use klamm_metadata::{ConfigResourceKind, DIRECTORY_UNASSIGNED, MetadataDelta, PartitionRegistration};
 use klamm_node::{Ctx, Era, NodeId, TopicIdPartition, TopicPartition, TraceKind};
-use klamm_wire::{StrBytes, Uuid};
+use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::config::BrokerConfig;
 use crate::core::{CoordinatorEvent, Core, leader_env};
+use crate::log_dirs::Dir;
 use crate::partition::{Partition, Slot};
 
 impl Core {
@@ -67,7 +68,7 @@ impl Core {
         for (id, topic) in &delta.topics {
             if let Some(removed) = &topic.removed {
                 for (index, _) in removed.iter() {
-                    self.stop_replica(ctx, *id, index);
+                    self.stop_replica(ctx, *id, index, &topic.name);
                 }
                 deleted.push((topic.name.clone(), *id));
                 if self.metadata.image().topics.by_id(*id).is_none() {
@@ -81,7 +82,7 @@ impl Core {
                 };
                 if !now.has_replica(me) {
                     if before.as_ref().is_some_and(|before| before.has_replica(me)) {
-                        self.stop_replica(ctx, *id, *index);
+                        self.stop_replica(ctx, *id, *index, &topic.name);
                     }
                 } else if now.leader == me {
                     leads.push((key, topic.name.clone(), now));
@@ -117,16 +118,17 @@ impl Core {
         topic: &StrBytes,
         registration: &PartitionRegistration,
     ) -> bool {
-        let Some(slot) = self.host(ctx, key, topic) else { return false };
+        let Some(slot) = self.host(ctx, key, topic, registration) else { return false };
         self.fetchers.remove(slot);
         self.cancel_proposal(&key);
         let env = leader_env!(self, ctx);
         let Some(partition) = self.replicas.get_mut(slot) else { return false };
+        let dir = partition.dir;
         let change = match partition.make_leader(registration, &mut *self.disk, env) {
             Ok(Some(change)) => change,
             Ok(None) => return false,
             Err(error) => {
-                self.on_storage_failure(ctx, &error.to_string());
+                self.on_log_failure(ctx, dir, &error);
                 return false;
             }
         };
@@ -153,7 +155,7 @@ impl Core {
         topic: &StrBytes,
         registration: &PartitionRegistration,
     ) {
-        let Some(slot) = self.host(ctx, key, topic) else { return };
+        let Some(slot) = self.host(ctx, key, topic, registration) else { return };
         self.cancel_proposal(&key);
         let Some(partition) = self.replicas.get_mut(slot) else { return };
         let Some(change) = partition.make_follower(registration) else { return };
@@ -206,94 +208,117 @@ impl Core {
         }
     }
 
-    /// The place of a partition's replica, which is created, or claimed from what was found on the disk, if need be.
-    fn host(&mut self, ctx: &mut Ctx<'_>, key: TopicIdPartition, topic: &StrBytes) -> Option<Slot> {
-        if let Some(slot) = self.replicas.slot_by_id(key.topic_id, key.partition) {
-            return Some(slot);
-        }
-        if self.replicas.offline {
-            return None;
-        }
+    /// The place of a partition's replica, which is created, or claimed from what was found on the disk, if need be. There is
+    /// none while the replica is in a directory that failed (`getOrCreatePartition`, `createLogInAssignedDirectoryId`).
+    fn host(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: TopicIdPartition,
+        topic: &StrBytes,
+        registration: &PartitionRegistration,
+    ) -> Option<Slot> {
+        let slot = match self.replicas.slot_by_id(key.topic_id, key.partition) {
+            Some(slot) => slot,
+            None => self.make_replica(ctx, key, topic, registration)?,
+        };
+        self.check_assignment(slot, registration);
+        Some(slot)
+    }
+
+    fn make_replica(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: TopicIdPartition,
+        topic: &StrBytes,
+        registration: &PartitionRegistration,
+    ) -> Option<Slot> {
+        let eras = self.settings.eras;
         let name = TopicPartition { topic: topic.clone(), partition: key.partition };
         // The same name under another id: the topic was deleted and created again while nobody told us.
         if let Some(old) = self.replicas.slot_by_name(&name) {
             self.drop_replica(ctx, old);
         }
-        let (config, configs) = (&self.config, &self.metadata.image().configs);
-        let config = self.replicas.log_config(topic, || config.log_config(configs, topic));
-        let now = ctx.wall.millis();
-        let result = match self.replicas.unclaimed.remove(&name) {
-            Some(loaded) if loaded.topic_id == Some(key.topic_id) => {
+        match self.replicas.offline.get(&name) {
+            Some(id) if *id == Some(key.topic_id) => return None,
+            Some(_) => drop(self.replicas.offline.remove(&name)),
+            None => {}
+        }
+        if let Some((dir, loaded)) = self.replicas.unclaimed.remove(&name) {
+            if loaded.topic_id == Some(key.topic_id) {
                 let mut log = loaded.log;
-                log.update_config(config);
-                Ok(log)
+                log.update_config(self.topic_log_config(topic));
+                return Some(self.replicas.insert(Partition::new(name, key.topic_id, dir, log, eras)));
             }
-            Some(stray) => self
-                .replicas
-                .log_manager
-                .delete_log(&mut *self.disk, stray.log, now)
-                .and_then(|()| self.create_log(key.topic_id, &name, config, now)),
-            None => self.create_log(key.topic_id, &name, config, now),
+            self.delete_log(ctx, dir, loaded.log);
+        }
+        let assigned = registration.directory(self.settings.node).unwrap_or(DIRECTORY_UNASSIGNED);
+        let dirs = match self.replicas.dirs.by_id(assigned) {
+            Some(dir) => vec![dir],
+            None if assigned != DIRECTORY_UNASSIGNED && self.replicas.dirs.any_offline() => {
+                // The log may be there already, in the directory that is offline.
+                self.replicas.offline.insert(name, Some(key.topic_id));
+                return None;
+            }
+            None => self.replicas.next_dirs(),
         };
-        match result {
-            Ok(log) => {
-                Some(self.replicas.insert(Partition::new(name, key.topic_id, log, self.settings.eras)))
+        let now = ctx.wall.millis();
+        let config = self.topic_log_config(topic);
+        for dir in dirs {
+            let Some(manager) = self.replicas.dirs.manager_mut(dir) else { continue };
+            let (id, config) = (Some(key.topic_id), config.clone());
+            match manager.create_log(&mut *self.disk, topic, name.partition, id, config, now) {
+                Ok(log) => {
+                    return Some(self.replicas.insert(Partition::new(name, key.topic_id, dir, log, eras)));
+                }
+                Err(error) => self.on_log_failure(ctx, dir, &error),
             }
-            Err(error) => {
-                self.on_storage_failure(ctx, &error.to_string());
-                None
-            }
+        }
+        self.replicas.offline.insert(name, Some(key.topic_id));
+        None
+    }
+
+    fn topic_log_config(&mut self, topic: &StrBytes) -> Arc<klamm_log::LogConfig> {
+        let (config, configs) = (&self.config, &self.metadata.image().configs);
+        self.replicas.log_config(topic, || config.log_config(configs, topic))
+    }
+
+    /// Deletes a log; its files go later.
+    fn delete_log(&mut self, ctx: &mut Ctx<'_>, dir: Dir, log: klamm_log::Log) {
+        let Some(manager) = self.replicas.dirs.manager_mut(dir) else { return };
+        match manager.delete_log(&mut *self.disk, log, ctx.wall.millis()) {
+            Ok(()) => self.remove_deleted_logs(ctx),
+            Err(error) => self.on_log_failure(ctx, dir, &error),
         }
     }
 
-    fn create_log(
-        &mut self,
-        topic_id: Uuid,
-        name: &TopicPartition,
-        config: Arc<klamm_log::LogConfig>,
-        now: i64,
-    ) -> Result<klamm_log::Log, klamm_log::LogError> {
-        self.replicas.log_manager.create_log(
-            &mut *self.disk,
-            &name.topic,
-            name.partition,
-            Some(topic_id),
-            config,
-            now,
-        )
-    }
-
     /// This broker holds the partition no more.
-    fn stop_replica(&mut self, ctx: &mut Ctx<'_>, topic_id: Uuid, partition: i32) {
+    fn stop_replica(&mut self, ctx: &mut Ctx<'_>, topic_id: Uuid, partition: i32, topic: &StrBytes) {
         if let Some(slot) = self.replicas.slot_by_id(topic_id, partition) {
-            self.drop_replica(ctx, slot);
+            return self.drop_replica(ctx, slot);
+        }
+        let name = TopicPartition { topic: topic.clone(), partition };
+        if self.replicas.offline.get(&name) == Some(&Some(topic_id)) {
+            self.replicas.offline.remove(&name);
         }
     }
 
     fn drop_replica(&mut self, ctx: &mut Ctx<'_>, slot: Slot) {
-        let Some(partition) = self.evict_partition(ctx, slot) else { return };
+        let evicted = self.evict_partition(ctx, slot, ErrorCode::NotLeaderOrFollower);
+        let Some(partition) = evicted else { return };
         self.cancel_proposal(&TopicIdPartition {
             topic_id: partition.topic_id,
             partition: partition.name.partition,
         });
         self.replicas.forget_config(Some(&partition.name.topic));
         self.replicas.checkpoint_due = true;
-        let deleted = self.replicas.log_manager.delete_log(&mut *self.disk, partition.log, ctx.wall.millis());
-        match deleted {
-            Ok(()) => self.schedule_log_deletion(ctx),
-            Err(error) => self.on_storage_failure(ctx, &error.to_string()),
-        }
+        self.delete_log(ctx, partition.dir, partition.log);
     }
 
     /// The broker has read all metadata: logs that nobody claimed are of partitions that went away while it was down.
     pub(crate) fn on_caught_up(&mut self, ctx: &mut Ctx<'_>) {
-        for (_, stray) in std::mem::take(&mut self.replicas.unclaimed) {
-            let deleted = self.replicas.log_manager.delete_log(&mut *self.disk, stray.log, ctx.wall.millis());
-            if let Err(error) = deleted {
-                return self.on_storage_failure(ctx, &error.to_string());
-            }
+        for (_, (dir, stray)) in std::mem::take(&mut self.replicas.unclaimed) {
+            self.delete_log(ctx, dir, stray.log);
         }
-        self.schedule_log_deletion(ctx);
     }
 
     /// The configuration of a topic as set on the topic itself.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use klamm_log::disk::FlushOutcome;
-use klamm_log::{Disk, LogConfig, LogError, LogLimits, LogManager, LogManagerSettings, MetaProperties};
+use klamm_log::{Disk, LogConfig, LogError, LogLimits};
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
-use klamm_node::config::broker;
+use klamm_node::config::{broker, log_dir_paths};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Eras, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
 };
@@ -14,6 +14,7 @@ use klamm_wire::{Response, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
 use crate::alter_partition::AlterPartitionManager;
+use crate::assignments::Assignments;
 use crate::auto_topic_creation::AutoTopicCreation;
 use crate::config::BrokerConfig;
 use crate::controller_channel::ControllerChannel;
@@ -23,6 +24,7 @@ use crate::group::{GroupCoordinator, GroupView};
 use crate::handlers;
 use crate::handlers::forward::Forwarding;
 use crate::lifecycle::{Lifecycle, LifecycleState};
+use crate::log_dirs::{Dir, LogDirs};
 use crate::metadata::Metadata;
 use crate::partition::Partition;
 use crate::producer_ids::ProducerIdManager;
@@ -93,10 +95,8 @@ impl Broker {
     ) -> Result<Self, LogError> {
         let config =
             BrokerConfig::new(properties(&settings)).map_err(|error| LogError::Invalid(error.to_string()))?;
-        let now = ctx.wall.millis();
-        let (replicas, metadata) = open_logs(&settings, &config, &mut *disk, now)?;
-        let directory_id = own_directory(&settings, &replicas, &mut *disk, ctx)?;
-        let previous_epoch = replicas.log_manager.previous_broker_epoch().unwrap_or(-1);
+        let (replicas, metadata) = open_logs(&settings, &config, &mut *disk, ctx)?;
+        let previous_epoch = replicas.dirs.previous_broker_epoch();
         let sessions = FetchSessionCache::new(
             usize::try_from(config.get(broker::MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS)).unwrap_or(0),
             FETCH_SESSION_EVICTION_MS,
@@ -109,8 +109,9 @@ impl Broker {
             timers: TimerTable::default(),
             coordinator_events: VecDeque::new(),
             metadata,
-            lifecycle: Lifecycle::new(ctx.rng.uuid(), directory_id, previous_epoch),
+            lifecycle: Lifecycle::new(ctx.rng.uuid(), previous_epoch),
             replicas,
+            assignments: Assignments::default(),
             fetchers: Fetchers::default(),
             alter_partition: AlterPartitionManager::default(),
             sessions,
@@ -247,8 +248,8 @@ impl Broker {
 
 /// How long a fetch session is safe from eviction, in milliseconds (`FetchSession.MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS`).
 const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
-/// The log directory, relative to the disk's root.
-const LOG_DIR: &str = "logs";
+/// The log directory where `log.dirs` names none.
+const LOG_DIR: &str = "/logs";
 
 fn view(partition: &Partition) -> PartitionView {
     PartitionView {
@@ -272,10 +273,10 @@ fn properties(settings: &BrokerSettings) -> BTreeMap<String, String> {
         (broker::PROCESS_ROLES.name(), "broker".to_owned()),
         (broker::LISTENERS.name(), listener.clone()),
         (broker::ADVERTISED_LISTENERS.name(), listener),
-        (broker::LOG_DIRS.name(), format!("/{}", LOG_DIR.trim_start_matches('/'))),
     ] {
         properties.insert(key.to_owned(), value);
     }
+    properties.entry(broker::LOG_DIRS.name().to_owned()).or_insert_with(|| LOG_DIR.to_owned());
     if let Some(rack) = &settings.rack {
         properties.insert(broker::BROKER_RACK.name().to_owned(), rack.to_string());
     }
@@ -287,26 +288,27 @@ fn open_logs(
     settings: &BrokerSettings,
     config: &BrokerConfig,
     disk: &mut dyn Disk,
-    now: i64,
+    ctx: &mut Ctx<'_>,
 ) -> Result<(ReplicaManager, Metadata), LogError> {
-    let log_settings = LogManagerSettings {
-        limits: LogLimits {
-            producer_id_expiration_ms: config.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
-            seed: settings.node.0.unsigned_abs().into(),
-            ..LogLimits::default()
-        },
-        ..LogManagerSettings::new(LOG_DIR)
+    let limits = LogLimits {
+        producer_id_expiration_ms: config.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
+        seed: settings.node.0.unsigned_abs().into(),
+        ..LogLimits::default()
     };
-    // What topics set on themselves is not known before metadata has been read; it is applied when a log is claimed.
+    let paths = log_dir_paths(&config.get(broker::LOG_DIRS).unwrap_or_default())
+        .map_err(|error| LogError::Invalid(error.to_string()))?;
     let defaults = config.log_config(&klamm_metadata::ConfigsImage::default(), "");
-    let (mut manager, mut loaded) = LogManager::open(disk, log_settings, now, &mut |_| defaults.clone())?;
-    let metadata = match loaded.iter().position(|log| log.topic == METADATA_TOPIC) {
-        Some(at) => loaded.swap_remove(at).log,
-        None => {
-            manager.create_log(disk, METADATA_TOPIC, 0, Some(METADATA_TOPIC_ID), metadata_config(), now)?
+    let (mut dirs, mut found) = LogDirs::open(paths, limits, settings, &defaults, disk, ctx)?;
+    let name = TopicPartition::new(METADATA_TOPIC, 0);
+    let metadata = match (found.remove(&name), dirs.manager_mut(Dir::METADATA)) {
+        (Some((_, loaded)), _) => loaded.log,
+        (None, Some(manager)) => {
+            let (id, now) = (Some(METADATA_TOPIC_ID), ctx.wall.millis());
+            manager.create_log(disk, METADATA_TOPIC, 0, id, metadata_config(), now)?
         }
+        (None, None) => return Err(LogError::Invalid("the metadata log has no directory".to_owned())),
     };
-    Ok((ReplicaManager::new(manager, loaded), Metadata::new(metadata)))
+    Ok((ReplicaManager::new(dirs, found), Metadata::new(metadata)))
 }
 
 /// The metadata log keeps everything.
@@ -317,30 +319,4 @@ fn metadata_config() -> Arc<LogConfig> {
         max_message_bytes: i32::MAX as u32,
         ..LogConfig::default()
     })
-}
-
-/// The id of the log directory, which is made up when it is first used. A directory of another node or cluster is refused.
-fn own_directory(
-    settings: &BrokerSettings,
-    replicas: &ReplicaManager,
-    disk: &mut dyn Disk,
-    ctx: &mut Ctx<'_>,
-) -> Result<Uuid, LogError> {
-    let manager = &replicas.log_manager;
-    if let Some(meta) = manager.meta_properties(disk)? {
-        if meta.cluster_id != *settings.cluster_id || meta.node_id != settings.node.0 {
-            return Err(LogError::Invalid(format!(
-                "the log directory belongs to node {} of cluster {}, not to node {} of cluster {}",
-                meta.node_id, meta.cluster_id, settings.node, settings.cluster_id
-            )));
-        }
-        return Ok(meta.directory_id);
-    }
-    let meta = MetaProperties {
-        cluster_id: settings.cluster_id.to_string(),
-        node_id: settings.node.0,
-        directory_id: ctx.rng.uuid(),
-    };
-    manager.write_meta_properties(disk, &meta)?;
-    Ok(meta.directory_id)
 }

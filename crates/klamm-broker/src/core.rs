@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use klamm_log::{Disk, FetchIsolation};
+use klamm_log::{Disk, FetchIsolation, ReadError};
 use klamm_node::{
     CallId, ConnectionId, Ctx, NodeId, Origin, ReplyTo, SendError, TimerTable, Timestamp, TopicPartition,
 };
@@ -16,6 +16,7 @@ use klamm_wire::{ErrorCode, RecordBatch, Response, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
 use crate::alter_partition::AlterPartitionManager;
+use crate::assignments::Assignments;
 use crate::auto_topic_creation::AutoTopicCreation;
 use crate::broker::BrokerSettings;
 use crate::config::BrokerConfig;
@@ -24,6 +25,7 @@ use crate::fetch_session::FetchSessionCache;
 use crate::group::GroupTimer;
 use crate::handlers::forward::Forwarding;
 use crate::lifecycle::Lifecycle;
+use crate::log_dirs::Dir;
 use crate::metadata::Metadata;
 use crate::partition::Slot;
 use crate::producer_ids::ProducerIdManager;
@@ -99,6 +101,10 @@ pub(crate) enum Timer {
     FollowDelay(NodeId),
     /// Forward a request again.
     Forward(u64),
+    /// Tell the controller of replicas' directories again after a failure.
+    Assignments,
+    /// The controller should have been told of a failed directory by now.
+    DirectoryFailure(Dir),
     /// The group coordinator's own timers.
     Group(GroupTimer),
 }
@@ -134,6 +140,8 @@ pub(crate) enum Call {
     CreateTopics(Vec<StrBytes>),
     /// A block of producer ids.
     ProducerIds,
+    /// The directories of replicas.
+    AssignReplicasToDirs,
 }
 
 /// What a coordinator is told.
@@ -225,6 +233,8 @@ pub(crate) struct Core {
     pub(crate) controller: ControllerChannel,
     /// Its replicas.
     pub(crate) replicas: ReplicaManager,
+    /// What the controller must be told of its replicas' directories.
+    pub(crate) assignments: Assignments,
     /// The leaders that it follows.
     pub(crate) fetchers: Fetchers,
     /// Its proposals of ISRs.
@@ -279,6 +289,7 @@ impl Core {
             Some(Call::Forward(id)) => self.on_forwarded(ctx, id, result),
             Some(Call::CreateTopics(topics)) => self.on_topics_created(ctx, &topics, &result),
             Some(Call::ProducerIds) => self.on_producer_ids(ctx, &result),
+            Some(Call::AssignReplicasToDirs) => self.on_assignments(ctx, result),
         }
     }
 
@@ -302,6 +313,8 @@ impl Core {
             Timer::FetcherBackoff(leader) => self.end_fetcher_backoff(leader),
             Timer::FollowDelay(leader) => self.end_follow_delays(ctx, leader),
             Timer::Forward(id) => self.forward_again(ctx, id),
+            Timer::Assignments => self.retry_assignments(),
+            Timer::DirectoryFailure(dir) => self.check_directory_told(ctx, dir),
             Timer::Group(_) => {}
         }
     }
@@ -348,7 +361,7 @@ impl Core {
             self.check_fetch(ctx, id, false);
             return true;
         }
-        self.send_isr_proposals(ctx) || self.send_fetches(ctx)
+        self.send_isr_proposals(ctx) || self.send_fetches(ctx) || self.send_assignments(ctx)
     }
 
     /// A client went away: what it waits for needs no answer.
@@ -366,6 +379,7 @@ impl Core {
     /// At least one batch is returned when there is one. Load with `offset = log_start(...)` until `batches` is empty.
     pub(crate) fn read_log(
         &mut self,
+        ctx: &mut Ctx<'_>,
         partition: &TopicPartition,
         offset: i64,
         max_bytes: usize,
@@ -375,10 +389,17 @@ impl Core {
         if offset >= partition.log.log_end_offset() {
             return Ok(LogPiece { batches: Vec::new(), next_offset: offset });
         }
-        let data = partition
-            .log
-            .read(&*self.disk, offset, max_bytes, FetchIsolation::LogEnd, true)
-            .map_err(|error| error.code())?;
+        let dir = partition.dir;
+        let data = match partition.log.read(&*self.disk, offset, max_bytes, FetchIsolation::LogEnd, true) {
+            Ok(data) => data,
+            Err(error) => {
+                let code = error.code();
+                if let ReadError::Log(error) = error {
+                    self.on_log_failure(ctx, dir, &error);
+                }
+                return Err(code);
+            }
+        };
         let mut batches = Vec::new();
         for batch in BatchIter::new(join(&data.records)) {
             batches.push(batch.map_err(|error| error.code)?);

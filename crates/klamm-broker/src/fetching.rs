@@ -14,7 +14,7 @@ use klamm_wire::{ErrorCode, FetchPartition, FetchResponse, FetchTopic, StrBytes,
 use crate::core::{Core, leader_env};
 use crate::fetch_session::{FetchSession, INVALID_SESSION_ID, PartitionRef, TopicRef};
 use crate::partition::Slot;
-use crate::partition::fetch::{FetchParams, PartitionFetch};
+use crate::partition::fetch::{FetchParams, PartitionFetch, ReadFailure};
 use crate::purgatory::OpId;
 use crate::purgatory::fetch::{FetchOp, FetchScope};
 
@@ -335,14 +335,19 @@ impl Core {
         budget: &mut Budget,
         update: Option<i32>,
     ) -> Result<(FetchPartition, bool), ErrorCode> {
-        if self.replicas.offline {
-            return Err(ErrorCode::KafkaStorageError);
-        }
         let slot = slot.ok_or(ErrorCode::NotLeaderOrFollower)?;
         let env = leader_env!(self, ctx);
         let partition = self.replicas.get_mut(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let limit = budget.max_bytes.min(usize::try_from(fetch.max_bytes).unwrap_or(0));
-        let info = partition.read(&*self.disk, params, fetch, limit, budget.min_one_batch)?;
+        let dir = partition.dir;
+        let info = match partition.read(&*self.disk, params, fetch, limit, budget.min_one_batch) {
+            Ok(info) => info,
+            Err(ReadFailure::Refused(error)) => return Err(error),
+            Err(ReadFailure::Storage(error)) => {
+                self.on_log_failure(ctx, dir, &error);
+                return Err(error.code());
+            }
+        };
         if let Some(session_id) = update
             && info.diverging.is_none()
         {

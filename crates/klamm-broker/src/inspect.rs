@@ -98,8 +98,8 @@ impl Broker {
     }
 
     /// Whether a log directory failed: its replicas are not served any more.
-    pub const fn is_offline(&self) -> bool {
-        self.core.replicas.offline
+    pub fn is_offline(&self) -> bool {
+        self.core.replicas.dirs.any_offline()
     }
 }
 

@@ -5,17 +5,20 @@
 
 mod alter_partition;
 mod apply;
+mod assignments;
 mod auto_topic_creation;
 pub mod broker;
 mod config;
 mod controller_channel;
 mod core;
+mod directories;
 mod fetch_session;
 mod fetching;
 mod group;
 mod handlers;
 mod inspect;
 mod lifecycle;
+mod log_dirs;
 mod log_tasks;
 mod metadata;
 mod partition;

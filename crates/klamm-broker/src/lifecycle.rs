@@ -1,5 +1,6 @@
 //! The broker's life as the controller sees it: registration, heartbeats, controlled shutdown (`BrokerLifecycleManager`).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_metadata::features::SUPPORTED_FEATURES;
@@ -40,8 +41,10 @@ pub(crate) struct Lifecycle {
     pub(crate) epoch: i64,
     /// The id of this process's life.
     incarnation_id: Uuid,
-    /// The id of its log directory.
-    pub(crate) directory_id: Uuid,
+    /// The ids of the log directories that failed, and whether the controller knows.
+    pub(crate) offline_dirs: BTreeMap<Uuid, bool>,
+    /// Those that the heartbeat under way names.
+    offline_sent: Vec<Uuid>,
     /// The epoch of its last life, if that ended in order (KIP-966); -1 otherwise.
     previous_epoch: i64,
     in_flight: bool,
@@ -54,12 +57,13 @@ pub(crate) struct Lifecycle {
 
 impl Lifecycle {
     /// A broker that is about to register.
-    pub(crate) const fn new(incarnation_id: Uuid, directory_id: Uuid, previous_epoch: i64) -> Self {
+    pub(crate) const fn new(incarnation_id: Uuid, previous_epoch: i64) -> Self {
         Self {
             state: LifecycleState::Starting,
             epoch: -1,
             incarnation_id,
-            directory_id,
+            offline_dirs: BTreeMap::new(),
+            offline_sent: Vec::new(),
             previous_epoch,
             in_flight: false,
             again: false,
@@ -112,7 +116,7 @@ impl Core {
             .with_listeners(vec![listener])
             .with_features(features.collect())
             .with_rack(self.settings.rack.clone())
-            .with_log_dirs(vec![self.lifecycle.directory_id])
+            .with_log_dirs(self.replicas.dirs.online_ids())
             .with_previous_broker_epoch(self.lifecycle.previous_epoch);
         self.call_controller(ctx, 4, request.into(), self.config.hot.session_timeout_ms, Call::Registration);
     }
@@ -120,7 +124,8 @@ impl Core {
     fn heartbeat(&mut self, ctx: &mut Ctx<'_>) {
         let offset = self.metadata.image().provenance.last_contained_offset;
         self.lifecycle.told_offset = offset;
-        let offline = if self.replicas.offline { vec![self.lifecycle.directory_id] } else { Vec::new() };
+        let offline: Vec<Uuid> = self.lifecycle.offline_dirs.keys().copied().collect();
+        self.lifecycle.offline_sent.clone_from(&offline);
         let request = BrokerHeartbeatRequest::default()
             .with_broker_id(BrokerId(self.settings.node.0))
             .with_broker_epoch(self.lifecycle.epoch)
@@ -189,7 +194,11 @@ impl Core {
             }
         };
         match ErrorCode::from_code(answer.error_code) {
-            Some(ErrorCode::None) => {}
+            Some(ErrorCode::None) => {
+                for dir in std::mem::take(&mut self.lifecycle.offline_sent) {
+                    self.lifecycle.offline_dirs.insert(dir, true);
+                }
+            }
             Some(ErrorCode::NotController) => {
                 self.controller.rotate();
                 let delay = self.controller.retry_delay();

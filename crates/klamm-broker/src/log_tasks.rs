@@ -10,6 +10,7 @@ use klamm_node::Ctx;
 use klamm_node::config::broker;
 
 use crate::core::{Core, Timer};
+use crate::log_dirs::Dir;
 use crate::partition::Changes;
 
 impl Core {
@@ -32,22 +33,34 @@ impl Core {
         self.timers.set(Timer::ShrinkIsrs, ctx.now + Duration::from_millis(half));
     }
 
-    fn write_high_watermarks(&mut self) -> Result<(), LogError> {
-        let offsets: BTreeMap<(String, i32), i64> = self
-            .replicas
-            .iter()
+    /// Runs one of the tasks of a directory in each that works; a directory in which it fails goes offline.
+    fn in_each_directory(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        mut task: impl FnMut(&mut Self, Dir) -> Result<(), LogError>,
+    ) {
+        for dir in self.replicas.dirs.online() {
+            if let Err(error) = task(self, dir) {
+                self.on_log_failure(ctx, dir, &error);
+            }
+        }
+    }
+
+    fn write_high_watermarks(&mut self, dir: Dir) -> Result<(), LogError> {
+        let here = self.replicas.iter().filter(|(_, p)| p.dir == dir);
+        let offsets: BTreeMap<(String, i32), i64> = here
             .map(|(_, p)| ((p.name.topic.to_string(), p.name.partition), p.log.high_watermark()))
             .collect();
-        self.replicas.log_manager.checkpoint_high_watermarks(&mut *self.disk, &offsets)
+        match self.replicas.dirs.manager_mut(dir) {
+            Some(manager) => manager.checkpoint_high_watermarks(&mut *self.disk, &offsets),
+            None => Ok(()),
+        }
     }
 
     /// Writes `replication-offset-checkpoint`, if a high watermark moved.
     pub(crate) fn checkpoint_high_watermarks(&mut self, ctx: &mut Ctx<'_>) {
-        if std::mem::take(&mut self.replicas.checkpoint_due)
-            && !self.replicas.offline
-            && let Err(error) = self.write_high_watermarks()
-        {
-            return self.on_storage_failure(ctx, &error.to_string());
+        if std::mem::take(&mut self.replicas.checkpoint_due) {
+            self.in_each_directory(ctx, Self::write_high_watermarks);
         }
         self.timers.set(
             Timer::CheckpointHighWatermarks,
@@ -57,15 +70,17 @@ impl Core {
 
     /// Writes recovery points and log start offsets down.
     pub(crate) fn checkpoint_logs(&mut self, ctx: &mut Ctx<'_>) {
-        if !self.replicas.offline {
-            let metadata = std::iter::once(self.metadata.log());
-            let (manager, partitions) = self.replicas.manager_and_partitions();
-            let logs = partitions.map(|partition| &partition.log);
-            let result = manager.checkpoint_logs(&mut *self.disk, &mut metadata.chain(logs));
-            if let Err(error) = result {
-                return self.on_storage_failure(ctx, &error.to_string());
+        self.in_each_directory(ctx, |core, dir| {
+            let metadata = (dir == Dir::METADATA).then(|| core.metadata.log());
+            let (dirs, partitions) = core.replicas.dirs_and_partitions();
+            let logs = partitions.filter(|p| p.dir == dir).map(|partition| &partition.log);
+            match dirs.manager_mut(dir) {
+                Some(manager) => {
+                    manager.checkpoint_logs(&mut *core.disk, &mut metadata.into_iter().chain(logs))
+                }
+                None => Ok(()),
             }
-        }
+        });
         self.timers.set(Timer::CheckpointLogs, ctx.now + self.config.hot.flush_checkpoint_interval);
     }
 
@@ -73,11 +88,8 @@ impl Core {
     pub(crate) fn apply_retention(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.wall.millis();
         for slot in self.replicas.slots() {
-            if self.replicas.offline {
-                break;
-            }
             let Some(partition) = self.replicas.get_mut(slot) else { continue };
-            let start = partition.log.log_start_offset();
+            let (dir, start) = (partition.dir, partition.log.log_start_offset());
             let result = partition
                 .log
                 .delete_old_segments(&mut *self.disk, now)
@@ -87,7 +99,7 @@ impl Core {
             }
             self.replicas.note(slot);
             if let Err(error) = result {
-                self.on_storage_failure(ctx, &error.to_string());
+                self.on_log_failure(ctx, dir, &error);
             }
         }
         self.timers.set(Timer::Retention, ctx.now + self.config.hot.retention_check_interval);
@@ -100,21 +112,20 @@ impl Core {
         }
     }
 
-    /// Compacts the logs that need it, the filthiest first.
+    /// Compacts the logs that need it, in each directory the filthiest first.
     pub(crate) fn clean_logs(&mut self, ctx: &mut Ctx<'_>) {
-        while !self.replicas.offline {
-            let now = ctx.wall.millis();
-            let cleaned = {
-                let (manager, partitions) = self.replicas.manager_and_partitions();
-                let mut logs = partitions.map(|partition| &mut partition.log);
-                manager.clean_filthiest(&mut *self.disk, &mut logs, &CleanerSettings::default(), now)
-            };
-            match cleaned {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => self.on_storage_failure(ctx, &error.to_string()),
+        let now = ctx.wall.millis();
+        self.in_each_directory(ctx, |core, dir| {
+            loop {
+                let (dirs, partitions) = core.replicas.dirs_and_partitions();
+                let mut logs = partitions.filter(|p| p.dir == dir).map(|partition| &mut partition.log);
+                let Some(manager) = dirs.manager_mut(dir) else { return Ok(()) };
+                let settings = CleanerSettings::default();
+                if !manager.clean_filthiest(&mut *core.disk, &mut logs, &settings, now)? {
+                    return Ok(());
+                }
             }
-        }
+        });
         self.schedule_cleaning(ctx);
     }
 
@@ -130,67 +141,67 @@ impl Core {
     /// Asks that logs become durable whose `flush.ms` has passed (`LogManager.flushDirtyLogs`).
     pub(crate) fn flush_logs(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.wall.millis();
-        let mut result = Ok(());
-        if !self.replicas.offline {
-            let (_, partitions) = self.replicas.manager_and_partitions();
-            for partition in partitions {
+        self.in_each_directory(ctx, |core, dir| {
+            let (_, partitions) = core.replicas.dirs_and_partitions();
+            for partition in partitions.filter(|p| p.dir == dir) {
                 let log = &mut partition.log;
-                if now.saturating_sub(log.last_flush_ms()) >= log.config().flush_ms && result.is_ok() {
-                    result = log.flush(&mut *self.disk, now);
+                if now.saturating_sub(log.last_flush_ms()) >= log.config().flush_ms {
+                    log.flush(&mut *core.disk, now)?;
                 }
             }
-        }
-        if let Err(error) = result {
-            self.on_storage_failure(ctx, &error.to_string());
-        }
+            Ok(())
+        });
         self.schedule_flush(ctx);
     }
 
-    /// An fsync that a log asked for has ended.
-    pub(crate) fn note_flush(&mut self, ctx: &Ctx<'_>, outcome: &FlushOutcome) {
-        let metadata = std::iter::once(self.metadata.log_mut());
-        let (manager, partitions) = self.replicas.manager_and_partitions();
-        let logs = partitions.map(|partition| &mut partition.log);
-        manager.on_flushed(&mut *self.disk, outcome, &mut metadata.chain(logs), ctx.wall.millis());
-    }
-
-    /// Some log was deleted: its files go later.
-    pub(crate) fn schedule_log_deletion(&mut self, ctx: &mut Ctx<'_>) {
-        self.remove_deleted_logs(ctx);
+    /// An fsync that a log asked for has ended. When it failed, nobody knows what is durable: the directory goes offline.
+    pub(crate) fn note_flush(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) {
+        self.disk.complete_flush(outcome);
+        let now = ctx.wall.millis();
+        let (_, mut partitions) = self.replicas.dirs_and_partitions();
+        let asked = if self.metadata.log_mut().on_flushed(outcome, now) {
+            Some(Dir::METADATA)
+        } else {
+            partitions.find_map(|p| p.log.on_flushed(outcome, now).then_some(p.dir))
+        };
+        drop(partitions);
+        if let (Some(dir), Err(error)) = (asked, &outcome.result) {
+            self.on_directory_failure(ctx, dir, &error.to_string());
+        }
     }
 
     /// Removes the files of logs that were deleted long enough ago.
     pub(crate) fn remove_deleted_logs(&mut self, ctx: &mut Ctx<'_>) {
-        if self.replicas.offline {
-            return;
-        }
         let now = ctx.wall.millis();
-        match self.replicas.log_manager.on_time(&mut *self.disk, now) {
-            Ok(Some(next)) => {
-                let delay = Duration::from_millis(u64::try_from(next - now).unwrap_or(0).max(1));
-                self.timers.set(Timer::RemoveDeletedLogs, ctx.now + delay);
+        let mut next: Option<i64> = None;
+        self.in_each_directory(ctx, |core, dir| {
+            if let Some(manager) = core.replicas.dirs.manager_mut(dir)
+                && let Some(due) = manager.on_time(&mut *core.disk, now)?
+            {
+                next = Some(next.map_or(due, |next| next.min(due)));
             }
-            Ok(None) => {}
-            Err(error) => self.on_storage_failure(ctx, &error.to_string()),
+            Ok(())
+        });
+        if let Some(next) = next {
+            let delay = Duration::from_millis(u64::try_from(next - now).unwrap_or(0).max(1));
+            self.timers.set(Timer::RemoveDeletedLogs, ctx.now + delay);
         }
     }
 
     /// Ends the logs in order: flushed, with snapshots, checkpoints and the mark of a clean shutdown.
     pub(crate) fn close_logs(&mut self, ctx: &mut Ctx<'_>) {
-        if self.replicas.offline {
-            return;
-        }
         let epoch = Some(self.lifecycle.epoch).filter(|epoch| *epoch >= 0);
-        let mut result = self.write_high_watermarks();
-        if result.is_ok() {
-            let now = ctx.wall.millis();
-            let mut logs = vec![self.metadata.log_mut()];
-            let (manager, partitions) = self.replicas.manager_and_partitions();
-            logs.extend(partitions.map(|partition| &mut partition.log));
-            result = manager.close(&mut *self.disk, &mut logs, epoch, now);
-        }
-        if let Err(error) = result {
-            self.on_storage_failure(ctx, &error.to_string());
-        }
+        let now = ctx.wall.millis();
+        self.in_each_directory(ctx, |core, dir| {
+            core.write_high_watermarks(dir)?;
+            let metadata = (dir == Dir::METADATA).then(|| core.metadata.log_mut());
+            let (dirs, partitions) = core.replicas.dirs_and_partitions();
+            let logs = partitions.filter(|p| p.dir == dir).map(|partition| &mut partition.log);
+            let mut logs: Vec<_> = metadata.into_iter().chain(logs).collect();
+            match dirs.manager_mut(dir) {
+                Some(manager) => manager.close(&mut *core.disk, &mut logs, epoch, now),
+                None => Ok(()),
+            }
+        });
     }
 }

@@ -3,7 +3,7 @@
 //! The broker fetches `__cluster_metadata` from the active controller like a follower, into a log of its own, and applies what is
 //! committed at its own pace: between the controller's decision and this broker's acting on it lies at least one message.
 
-use klamm_log::Log;
+use klamm_log::{Log, LogError, ReadError};
 use klamm_metadata::{
     METADATA_TOPIC, METADATA_TOPIC_ID, MetadataDelta, MetadataImage, MetadataPublisher, PartitionRegistration,
 };
@@ -14,6 +14,7 @@ use klamm_wire::{ErrorCode, FetchPartition, Response, StrBytes};
 
 use crate::core::{Call, Core, Timer};
 use crate::lifecycle::LISTENER;
+use crate::log_dirs::Dir;
 
 /// The version that the metadata log is fetched with. From version 18 on the controller answers a parked fetch when its high
 /// watermark moves (KIP-1166), so that commits are learnt of without a wait.
@@ -127,13 +128,7 @@ impl Core {
             return;
         }
         metadata.in_flight = true;
-        let (offset, epoch) = if self.replicas.offline {
-            // Our copy of the log cannot be written any more: what was folded in is what we have.
-            let epoch = metadata.publisher.image().provenance.last_contained_epoch;
-            (metadata.publisher.next_offset(), epoch.max(0))
-        } else {
-            (metadata.log.log_end_offset(), metadata.log.latest_epoch().unwrap_or(0))
-        };
+        let (offset, epoch) = (metadata.log.log_end_offset(), metadata.log.latest_epoch().unwrap_or(0));
         let asked = Asked::default()
             .with_partition(0)
             .with_current_leader_epoch(metadata.leader_epoch)
@@ -141,7 +136,7 @@ impl Core {
             .with_last_fetched_epoch(epoch)
             .with_log_start_offset(metadata.log.log_start_offset())
             .with_partition_max_bytes(MAX_BYTES)
-            .with_replica_directory_id(self.lifecycle.directory_id)
+            .with_replica_directory_id(self.replicas.dirs.id(Dir::METADATA).unwrap_or_default())
             .with_high_watermark(metadata.high_watermark);
         let topic = FetchTopic::default()
             .with_topic(TopicName(StrBytes::from_static_str(METADATA_TOPIC)))
@@ -217,28 +212,22 @@ impl Core {
         let metadata = &mut self.metadata;
         let now = ctx.wall.millis();
         metadata.high_watermark = answer.high_watermark;
-        if self.replicas.offline {
-            let loaded = metadata.publisher.load_records(&answer.records, answer.high_watermark);
-            return loaded.map_err(|error| error.to_string());
-        }
         if let Some(end) = &answer.diverging_epoch {
             let log_end = metadata.log.log_end_offset();
             let target = match metadata.log.end_offset_for_epoch(end.epoch) {
                 Some(own) => own.end_offset.min(end.end_offset).min(log_end),
                 None => end.end_offset.min(log_end),
             };
-            metadata
-                .log
-                .truncate_to(&mut *self.disk, target.max(metadata.publisher.next_offset()), now)
-                .map_err(|error| error.to_string())?;
-            return Ok(());
+            let target = target.max(metadata.publisher.next_offset());
+            let truncated = metadata.log.truncate_to(&mut *self.disk, target, now);
+            return truncated.map(|_| ()).map_err(|error| self.on_metadata_log_failure(ctx, &error));
         }
         if !answer.records.is_empty() {
             let appended =
                 metadata.log.append_as_follower(&mut *self.disk, &answer.records, metadata.leader_epoch, now);
             if let Err(error) = appended {
                 if let Some(storage) = &error.storage {
-                    self.on_storage_failure(ctx, &storage.to_string());
+                    self.on_log_failure(ctx, Dir::METADATA, storage);
                 }
                 return Err(error.to_string());
             }
@@ -248,16 +237,29 @@ impl Core {
         let committed = metadata.log.high_watermark();
         while metadata.publisher.next_offset() < committed {
             let from = metadata.publisher.next_offset();
-            let piece = metadata
-                .log
-                .read(&*self.disk, from, MAX_BYTES as usize, klamm_log::FetchIsolation::HighWatermark, true)
-                .map_err(|error| error.to_string())?;
+            let piece = metadata.log.read(
+                &*self.disk,
+                from,
+                MAX_BYTES as usize,
+                klamm_log::FetchIsolation::HighWatermark,
+                true,
+            );
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(ReadError::Log(error)) => return Err(self.on_metadata_log_failure(ctx, &error)),
+                Err(error) => return Err(error.to_string()),
+            };
             metadata.publisher.load_records(&piece.records, committed).map_err(|error| error.to_string())?;
             if metadata.publisher.next_offset() == from {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn on_metadata_log_failure(&mut self, ctx: &mut Ctx<'_>, error: &LogError) -> String {
+        self.on_log_failure(ctx, Dir::METADATA, error);
+        error.to_string()
     }
 
     /// Acts on what was folded in since the last time.

@@ -157,17 +157,12 @@ impl Fetchers {
     pub(crate) fn is_following(&self, slot: Slot) -> bool {
         self.leaders.contains_key(&slot)
     }
-
-    /// Follows nobody in anything.
-    pub(crate) fn stop_all(&mut self) {
-        *self = Self::default();
-    }
 }
 
 impl Core {
     /// Sends every fetch that is due. True when one was sent.
     pub(crate) fn send_fetches(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        if self.replicas.offline || self.lifecycle.epoch < 0 {
+        if self.lifecycle.epoch < 0 {
             // A follower fetches under its broker epoch (KIP-903): it must be registered first.
             return false;
         }
@@ -213,7 +208,7 @@ impl Core {
                 .with_last_fetched_epoch(last_epoch)
                 .with_log_start_offset(partition.log.log_start_offset())
                 .with_partition_max_bytes(self.config.hot.replica_fetch_max_bytes)
-                .with_replica_directory_id(self.lifecycle.directory_id);
+                .with_replica_directory_id(self.replicas.dirs.id(partition.dir).unwrap_or_default());
             match topics.last_mut() {
                 Some(topic) if topic.topic_id == following.key.topic_id => topic.partitions.push(asked),
                 _ => topics.push(
@@ -305,6 +300,7 @@ impl Core {
         let Some(slot) = fetcher.by_key.get(&key).copied() else { return };
         let Some(following) = fetcher.partitions.get_mut(&slot) else { return };
         let Some(partition) = self.replicas.get(slot) else { return };
+        let dir = partition.dir;
         let position = (partition.log.log_end_offset(), following.leader_epoch);
         // The partition was given to this fetcher anew, or truncated, while the fetch was under way.
         if following.asked != Some(position) || following.delayed_until.is_some() || following.resetting {
@@ -329,7 +325,7 @@ impl Core {
                     Err(error) => {
                         ctx.trace(TraceKind::Note { text: format!("fetched records not appended: {error}") });
                         if let Some(storage) = &error.storage {
-                            self.on_storage_failure(ctx, &storage.to_string());
+                            self.on_log_failure(ctx, dir, storage);
                         } else {
                             self.delay_partition(ctx, leader, slot);
                         }
@@ -422,11 +418,11 @@ impl Core {
     /// What began a follower's role before KIP-101.
     pub(crate) fn truncate_to_high_watermark(&mut self, ctx: &mut Ctx<'_>, slot: Slot) {
         let Some(partition) = self.replicas.get(slot) else { return };
-        let target = partition.log.high_watermark();
+        let (dir, target) = (partition.dir, partition.log.high_watermark());
         if let Err(error) = self.truncate(ctx, slot, target, "follows, and trusts its high watermark only")
             && let Some(storage) = error.storage
         {
-            self.on_storage_failure(ctx, &storage.to_string());
+            self.on_log_failure(ctx, dir, &storage);
         }
     }
 
@@ -503,21 +499,24 @@ impl Core {
             return self.finish_reset(ctx, leader, slot, false);
         }
         let Some(partition) = self.replicas.get_mut(slot) else { return };
-        let log_end = partition.log.log_end_offset();
+        let (dir, log_end) = (partition.dir, partition.log.log_end_offset());
         let done = if timestamp == -1 {
             if answer.offset >= log_end {
                 return self.ask_offset(ctx, leader, slot, -2);
             }
-            self.truncate(ctx, slot, answer.offset, "the leader's log ends before").is_ok()
+            self.truncate(ctx, slot, answer.offset, "the leader's log ends before")
         } else if answer.offset > log_end {
             let (offset, now) = (answer.offset, ctx.wall.millis());
-            let done = partition.log.truncate_fully_and_start_at(&mut *self.disk, offset, None, now).is_ok();
+            let done = partition.log.truncate_fully_and_start_at(&mut *self.disk, offset, None, now);
             self.note_truncation(ctx, slot, log_end, "the leader's log starts after");
-            done
+            done.map_err(AppendError::from)
         } else {
-            true
+            Ok(())
         };
-        self.finish_reset(ctx, leader, slot, done);
+        match done {
+            Err(AppendError { storage: Some(error), .. }) => self.on_log_failure(ctx, dir, &error),
+            done => self.finish_reset(ctx, leader, slot, done.is_ok()),
+        }
     }
 
     fn finish_reset(&mut self, ctx: &Ctx<'_>, leader: NodeId, slot: Slot, done: bool) {

@@ -3,24 +3,25 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use klamm_log::{AppendError, AppendOrigin, LoadedLog, LogAppendInfo, LogConfig, LogManager};
+use klamm_log::{AppendError, AppendOrigin, LogAppendInfo, LogConfig};
 use klamm_node::{Ctx, TopicIdPartition, TopicPartition, TraceKind};
 use klamm_wire::record::inspect::{BatchFacts, InspectedBatch};
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
 use crate::core::{CoordinatorEvent, Core, InternalAppend, leader_env};
+use crate::log_dirs::{Dir, Found, LogDirs};
 use crate::partition::{Changes, Partition, Slot};
 
 /// The partitions of a broker.
 #[derive(Debug)]
 pub(crate) struct ReplicaManager {
-    /// What the logs of the log directory share.
-    pub(crate) log_manager: LogManager,
+    /// The log directories.
+    pub(crate) dirs: LogDirs,
     /// Logs found on the disk that no metadata has claimed yet.
-    pub(crate) unclaimed: BTreeMap<TopicPartition, LoadedLog>,
-    /// Whether the log directory failed: nothing is read from it or written to it any more.
-    pub(crate) offline: bool,
+    pub(crate) unclaimed: Found,
+    /// Replicas in directories that failed, with their topics' ids where they are known (`HostedPartition.Offline`).
+    pub(crate) offline: BTreeMap<TopicPartition, Option<Uuid>>,
     /// Whether a high watermark moved since the last checkpoint.
     pub(crate) checkpoint_due: bool,
     slots: Vec<Option<Partition>>,
@@ -33,15 +34,11 @@ pub(crate) struct ReplicaManager {
 
 impl ReplicaManager {
     /// A manager of the logs that were found on the disk.
-    pub(crate) fn new(log_manager: LogManager, loaded: Vec<LoadedLog>) -> Self {
-        let unclaimed = loaded
-            .into_iter()
-            .map(|log| (TopicPartition::new(log.topic.clone(), log.partition), log))
-            .collect();
+    pub(crate) fn new(dirs: LogDirs, unclaimed: Found) -> Self {
         Self {
-            log_manager,
+            dirs,
             unclaimed,
-            offline: false,
+            offline: BTreeMap::new(),
             checkpoint_due: false,
             slots: Vec::new(),
             free: Vec::new(),
@@ -82,11 +79,23 @@ impl ReplicaManager {
         self.slots.iter().enumerate().filter_map(|(i, p)| p.as_ref().map(|p| (Slot(i as u32), p)))
     }
 
-    /// The log manager, and every partition beside it.
-    pub(crate) fn manager_and_partitions(
-        &mut self,
-    ) -> (&mut LogManager, impl Iterator<Item = &mut Partition>) {
-        (&mut self.log_manager, self.slots.iter_mut().filter_map(Option::as_mut))
+    /// The log directories, and every partition beside them.
+    pub(crate) fn dirs_and_partitions(&mut self) -> (&mut LogDirs, impl Iterator<Item = &mut Partition>) {
+        (&mut self.dirs, self.slots.iter_mut().filter_map(Option::as_mut))
+    }
+
+    /// The directories that work, the one with the fewest logs first: where a new log goes (`LogManager.nextLogDirs`).
+    pub(crate) fn next_dirs(&self) -> Vec<Dir> {
+        let mut dirs = self.dirs.online();
+        if dirs.len() > 1 {
+            let of_partitions = self.iter().map(|(_, partition)| partition.dir);
+            let mut counts: BTreeMap<Dir, usize> = BTreeMap::new();
+            for dir in of_partitions.chain(self.unclaimed.values().map(|(dir, _)| *dir)) {
+                *counts.entry(dir).or_default() += 1;
+            }
+            dirs.sort_by_key(|dir| counts.get(dir).copied().unwrap_or(0));
+        }
+        dirs
     }
 
     /// Every place that holds a partition.
@@ -165,11 +174,9 @@ impl ReplicaManager {
 impl Core {
     /// Where a partition's replica is, or the error that Kafka answers without one (`getPartitionOrException`).
     pub(crate) fn local_partition(&self, name: &TopicPartition) -> Result<Slot, ErrorCode> {
-        if self.replicas.offline {
-            return Err(ErrorCode::KafkaStorageError);
-        }
         match self.replicas.slot_by_name(name) {
             Some(slot) => Ok(slot),
+            None if self.replicas.offline.contains_key(name) => Err(ErrorCode::KafkaStorageError),
             None if self.metadata.has_partition(name) => Err(ErrorCode::NotLeaderOrFollower),
             None => Err(ErrorCode::UnknownTopicOrPartition),
         }
@@ -188,30 +195,14 @@ impl Core {
         let Some(partition) = self.replicas.get_mut(slot) else {
             return Err(AppendError::new(ErrorCode::NotLeaderOrFollower, "The replica is gone."));
         };
+        let dir = partition.dir;
         let result =
             partition.append_as_leader(&mut *self.disk, batches, origin, needs_all, &self.sessions, env);
         self.replicas.note(slot);
         if let Err(AppendError { storage: Some(error), .. }) = &result {
-            self.on_storage_failure(ctx, &error.to_string());
+            self.on_log_failure(ctx, dir, error);
         }
         result
-    }
-
-    /// After a failed read or write the log directory is not trusted any more.
-    pub(crate) fn on_storage_failure(&mut self, ctx: &mut Ctx<'_>, error: &str) {
-        if self.replicas.offline {
-            return;
-        }
-        self.replicas.offline = true;
-        ctx.trace(TraceKind::Note { text: format!("log directory goes offline: {error}") });
-        for slot in self.replicas.slots() {
-            if let Some(partition) = self.replicas.get_mut(slot) {
-                partition.changes.add(Changes::ROLE);
-            }
-            self.replicas.note(slot);
-        }
-        self.fetchers.stop_all();
-        self.heartbeat_now(ctx);
     }
 
     /// Appends a coordinator's records to a partition that this broker leads, as acks=all without a wait
@@ -267,16 +258,11 @@ impl Core {
         }
         if !self.produce_ops.is_idle() && (changes.has(Changes::HIGH_WATERMARK) || changes.has(Changes::ROLE))
         {
-            if leads && !self.replicas.offline {
+            if leads {
                 let error = if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend };
                 self.settle_produces(ctx, slot, high_watermark, error);
             } else {
-                let error = if self.replicas.offline {
-                    ErrorCode::KafkaStorageError
-                } else {
-                    ErrorCode::NotLeaderOrFollower
-                };
-                self.settle_produces(ctx, slot, i64::MAX, error);
+                self.settle_produces(ctx, slot, i64::MAX, ErrorCode::NotLeaderOrFollower);
             }
         }
         if !self.delete_ops.is_idle() {
@@ -310,7 +296,6 @@ impl Core {
 
     fn settle_delete_records(&mut self, ctx: &mut Ctx<'_>, slot: Slot) {
         let low = match self.replicas.get(slot) {
-            Some(_) if self.replicas.offline => Err(ErrorCode::KafkaStorageError),
             Some(partition) => {
                 partition.low_watermark(&self.metadata.image().cluster).ok_or(ErrorCode::NotLeaderOrFollower)
             }
@@ -358,17 +343,23 @@ impl Core {
         }
     }
 
-    /// Takes a partition's replica away from everybody who knows its place, then removes it.
-    pub(crate) fn evict_partition(&mut self, ctx: &mut Ctx<'_>, slot: Slot) -> Option<Partition> {
+    /// Takes a partition's replica away from everybody who knows its place, then removes it. Who waits for it is answered
+    /// with `error`.
+    pub(crate) fn evict_partition(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        slot: Slot,
+        error: ErrorCode,
+    ) -> Option<Partition> {
         let partition = self.replicas.get_mut(slot)?;
         partition.leading = None;
         partition.queued = false;
         let subscribers = std::mem::take(&mut partition.subscribers);
         let internal = partition.is_internal.then(|| partition.name.clone());
-        self.settle_produces(ctx, slot, i64::MAX, ErrorCode::NotLeaderOrFollower);
+        self.settle_produces(ctx, slot, i64::MAX, error);
         for (_, id) in self.delete_ops.watchers(slot..=slot) {
             let Some(op) = self.delete_ops.get_mut(id) else { continue };
-            if op.settle(slot, Err(ErrorCode::NotLeaderOrFollower))
+            if op.settle(slot, Err(error))
                 && let Some(op) = self.delete_ops.take(id)
             {
                 op.complete(ctx);

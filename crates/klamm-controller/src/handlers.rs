@@ -4,6 +4,7 @@ mod allocate_producer_ids;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
+mod assign_replicas_to_dirs;
 mod broker_heartbeat;
 mod broker_registration;
 mod configs;
@@ -49,6 +50,9 @@ pub(crate) fn dispatch(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming:
         }
         Request::UnregisterBroker(request) => unregister_broker::handle(controller, ctx, to, &request),
         Request::AllocateProducerIds(request) => allocate_producer_ids::handle(controller, ctx, to, &request),
+        Request::AssignReplicasToDirs(request) => {
+            assign_replicas_to_dirs::handle(controller, ctx, to, &request);
+        }
         _ => ctx.close(to),
     }
 }

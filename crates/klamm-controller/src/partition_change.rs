@@ -44,6 +44,8 @@ pub(crate) struct PartitionChange<'a> {
     removing: Vec<NodeId>,
     adding: Vec<NodeId>,
     elr: Vec<NodeId>,
+    /// A replica whose directory is to be another one.
+    directory: Option<(NodeId, Uuid)>,
     recovery_state: LeaderRecoveryState,
     /// Brokers known to have lost unflushed records.
     unclean_shutdown: Option<NodeId>,
@@ -76,6 +78,7 @@ impl<'a> PartitionChange<'a> {
             removing: partition.removing_replicas.clone(),
             adding: partition.adding_replicas.clone(),
             elr: partition.elr.clone(),
+            directory: None,
             recovery_state: partition.leader_recovery_state,
             unclean_shutdown: None,
         }
@@ -103,6 +106,11 @@ impl<'a> PartitionChange<'a> {
 
     pub(crate) fn adding(mut self, adding: Vec<NodeId>) -> Self {
         self.adding = adding;
+        self
+    }
+
+    pub(crate) const fn directory(mut self, replica: NodeId, directory: Uuid) -> Self {
+        self.directory = Some((replica, directory));
         self
     }
 
@@ -278,10 +286,17 @@ impl<'a> PartitionChange<'a> {
     }
 
     fn set_assignment(&self, record: &mut PartitionChangeRecord) {
+        let directory = |id: &NodeId| match self.directory {
+            Some((replica, directory)) if replica == *id => directory,
+            _ => self.partition.directory(*id).unwrap_or_else(|| (self.default_dir)(*id)),
+        };
+        if self.directory.is_some() || self.replicas != self.partition.replicas {
+            let directories: Vec<Uuid> = self.replicas.iter().map(directory).collect();
+            if directories != self.partition.directories {
+                record.directories = Some(directories);
+            }
+        }
         if self.replicas != self.partition.replicas {
-            let directory =
-                |id: &NodeId| self.partition.directory(*id).unwrap_or_else(|| (self.default_dir)(*id));
-            record.directories = Some(self.replicas.iter().map(directory).collect());
             record.replicas = Some(numbers(&self.replicas));
         }
         if self.removing != self.partition.removing_replicas {

@@ -5,6 +5,7 @@ mod balance;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
 mod elect_leaders;
 mod leaders;
 mod reassignments;
@@ -14,10 +15,11 @@ pub(crate) use balance::balance_leaders;
 pub(crate) use create_partitions::create_partitions;
 pub(crate) use create_topics::{create_topics, not_created};
 pub(crate) use delete_topics::delete_topics;
+pub(crate) use directories::{assign_replicas_to_dirs, directories_offline};
 pub(crate) use elect_leaders::elect_leaders;
 pub(crate) use leaders::{
     broker_fenced, broker_in_controlled_shutdown, broker_shutdown, broker_unfenced, broker_unregistered,
-    directories_offline, elect_unclean_leaders,
+    elect_unclean_leaders,
 };
 pub(crate) use reassignments::{alter_reassignments, list_reassignments};
 

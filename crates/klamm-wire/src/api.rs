@@ -199,7 +199,7 @@ apis! {
     ControllerRegistration 0-0, flexible 0, Controller, no;
     GetTelemetrySubscriptions 0-0, flexible 0, Broker, no;
     PushTelemetry 0-0, flexible 0, Broker, no;
-    AssignReplicasToDirs 0-0, flexible 0, Controller, no;
+    AssignReplicasToDirs 0-0, flexible 0, Controller, served;
     ListConfigResources 0-1, flexible 0, Broker, no;
     DescribeTopicPartitions 0-0, flexible 0, Broker, served;
     ShareGroupHeartbeat 1-1, flexible 0, Broker, no;

@@ -41,6 +41,12 @@ impl Builder {
         self
     }
 
+    /// The log directories of each broker, as `log.dirs` has them: paths within the broker's own disk, such as `/disk1`.
+    pub fn log_dirs<D: AsRef<str>>(self, dirs: impl IntoIterator<Item = D>) -> Self {
+        let dirs: Vec<String> = dirs.into_iter().map(|dir| dir.as_ref().to_owned()).collect();
+        self.config("log.dirs", dirs.join(","))
+    }
+
     /// A server property of every broker, by Kafka's name. A name that Kafka does not know fails the start, with the
     /// nearest one it does.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {

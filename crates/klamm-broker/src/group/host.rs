@@ -17,7 +17,13 @@ pub(crate) trait Host {
     ) -> Result<InternalAppend, ErrorCode>;
 
     /// Reads the local log up to its end.
-    fn read(&mut self, partition: i32, offset: i64, max_bytes: usize) -> Result<LogPiece, ErrorCode>;
+    fn read(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<LogPiece, ErrorCode>;
 
     /// Where the local log starts.
     fn log_start(&self, partition: i32) -> Option<i64>;
@@ -46,8 +52,14 @@ impl Host for Core {
         self.append_internal(ctx, &offsets_partition(partition), batch)
     }
 
-    fn read(&mut self, partition: i32, offset: i64, max_bytes: usize) -> Result<LogPiece, ErrorCode> {
-        self.read_log(&offsets_partition(partition), offset, max_bytes)
+    fn read(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<LogPiece, ErrorCode> {
+        self.read_log(ctx, &offsets_partition(partition), offset, max_bytes)
     }
 
     fn log_start(&self, partition: i32) -> Option<i64> {

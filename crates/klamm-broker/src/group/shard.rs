@@ -234,7 +234,7 @@ impl Shard {
     /// Loads the next piece of the log. True once everything is loaded and the shard serves.
     pub(crate) fn load(&mut self, env: &mut Env<'_, '_>) -> Result<bool, ErrorCode> {
         let ShardState::Loading(offset) = self.state else { return Ok(true) };
-        let piece = env.host.read(self.partition, offset, LOAD_BUFFER_SIZE)?;
+        let piece = env.host.read(env.ctx, self.partition, offset, LOAD_BUFFER_SIZE)?;
         let high_watermark = env.host.high_watermark(self.partition).unwrap_or(0);
         if !piece.batches.is_empty() && piece.next_offset > offset {
             for batch in &piece.batches {

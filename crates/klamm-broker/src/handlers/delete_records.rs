@@ -91,13 +91,14 @@ fn delete(
     if offset < 0 {
         return Err(ErrorCode::OffsetOutOfRange);
     }
+    let dir = partition.dir;
     let moved = partition.log.maybe_increment_log_start_offset(&mut *core.disk, offset);
     match moved {
         Ok(true) => partition.changes.add(Changes::LOG_START),
         Ok(false) => {}
         Err(ReadError::Log(error)) => {
             let code = error.code();
-            core.on_storage_failure(ctx, &error.to_string());
+            core.on_log_failure(ctx, dir, &error);
             return Err(code);
         }
         Err(error) => return Err(error.code()),

@@ -16,6 +16,7 @@ use klamm_wire::messages::{ListOffsetsRequest, ListOffsetsResponse, ResponseKind
 
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
+use crate::partition::fetch::ReadFailure;
 
 /// The replica id of a consumer.
 const CONSUMER: i32 = -1;
@@ -29,7 +30,7 @@ pub(crate) fn handle(
     rc: RequestContext,
     request: ListOffsetsRequest,
 ) {
-    let core = &broker.core;
+    let core = &mut broker.core;
     let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
     for topic in &request.topics {
         for partition in &topic.partitions {
@@ -54,7 +55,15 @@ pub(crate) fn handle(
             } else {
                 let name =
                     TopicPartition { topic: topic.name.0.clone(), partition: partition.partition_index };
-                lookup(core, &request, &name, partition)
+                lookup(core, &request, &name, partition).map_err(|failure| match failure {
+                    ReadFailure::Refused(error) => error,
+                    ReadFailure::Storage(error) => {
+                        if let Some(dir) = core.replicas.by_name(&name).map(|partition| partition.dir) {
+                            core.on_log_failure(ctx, dir, &error);
+                        }
+                        error.code()
+                    }
+                })
             };
             answer.partitions.push(describe(rc.api_version, partition.partition_index, result));
         }
@@ -80,11 +89,11 @@ fn lookup(
     request: &ListOffsetsRequest,
     name: &TopicPartition,
     asked: &ListOffsetsPartition,
-) -> Result<Option<TimestampOffset>, ErrorCode> {
+) -> Result<Option<TimestampOffset>, ReadFailure> {
     let partition = core.replicas.get(core.local_partition(name)?).ok_or(ErrorCode::NotLeaderOrFollower)?;
     partition.check_epoch(Some(asked.current_leader_epoch).filter(|epoch| *epoch != -1))?;
     if request.replica_id.0 != DEBUGGING && !partition.is_leader() {
-        return Err(ErrorCode::NotLeaderOrFollower);
+        return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     let offsets = partition.log.offsets();
     let from_client = request.replica_id.0 == CONSUMER;
@@ -98,10 +107,10 @@ fn lookup(
         && !partition.eras.on(Era::NoOffsetGuard)
         && partition.leading.as_ref().is_some_and(|l| l.epoch_start_offset > offsets.high_watermark);
     let by_timestamp = || {
-        partition.log.fetch_offset_by_timestamp(&*core.disk, asked.timestamp).map_err(|error| error.code())
+        partition.log.fetch_offset_by_timestamp(&*core.disk, asked.timestamp).map_err(ReadFailure::Storage)
     };
     match asked.timestamp {
-        special_timestamp::LATEST if lagging => Err(ErrorCode::OffsetNotAvailable),
+        special_timestamp::LATEST if lagging => Err(ErrorCode::OffsetNotAvailable.into()),
         special_timestamp::LATEST => Ok(Some(TimestampOffset {
             timestamp: -1,
             offset: last_fetchable,
@@ -110,7 +119,7 @@ fn lookup(
         special_timestamp::EARLIEST | special_timestamp::EARLIEST_LOCAL => by_timestamp(),
         _ => match by_timestamp()? {
             Some(found) if found.offset < last_fetchable => Ok(Some(found)),
-            _ if lagging => Err(ErrorCode::OffsetNotAvailable),
+            _ if lagging => Err(ErrorCode::OffsetNotAvailable.into()),
             _ => Ok(None),
         },
     }

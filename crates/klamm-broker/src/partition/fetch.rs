@@ -1,6 +1,6 @@
 //! Reads: for consumers below the high watermark, for followers to the log end, with the epoch checks R8 and R9.
 
-use klamm_log::{Disk, EpochEndOffset, FetchData, FetchIsolation};
+use klamm_log::{Disk, EpochEndOffset, FetchData, FetchIsolation, LogError, ReadError};
 use klamm_node::NodeId;
 use klamm_wire::ErrorCode;
 
@@ -65,6 +65,21 @@ pub(crate) struct ReadInfo {
     pub(crate) more: bool,
 }
 
+/// Why nothing was read.
+#[derive(Debug, Clone)]
+pub(crate) enum ReadFailure {
+    /// The fetch is refused with this error.
+    Refused(ErrorCode),
+    /// The storage failed.
+    Storage(LogError),
+}
+
+impl From<ErrorCode> for ReadFailure {
+    fn from(error: ErrorCode) -> Self {
+        Self::Refused(error)
+    }
+}
+
 impl Partition {
     /// Reads for a consumer or follower (`Partition.fetchRecords`). `max_bytes` is what is left of the request's limit.
     pub(crate) fn read(
@@ -74,10 +89,10 @@ impl Partition {
         fetch: &PartitionFetch,
         max_bytes: usize,
         min_one_batch: bool,
-    ) -> Result<ReadInfo, ErrorCode> {
+    ) -> Result<ReadInfo, ReadFailure> {
         self.check_epoch(fetch.current_leader_epoch)?;
         if params.only_leader && !self.is_leader() {
-            return Err(ErrorCode::NotLeaderOrFollower);
+            return Err(ErrorCode::NotLeaderOrFollower.into());
         }
         let is_replica = |state: &LeaderState| state.remote(params.replica).is_some();
         if params.is_from_follower() && !self.leading.as_ref().is_some_and(is_replica) {
@@ -85,11 +100,12 @@ impl Partition {
             return Err(match fetch.current_leader_epoch {
                 Some(_) => ErrorCode::UnknownLeaderEpoch,
                 None => ErrorCode::NotLeaderOrFollower,
-            });
+            }
+            .into());
         }
         if fetch.max_bytes < 0 {
             // Kafka's log refuses it with an exception that nobody expects.
-            return Err(ErrorCode::UnknownServerError);
+            return Err(ErrorCode::UnknownServerError.into());
         }
         let offsets = self.log.offsets();
         let mut info = ReadInfo {
@@ -104,7 +120,7 @@ impl Partition {
         if let Some(epoch) = fetch.last_fetched_epoch {
             let end = self.log.end_offset_for_epoch(epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
             if fetch.fetch_offset < offsets.log_start_offset {
-                return Err(ErrorCode::OffsetOutOfRange);
+                return Err(ErrorCode::OffsetOutOfRange.into());
             }
             if end.epoch < epoch || end.end_offset < fetch.fetch_offset {
                 info.diverging = Some(end);
@@ -123,7 +139,10 @@ impl Partition {
         info.data = self
             .log
             .read(disk, fetch.fetch_offset, max_bytes, params.isolation, min_one_batch)
-            .map_err(|error| error.code())?;
+            .map_err(|error| match error {
+                ReadError::Log(error) => ReadFailure::Storage(error),
+                error => ReadFailure::Refused(error.code()),
+            })?;
         info.more = fetch.fetch_offset < bound;
         Ok(info)
     }

@@ -15,6 +15,7 @@ use klamm_node::{Era, Eras, NodeId, TopicPartition};
 use klamm_wire::{ErrorCode, Uuid};
 use smallvec::SmallVec;
 
+use crate::log_dirs::Dir;
 use crate::partition::isr::IsrState;
 use crate::partition::replica::Replica;
 
@@ -111,6 +112,8 @@ pub(crate) struct Partition {
     pub(crate) topic_id: Uuid,
     /// Whether a coordinator keeps its state in it.
     pub(crate) is_internal: bool,
+    /// The directory that its log is in.
+    pub(crate) dir: Dir,
     /// Its log.
     pub(crate) log: Log,
     /// Which rules are those of an older Kafka.
@@ -144,7 +147,7 @@ pub(crate) struct Partition {
 
 impl Partition {
     /// A replica without a role.
-    pub(crate) fn new(name: TopicPartition, topic_id: Uuid, log: Log, eras: Eras) -> Self {
+    pub(crate) fn new(name: TopicPartition, topic_id: Uuid, dir: Dir, log: Log, eras: Eras) -> Self {
         let is_internal =
             matches!(&*name.topic, crate::core::GROUP_METADATA_TOPIC | crate::core::TRANSACTION_STATE_TOPIC);
         Self {
@@ -154,6 +157,7 @@ impl Partition {
             name,
             topic_id,
             is_internal,
+            dir,
             log,
             eras,
             leader: NodeId(-1),

@@ -9,7 +9,6 @@ use klamm_node::{ConnectionId, Eras, NodeId, Timestamp, WallTime};
 use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
-use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::produce_response::PartitionProduceResponse;
 use klamm_wire::messages::{
@@ -282,15 +281,6 @@ impl Cluster {
             panic!("another answer")
         };
         assert_eq!(answer.topics[0].partitions[0].error_code, 0);
-    }
-
-    /// Whether a broker's metadata has a topic.
-    pub(crate) fn knows_topic(&mut self, broker: i32, name: &'static str) -> bool {
-        let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-        let request =
-            MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
-        let ResponseKind::Metadata(answer) = self.ask(broker, 12, request) else { panic!("another answer") };
-        answer.topics[0].error_code == 0
     }
 
     pub(crate) fn delete_topic(&mut self, name: &'static str) {

@@ -6,6 +6,7 @@ mod cluster;
 mod controller;
 mod disk;
 mod eras;
+mod failing_disk;
 mod groups;
 mod produce_and_fetch;
 mod replication;

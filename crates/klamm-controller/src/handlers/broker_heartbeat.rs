@@ -34,6 +34,7 @@ pub(super) fn handle(
         BrokerState::ControlledShutdown => "controlled shutdown",
         BrokerState::ShutdownNow => "shutdown",
         BrokerState::Fenced => "fenced at its own wish",
+        BrokerState::Unfenced if !request.offline_log_dirs.is_empty() => "log directory offline",
         BrokerState::Unfenced => "unfenced",
     };
     controller.commit(ctx, to, &records, cause, ResponseKind::BrokerHeartbeat(heartbeat.response));

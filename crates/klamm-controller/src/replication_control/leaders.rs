@@ -103,7 +103,7 @@ pub(super) fn has_online_replica(state: &ClusterState, directory: Option<Uuid>, 
     directory.zip(registration).is_some_and(|(directory, broker)| broker.has_online_dir(directory))
 }
 
-fn registration_change(
+pub(super) fn registration_change(
     state: &ClusterState,
     id: NodeId,
     with: impl FnOnce(&mut BrokerRegistrationChangeRecord),
@@ -172,26 +172,6 @@ pub(crate) fn broker_shutdown(
         let update = LeaderUpdate { remove: Some(id), ..LeaderUpdate::default() };
         update_leaders(state, update, &state.index.in_isr(id), records);
     }
-}
-
-/// A broker reports log directories offline: its replicas there leave their ISRs (KIP-112, KIP-858).
-pub(crate) fn directories_offline(
-    state: &ClusterState,
-    id: NodeId,
-    offline: &[Uuid],
-    records: &mut Vec<MetadataRecord>,
-) {
-    let Some(broker) = state.image.cluster.broker(id) else { return };
-    let newly: Vec<Uuid> = broker.log_dirs.iter().copied().filter(|dir| offline.contains(dir)).collect();
-    if newly.is_empty() {
-        return;
-    }
-    let update = LeaderUpdate { remove: Some(id), ..LeaderUpdate::default() };
-    for dir in &newly {
-        update_leaders(state, update, &state.index.in_directory(*dir), records);
-    }
-    let online = broker.log_dirs.iter().copied().filter(|dir| !newly.contains(dir)).collect();
-    records.extend(registration_change(state, id, |record| record.log_dirs = online));
 }
 
 /// Elects leaders uncleanly where a topic's configuration allows it and there is none (`maybeElectUncleanLeaders`).

@@ -69,8 +69,10 @@ config_keys! {
         LOG_CLEANER_MIN_COMPACTION_LAG_MS: i64 = "log.cleaner.min.compaction.lag.ms", default "0", Valid::AtLeast(0), Medium, ClusterWide;
         /// The default of a topic's `cleanup.policy`.
         LOG_CLEANUP_POLICY: Vec<String> = "log.cleanup.policy", default "delete", Valid::ListOf(&["compact", "delete"]), Medium, ClusterWide;
-        /// The directories of the broker's logs.
-        LOG_DIRS: Option<Vec<String>> = "log.dirs", default null, Valid::Any, High, Managed;
+        /// How long a broker goes on that cannot tell the controller of a failed log directory, in milliseconds.
+        LOG_DIR_FAILURE_TIMEOUT_MS: i64 = "log.dir.failure.timeout.ms", default "30000", Valid::AtLeast(1), Low, ReadOnly;
+        /// The directories of the broker's logs, each within the broker's own disk; `/logs` where none is given.
+        LOG_DIRS: Option<Vec<String>> = "log.dirs", default null, Valid::Any, High, ReadOnly;
         /// The default of a topic's `flush.messages`.
         LOG_FLUSH_INTERVAL_MESSAGES: i64 = "log.flush.interval.messages", default "9223372036854775807", Valid::AtLeast(1), High, ClusterWide;
         /// The default of a topic's `flush.ms`; where it is not set, `log.flush.scheduler.interval.ms` is.

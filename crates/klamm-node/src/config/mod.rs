@@ -32,7 +32,9 @@ pub(crate) use nearest::edits;
 pub use nearest::nearest;
 pub use reference::reference;
 pub use topic::TOPIC_KEYS;
-pub use validate::{validate_dynamic_broker_configs, validate_static_broker_config, validate_topic_configs};
+pub use validate::{
+    log_dir_paths, validate_dynamic_broker_configs, validate_static_broker_config, validate_topic_configs,
+};
 pub use view::{BrokerConfig, ConfigSource, Described, DescribedSynonym, TopicConfig};
 
 /// The definition of a topic's key.

@@ -20,13 +20,47 @@ pub fn validate_static_broker_config(name: &str, value: &str) -> Result<(), Conf
     if key.scope == Scope::Managed {
         let instead = match name {
             "listeners" | "advertised.listeners" => "the host and port options",
-            "log.dirs" => "the data directory option",
             "broker.rack" => "the racks option",
             _ => "",
         };
         return Err(ConfigError::Managed { name: name.to_owned(), instead });
     }
-    key.parse(value).map(|_| ())
+    key.parse(value)?;
+    if key.name == "log.dirs" {
+        log_dir_paths(&value.split(',').map(str::to_owned).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// The directories of `log.dirs` as paths relative to a broker's disk, in the order given.
+///
+/// # Errors
+/// When one has no name, leads out of the disk, is given twice, or lies within another.
+pub fn log_dir_paths(log_dirs: &[String]) -> Result<Vec<String>, ConfigError> {
+    let all = log_dirs.join(",");
+    let refuse = |why: String| Err(ConfigError::Rule(format!("log.dirs={all}: {why}")));
+    let within = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+    let mut paths: Vec<String> = Vec::new();
+    for dir in log_dirs {
+        let path = dir.trim().trim_matches('/').to_owned();
+        if path.is_empty() {
+            return refuse("a directory has no name; give them as in /disk1,/disk2".to_owned());
+        }
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return refuse(format!("{dir:?} is no plain path within the broker's disk, such as /disk1"));
+        }
+        if paths.contains(&path) {
+            return refuse(format!("/{path} is given twice"));
+        }
+        if let Some(other) = paths.iter().find(|other| within(other, &path) || within(&path, other)) {
+            return refuse(format!("one of /{other} and /{path} lies within the other"));
+        }
+        paths.push(path);
+    }
+    if paths.is_empty() {
+        return refuse("at least one directory is needed, such as /logs".to_owned());
+    }
+    Ok(paths)
 }
 
 /// Checks all of a topic's own configuration, as `LogConfig.validate` does for the controller: `existing` is what the
@@ -212,5 +246,20 @@ mod tests {
             "Invalid value x for configuration log.retention.ms: Not a number of type LONG"
         );
         assert_eq!(validate_dynamic_broker_configs(&map(&[("my.plugin", "x")]), false), Ok(()));
+    }
+
+    #[test]
+    fn log_directories_are_plain_and_apart() {
+        let ok = |value: &str| log_dir_paths(&value.split(',').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(ok("/a, b/c/").unwrap(), ["a", "b/c"]);
+        for (bad, why) in [
+            ("/a,", "has no name"),
+            ("/a/../b", "no plain path"),
+            ("/a,a/", "given twice"),
+            ("/a,/a/b", "lies within"),
+        ] {
+            let error = validate_static_broker_config("log.dirs", bad).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(bad), "{error}");
+        }
     }
 }

@@ -169,6 +169,13 @@ pub enum TraceKind {
         /// Now.
         to: i64,
     },
+    /// A broker gave up a log directory: its disk failed.
+    LogDirectoryOffline {
+        /// The directory, as `log.dirs` names it.
+        directory: String,
+        /// What failed.
+        cause: String,
+    },
     /// A replica's log was truncated.
     LogTruncated {
         /// The partition.
@@ -365,6 +372,9 @@ impl fmt::Display for TraceKind {
             Self::Appended { partition, from, to } => write!(f, "{partition} log end {from} -> {to}"),
             Self::HighWatermarkMoved { partition, from, to } => {
                 write!(f, "{partition} high watermark {from} -> {to}")
+            }
+            Self::LogDirectoryOffline { directory, cause } => {
+                write!(f, "log directory {directory} goes offline: {cause}")
             }
             Self::LogTruncated { partition, from, to, cause } => {
                 write!(f, "{partition} truncated {from} -> {to}: {cause}")

@@ -80,7 +80,7 @@ impl Host for FakeBroker {
         Ok(InternalAppend { base_offset, next_offset: self.log_end })
     }
 
-    fn read(&mut self, _: i32, offset: i64, _: usize) -> Result<LogPiece, ErrorCode> {
+    fn read(&mut self, _: &mut Ctx<'_>, _: i32, offset: i64, _: usize) -> Result<LogPiece, ErrorCode> {
         let batches: Vec<RecordBatch> = self
             .log
             .iter()

@@ -227,6 +227,12 @@ impl Broker {
         &mut *self.core.disk
     }
 
+    /// Has followers check the CRC of what their leaders send, or not. They do from the start where the disk
+    /// [is real](Disk::is_real); in a world whose disks and links keep every byte there is nothing to find.
+    pub fn set_verify_crcs(&mut self, verify: bool) {
+        self.core.replicas.set_verify_crcs(verify);
+    }
+
     /// Notes how an fsync ended that [`Disk::take_flush_jobs`] handed out.
     pub fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) {
         self.core.note_flush(ctx, outcome);
@@ -308,7 +314,9 @@ fn open_logs(
         }
         (None, None) => return Err(LogError::Invalid("the metadata log has no directory".to_owned())),
     };
-    Ok((ReplicaManager::new(dirs, found), Metadata::new(metadata)))
+    let mut replicas = ReplicaManager::new(dirs, found);
+    replicas.set_verify_crcs(disk.is_real());
+    Ok((replicas, Metadata::new(metadata)))
 }
 
 /// The metadata log keeps everything.

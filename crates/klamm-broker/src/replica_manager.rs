@@ -24,6 +24,8 @@ pub(crate) struct ReplicaManager {
     pub(crate) offline: BTreeMap<TopicPartition, Option<Uuid>>,
     /// Whether a high watermark moved since the last checkpoint.
     pub(crate) checkpoint_due: bool,
+    /// Whether followers check the CRC of what their leaders send.
+    verify_crcs: bool,
     slots: Vec<Option<Partition>>,
     free: Vec<Slot>,
     by_id: FxHashMap<TopicIdPartition, Slot>,
@@ -40,6 +42,7 @@ impl ReplicaManager {
             unclaimed,
             offline: BTreeMap::new(),
             checkpoint_due: false,
+            verify_crcs: false,
             slots: Vec::new(),
             free: Vec::new(),
             by_id: FxHashMap::default(),
@@ -103,8 +106,17 @@ impl ReplicaManager {
         self.iter().map(|(slot, _)| slot).collect()
     }
 
+    /// Has followers check the CRC of what their leaders send, or not.
+    pub(crate) fn set_verify_crcs(&mut self, verify: bool) {
+        self.verify_crcs = verify;
+        for partition in self.slots.iter_mut().flatten() {
+            partition.log.set_verify_crcs(verify);
+        }
+    }
+
     /// Takes a partition in.
-    pub(crate) fn insert(&mut self, partition: Partition) -> Slot {
+    pub(crate) fn insert(&mut self, mut partition: Partition) -> Slot {
+        partition.log.set_verify_crcs(self.verify_crcs);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             Slot((self.slots.len() - 1) as u32)

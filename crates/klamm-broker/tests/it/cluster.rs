@@ -12,8 +12,8 @@ use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::produce_response::PartitionProduceResponse;
 use klamm_wire::messages::{
-    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, MetadataRequest,
-    ProduceRequest, ResponseKind, TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, ProduceRequest,
+    ResponseKind, TopicName,
 };
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, FetchResponse, Request, Response, StrBytes, Uuid};
@@ -284,9 +284,15 @@ impl Cluster {
     }
 
     pub(crate) fn delete_topic(&mut self, name: &'static str) {
+        self.delete_topic_through(1, name);
+    }
+
+    pub(crate) fn delete_topic_through(&mut self, broker: i32, name: &'static str) {
         let request =
             DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(10_000);
-        let ResponseKind::DeleteTopics(answer) = self.ask(1, 5, request) else { panic!("another answer") };
+        let ResponseKind::DeleteTopics(answer) = self.ask(broker, 5, request) else {
+            panic!("another answer")
+        };
         assert_eq!(answer.responses[0].error_code, 0, "{:?}", answer.responses[0].error_message);
     }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use klamm_log::disk::{DirEntry, DiskErrorKind, FileKind, FlushJob, FlushOutcome, FlushState};
@@ -19,24 +19,68 @@ pub(crate) enum Failing {
     Flushes,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    failing: Vec<(String, Failing)>,
+    /// How many bytes of the log segments below a path outlive a power loss.
+    keep: Option<(String, u64)>,
+    /// A byte of a log segment that reads differently.
+    rotten: Option<(String, u64)>,
+}
+
 /// Says what fails on a disk from now on, by path.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Breaker(Arc<Mutex<Vec<(String, Failing)>>>);
+pub(crate) struct Breaker(Arc<Mutex<State>>);
 
 impl Breaker {
     /// From now on `what` fails below `path`; an empty path is the whole disk.
     pub(crate) fn fail(&self, path: &str, what: Failing) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), what));
+        self.state().failing.push((path.to_owned(), what));
     }
 
     /// Everything works again.
     pub(crate) fn heal(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.state() = State::default();
+    }
+
+    /// Of the log segments below `path`, a power loss leaves what was flushed and `bytes` more.
+    pub(crate) fn keep(&self, path: &str, bytes: u64) {
+        self.state().keep = Some((path.to_owned(), bytes));
+    }
+
+    /// Flips the bits of one byte of the log segments below `path`.
+    pub(crate) fn rot(&self, path: &str, byte: u64) {
+        self.state().rotten = Some((path.to_owned(), byte));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of a segment as they are now.
+    fn read(&self, path: &str, position: u64, bytes: Bytes) -> Bytes {
+        let state = self.state();
+        match &state.rotten {
+            Some((prefix, byte))
+                if path.starts_with(prefix.as_str())
+                    && path.ends_with(".log")
+                    && (position..position + bytes.len() as u64).contains(byte) =>
+            {
+                let mut rotten = bytes.to_vec();
+                rotten[(byte - position) as usize] ^= 0xff;
+                rotten.into()
+            }
+            _ => bytes,
+        }
     }
 
     fn check(&self, path: &str, what: Failing) -> Result<(), DiskError> {
-        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !faults.iter().any(|(prefix, failing)| *failing == what && path.starts_with(prefix.as_str())) {
+        let state = self.state();
+        if !state
+            .failing
+            .iter()
+            .any(|(prefix, failing)| *failing == what && path.starts_with(prefix.as_str()))
+        {
             return Ok(());
         }
         let (kind, message) = match what {
@@ -96,7 +140,15 @@ impl Disk for FailingDisk {
     }
     fn read(&self, file: FileId, position: u64, len: usize, out: &mut Vec<Bytes>) -> Result<(), DiskError> {
         self.check_file(file, Failing::Reads)?;
-        self.disk.read(file, position, len, out)
+        let path = self.paths.get(&file).map_or("", String::as_str);
+        let (mut found, mut at) = (Vec::new(), position);
+        self.disk.read(file, position, len, &mut found)?;
+        for bytes in found {
+            let here = at;
+            at += bytes.len() as u64;
+            out.push(self.breaker.read(path, here, bytes));
+        }
+        Ok(())
     }
     fn read_into(&self, file: FileId, position: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
         self.check_file(file, Failing::Reads)?;
@@ -165,7 +217,18 @@ impl Disk for FailingDisk {
         self.disk.crash();
     }
     fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
-        self.disk.power_loss(keep);
+        let kept = self.breaker.state().keep.clone();
+        self.disk.power_loss(&mut |path, unflushed| match &kept {
+            Some((prefix, bytes)) if path.starts_with(prefix.as_str()) && path.ends_with(".log") => {
+                (*bytes).min(unflushed)
+            }
+            Some(_) => unflushed,
+            None => keep(path, unflushed),
+        });
+    }
+    fn is_real(&self) -> bool {
+        // What is read may not be what was written.
+        true
     }
     fn fork(&self) -> Option<Box<dyn Disk>> {
         None

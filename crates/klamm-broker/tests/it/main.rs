@@ -9,5 +9,6 @@ mod eras;
 mod failing_disk;
 mod groups;
 mod produce_and_fetch;
+mod recovery;
 mod replication;
 mod sessions;

@@ -543,6 +543,10 @@ impl Disk for FileDisk {
         }
     }
 
+    fn is_real(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Option<Box<dyn Disk>> {
         None
     }

@@ -205,6 +205,12 @@ pub trait Disk: Debug + Send {
     /// asked once a file that has unflushed bytes, in path order, and says how many of them reached the platter.
     fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64);
 
+    /// Whether what is read may differ from what was written without anybody in this world having changed it: files may, memory does
+    /// not. Where it may, followers check the CRC of every batch.
+    fn is_real(&self) -> bool {
+        false
+    }
+
     /// An independent copy that shares no future; `None` when the disk cannot be copied (a real one).
     fn fork(&self) -> Option<Box<dyn Disk>>;
 

@@ -17,7 +17,8 @@ pub use self::consumer::{ConsumerReport, ConsumerSpec};
 use self::producer::Producer;
 pub use self::producer::{Acknowledged, ProducerReport, ProducerSpec};
 use self::scripted::{
-    AdminSpec, ClientError, ClientOp, HistoryEvent, OpId, OpResult, Ops, Scripted, ScriptedProducerSpec,
+    AdminSpec, ClientError, ClientOp, HistoryEvent, OpId, OpResult, Ops, Scripted, ScriptedConsumerSpec,
+    ScriptedProducerSpec,
 };
 
 /// A simulated client.
@@ -33,6 +34,8 @@ pub enum ClientSpec {
     Consumer(ConsumerSpec),
     /// Produces what it is told to.
     ScriptedProducer(ScriptedProducerSpec),
+    /// Consumes what it is told to.
+    ScriptedConsumer(ScriptedConsumerSpec),
     /// Asks what it is told to.
     Admin(AdminSpec),
 }
@@ -239,6 +242,7 @@ impl ClientSlot {
             ClientSpec::Producer(spec) => Client::Producer(Producer::new(id, spec)),
             ClientSpec::Consumer(spec) => Client::Consumer(Consumer::new(spec)),
             ClientSpec::ScriptedProducer(spec) => Client::Scripted(Box::new(Scripted::producer(spec))),
+            ClientSpec::ScriptedConsumer(spec) => Client::Scripted(Box::new(Scripted::consumer(spec))),
             ClientSpec::Admin(spec) => Client::Scripted(Box::new(Scripted::admin(spec))),
         };
         Self {

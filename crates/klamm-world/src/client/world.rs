@@ -1,5 +1,7 @@
 //! Scripted clients as the world has them: handing them operations, and telling what became of them.
 
+use std::collections::BTreeMap;
+
 use klamm_node::{ConnectionId, NodeId, TopicPartition, TraceKind};
 
 use super::scripted::{
@@ -39,6 +41,12 @@ impl World {
     /// What a scripted client believes of a partition's leader.
     pub fn client_known_leader(&self, client: ClientId, partition: &TopicPartition) -> Option<KnownLeader> {
         self.client(client)?.scripted()?.known_leader(partition)
+    }
+
+    /// The partitions that a scripted consumer reads, and the offset that it reads next in each, where it has one.
+    pub fn client_positions(&self, client: ClientId) -> BTreeMap<TopicPartition, Option<i64>> {
+        let client = self.client(client).and_then(ClientSlot::scripted);
+        client.map(super::scripted::Scripted::positions).unwrap_or_default()
     }
 
     /// The name under which a client's links are set: the network knows clients by negative node ids.
@@ -107,7 +115,9 @@ impl World {
                 offset: *offset,
                 leader_epoch: *leader_epoch,
             },
-            HistoryEvent::SendAsked { .. } | HistoryEvent::Ended { error: None } => return,
+            HistoryEvent::SendAsked { .. }
+            | HistoryEvent::Positioned { .. }
+            | HistoryEvent::Ended { error: None } => return,
         };
         self.trace.record(self.now(), None, kind);
     }

@@ -5,7 +5,8 @@ use klamm_wire::{Api, Request};
 use super::codec::{Decoded, Decoder, Encoder, nonsense};
 use super::value::{Value, fields, variants};
 use crate::client::scripted::{
-    AdminSpec, ClientOp, ClientSettings, NewRecord, RequestOp, ScriptedProducerSpec, SendOp, Target,
+    AdminSpec, ClientOp, ClientSettings, ConsumerOp, NewRecord, OffsetReset, RequestOp, ScriptedConsumerSpec,
+    ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
 
 impl Value for usize {
@@ -21,6 +22,10 @@ impl Value for usize {
 fields! {
     ClientSettings { client_id, request_timeout, retry_backoff, retry_backoff_max, metadata_max_age }
     ScriptedProducerSpec { client, acks, idempotent, retries, max_in_flight, delivery_timeout, max_block }
+    ScriptedConsumerSpec {
+        client, read_committed, auto_offset_reset, fetch_max_wait, fetch_min_bytes, fetch_max_bytes,
+        max_partition_fetch_bytes, max_poll_records, rack,
+    }
     AdminSpec { client }
     NewRecord { key, value, timestamp }
     SendOp { partition, records, to }
@@ -31,6 +36,24 @@ variants! {
         0 Any {}
         1 Broker { 0: broker }
         2 Leader { 0: partition }
+    }
+    OffsetReset {
+        0 None {}
+        1 Earliest {}
+        2 Latest {}
+    }
+    SeekTo {
+        0 Beginning {}
+        1 End {}
+        2 Offset { offset: offset, leader_epoch: leader_epoch }
+    }
+    ConsumerOp {
+        0 Assign { 0: partitions }
+        1 Seek { partition: partition, to: to }
+        2 FetchFrom { 0: broker }
+        3 Poll { at_least: at_least, within: within }
+        4 Consume { within: within }
+        5 ListOffsets { partition: partition, timestamp: timestamp }
     }
 }
 
@@ -50,6 +73,10 @@ impl Encoder {
                 send.put(self);
             }
             ClientOp::Flush => self.varint(3),
+            ClientOp::Consumer(op) => {
+                self.varint(4);
+                op.put(self);
+            }
         }
         Ok(())
     }
@@ -75,6 +102,7 @@ impl Decoder {
             1 => ClientOp::FreezeMetadata(Value::take(self)?),
             2 => ClientOp::Send(Value::take(self)?),
             3 => ClientOp::Flush,
+            4 => ClientOp::Consumer(Value::take(self)?),
             other => return nonsense(format!("there is no operation {other}")),
         })
     }

@@ -230,6 +230,10 @@ impl Encoder {
                 self.varint(3);
                 spec.put(self);
             }
+            ClientSpec::ScriptedConsumer(spec) => {
+                self.varint(4);
+                spec.put(self);
+            }
         }
     }
 
@@ -424,6 +428,7 @@ impl Decoder {
             }),
             2 => ClientSpec::ScriptedProducer(Value::take(self)?),
             3 => ClientSpec::Admin(Value::take(self)?),
+            4 => ClientSpec::ScriptedConsumer(Value::take(self)?),
             other => return nonsense(format!("there is no client {other}")),
         })
     }

@@ -8,7 +8,8 @@ use klamm_wire::{ApiKey, Request};
 
 use super::*;
 use crate::client::scripted::{
-    AdminSpec, ClientOp, NewRecord, RequestOp, ScriptedProducerSpec, SendOp, Target,
+    AdminSpec, ClientOp, ConsumerOp, NewRecord, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec,
+    SeekTo, SendOp, Target,
 };
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command};
@@ -74,6 +75,13 @@ fn inputs() -> Vec<(Timestamp, Input)> {
             timeout: Some(Duration::from_secs(1)),
             ..RequestOp::any(ApiKey::Metadata, Request::Metadata(MetadataRequest::default()))
         })),
+        Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec::default()))),
+        client_op(ClientOp::Consumer(ConsumerOp::Assign(vec![TopicPartition::new("t", 0)]))),
+        client_op(ClientOp::Consumer(ConsumerOp::Seek {
+            partition: TopicPartition::new("t", 0),
+            to: SeekTo::Offset { offset: 7, leader_epoch: Some(3) },
+        })),
+        client_op(ClientOp::Consumer(ConsumerOp::Poll { at_least: 3, within: Duration::from_secs(1) })),
         Input::Command(Command::StopClient(ClientId(1))),
         Input::Connect { connection: ConnectionId(7), broker: one, host: "::1".into() },
         Input::Request(ClientRequest {

@@ -77,6 +77,17 @@ pub enum HistoryEvent {
         /// Why it failed, if it did.
         error: Option<ClientError>,
     },
+    /// A consumer went to another place in a partition.
+    Positioned {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it was, if it had a place.
+        from: Option<i64>,
+        /// The offset that it reads next.
+        to: i64,
+        /// Why: `seek`, `reset to earliest`, `reset to latest`, `the log was truncated`.
+        cause: &'static str,
+    },
     /// A consumer was handed a record.
     Read {
         /// Where it is.

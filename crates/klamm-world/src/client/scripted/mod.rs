@@ -13,6 +13,7 @@
 mod backoff;
 mod base;
 mod channels;
+mod consumer;
 mod error;
 mod history;
 mod metadata;
@@ -21,19 +22,25 @@ mod producer;
 mod requests;
 mod settings;
 
-use klamm_node::{NodeId, Timestamp};
+use std::collections::BTreeMap;
+
+use klamm_node::{NodeId, Timestamp, TopicPartition};
 
 use self::base::Base;
+use self::consumer::Consumer;
 pub use self::error::ClientError;
 pub use self::history::{History, HistoryEntry, HistoryEvent};
 pub use self::metadata::KnownLeader;
 pub(crate) use self::op::Ops;
 pub use self::op::{
-    ClientOp, NewRecord, OpId, OpRecord, OpResult, OpValue, Produced, RequestOp, SendOp, Target,
+    ClientOp, ConsumedRecord, ConsumerOp, FoundOffset, NewRecord, OpId, OpRecord, OpResult, OpValue,
+    Produced, RequestOp, SeekTo, SendOp, Target,
 };
 use self::producer::Producer;
 use self::requests::Requests;
-pub use self::settings::{AdminSpec, ClientSettings, ScriptedProducerSpec};
+pub use self::settings::{
+    AdminSpec, ClientSettings, OffsetReset, ScriptedConsumerSpec, ScriptedProducerSpec,
+};
 use super::{Answer, ClientCtx};
 
 /// A scripted client.
@@ -47,6 +54,7 @@ pub(super) struct Scripted {
 #[derive(Debug, Clone)]
 enum Role {
     Producer(Box<Producer>),
+    Consumer(Box<Consumer>),
     Admin,
 }
 
@@ -54,6 +62,11 @@ impl Scripted {
     pub(super) fn producer(spec: ScriptedProducerSpec) -> Self {
         let base = Base::new(spec.client.clone(), true);
         Self { base, requests: Requests::default(), role: Role::Producer(Box::new(Producer::new(spec))) }
+    }
+
+    pub(super) fn consumer(spec: ScriptedConsumerSpec) -> Self {
+        let base = Base::new(spec.client.clone(), true);
+        Self { base, requests: Requests::default(), role: Role::Consumer(Box::new(Consumer::new(spec))) }
     }
 
     pub(super) fn admin(spec: AdminSpec) -> Self {
@@ -65,8 +78,16 @@ impl Scripted {
     }
 
     /// What it believes of a partition's leader.
-    pub(super) fn known_leader(&self, partition: &klamm_node::TopicPartition) -> Option<KnownLeader> {
+    pub(super) fn known_leader(&self, partition: &TopicPartition) -> Option<KnownLeader> {
         self.base.metadata.leader(partition)
+    }
+
+    /// Where a consumer is in its partitions; nothing for another client.
+    pub(super) fn positions(&self) -> BTreeMap<TopicPartition, Option<i64>> {
+        match &self.role {
+            Role::Consumer(consumer) => consumer.positions().map(|(name, at)| (name.clone(), at)).collect(),
+            Role::Producer(_) | Role::Admin => BTreeMap::new(),
+        }
     }
 
     /// Takes an operation on.
@@ -79,8 +100,10 @@ impl Scripted {
             }
             (ClientOp::Send(send), Role::Producer(producer)) => producer.send(ctx, &mut self.base, id, send),
             (ClientOp::Flush, Role::Producer(producer)) => producer.flush(ctx, id),
-            (ClientOp::Send(_), Role::Admin) => ctx.refuse(id, "only a producer can send"),
-            (ClientOp::Flush, Role::Admin) => ctx.refuse(id, "only a producer can flush"),
+            (ClientOp::Consumer(op), Role::Consumer(consumer)) => consumer.ask(id, op),
+            (ClientOp::Send(_), _) => ctx.refuse(id, "only a producer can send"),
+            (ClientOp::Flush, _) => ctx.refuse(id, "only a producer can flush"),
+            (ClientOp::Consumer(_), _) => ctx.refuse(id, "only a consumer can do that"),
         }
     }
 
@@ -95,6 +118,7 @@ impl Scripted {
         let Some(answer) = self.requests.on_answer(ctx, correlation_id, answer) else { return };
         match &mut self.role {
             Role::Producer(producer) => producer.on_answer(ctx, &mut self.base, correlation_id, &answer),
+            Role::Consumer(consumer) => consumer.on_answer(ctx, &mut self.base, correlation_id, answer),
             Role::Admin => {}
         }
     }
@@ -104,6 +128,7 @@ impl Scripted {
         self.requests.go_on(ctx, &mut self.base);
         match &mut self.role {
             Role::Producer(producer) => producer.go_on(ctx, &mut self.base),
+            Role::Consumer(consumer) => consumer.go_on(ctx, &mut self.base),
             Role::Admin => {}
         }
         self.base.go_on(ctx);
@@ -113,6 +138,7 @@ impl Scripted {
         let common = self.base.next_deadlines().chain(self.requests.next_deadlines());
         match &self.role {
             Role::Producer(producer) => Box::new(common.chain(producer.next_deadlines())),
+            Role::Consumer(consumer) => Box::new(common.chain(consumer.next_deadlines())),
             Role::Admin => Box::new(common),
         }
     }

@@ -24,6 +24,114 @@ pub enum ClientOp {
     Send(SendOp),
     /// A producer: ends when every send that was asked for before it has ended (`KafkaProducer.flush`).
     Flush,
+    /// A consumer: one thing after another, each once the one before has ended.
+    Consumer(ConsumerOp),
+}
+
+impl From<RequestOp> for ClientOp {
+    fn from(op: RequestOp) -> Self {
+        Self::Request(op)
+    }
+}
+
+impl From<SendOp> for ClientOp {
+    fn from(op: SendOp) -> Self {
+        Self::Send(op)
+    }
+}
+
+impl From<ConsumerOp> for ClientOp {
+    fn from(op: ConsumerOp) -> Self {
+        Self::Consumer(op)
+    }
+}
+
+/// What a consumer can be asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConsumerOp {
+    /// Reads these partitions from now on, and no others (`assign`).
+    Assign(Vec<TopicPartition>),
+    /// Goes somewhere in an assigned partition.
+    Seek {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where to.
+        to: SeekTo,
+    },
+    /// Reads from this broker, whoever leads; `None` from the leader again.
+    FetchFrom(Option<NodeId>),
+    /// Reads until there are so many records, or time is over. Ends with [`OpValue::Records`]; with an error when there
+    /// is one and nothing was read before it.
+    Poll {
+        /// It ends as soon as it has this many; 0 counts as 1.
+        at_least: u64,
+        /// It ends at the latest after this.
+        within: Duration,
+    },
+    /// Reads for a while. The records show in the history only; the operation ends with their number.
+    Consume {
+        /// For how long.
+        within: Duration,
+    },
+    /// Asks for the first offset whose record is at least that young (`offsetsForTimes`), for the log's end (-1), its
+    /// beginning (-2) or its largest timestamp (-3). Ends with [`OpValue::Offset`].
+    ListOffsets {
+        /// The partition.
+        partition: TopicPartition,
+        /// Milliseconds, or one of the special ones.
+        timestamp: i64,
+    },
+}
+
+/// A place in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeekTo {
+    /// The log's beginning.
+    Beginning,
+    /// The log's end.
+    End,
+    /// An offset.
+    Offset {
+        /// The offset of the record to read next.
+        offset: i64,
+        /// The leader epoch of the record before it, if known: then the position is validated (KIP-320).
+        leader_epoch: Option<i32>,
+    },
+}
+
+impl SeekTo {
+    /// An offset of which nothing else is known.
+    pub const fn offset(offset: i64) -> Self {
+        Self::Offset { offset, leader_epoch: None }
+    }
+}
+
+/// A record that a consumer was handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumedRecord {
+    /// Where it is.
+    pub partition: TopicPartition,
+    /// At which offset.
+    pub offset: i64,
+    /// The epoch of the leader that appended it; -1 when the batch does not say.
+    pub leader_epoch: i32,
+    /// Its timestamp, in milliseconds.
+    pub timestamp: i64,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its value.
+    pub value: Option<Bytes>,
+}
+
+/// An offset that a broker named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundOffset {
+    /// The offset.
+    pub offset: i64,
+    /// The record's timestamp, in milliseconds; -1 for a log's beginning or end.
+    pub timestamp: i64,
+    /// The record's leader epoch; -1 when unknown.
+    pub leader_epoch: i32,
 }
 
 /// A request as it is.
@@ -131,9 +239,20 @@ pub enum OpValue {
     Produced(Produced),
     /// A broker's response.
     Response(Box<Response>),
+    /// Records, in the order in which they were handed out.
+    Records(Vec<ConsumedRecord>),
+    /// How many records were read.
+    Consumed(u64),
+    /// An offset; `None` when no record is that young.
+    Offset(Option<FoundOffset>),
 }
 
 impl OpValue {
+    /// The records that were read, if this is about them.
+    pub fn records(&self) -> Option<&[ConsumedRecord]> {
+        if let Self::Records(records) = self { Some(records) } else { None }
+    }
+
     /// Where a batch was written, if this is about one.
     pub const fn produced(&self) -> Option<&Produced> {
         if let Self::Produced(produced) = self { Some(produced) } else { None }

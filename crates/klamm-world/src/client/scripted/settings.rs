@@ -95,6 +95,68 @@ impl ScriptedProducerSpec {
     }
 }
 
+/// A scripted consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedConsumerSpec {
+    /// What every client has.
+    pub client: ClientSettings,
+    /// `isolation.level`: whether it is read_committed.
+    pub read_committed: bool,
+    /// `auto.offset.reset`.
+    pub auto_offset_reset: OffsetReset,
+    /// `fetch.max.wait.ms`.
+    pub fetch_max_wait: Duration,
+    /// `fetch.min.bytes`.
+    pub fetch_min_bytes: i32,
+    /// `fetch.max.bytes`.
+    pub fetch_max_bytes: i32,
+    /// `max.partition.fetch.bytes`.
+    pub max_partition_fetch_bytes: i32,
+    /// `max.poll.records`.
+    pub max_poll_records: usize,
+    /// `client.rack`: with it, a broker may name a nearer replica to read from (KIP-392).
+    pub rack: Option<StrBytes>,
+}
+
+impl Default for ScriptedConsumerSpec {
+    fn default() -> Self {
+        Self {
+            client: ClientSettings::named("consumer"),
+            read_committed: false,
+            auto_offset_reset: OffsetReset::Latest,
+            fetch_max_wait: Duration::from_millis(500),
+            fetch_min_bytes: 1,
+            fetch_max_bytes: 50 << 20,
+            max_partition_fetch_bytes: 1 << 20,
+            max_poll_records: 500,
+            rack: None,
+        }
+    }
+}
+
+/// Where a consumer begins that has no position, or one that is not in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OffsetReset {
+    /// Nowhere: the poll fails.
+    None,
+    /// At the log's beginning.
+    Earliest,
+    /// At the log's end.
+    #[default]
+    Latest,
+}
+
+impl OffsetReset {
+    /// The timestamp that ListOffsets is asked for.
+    pub(super) const fn timestamp(self) -> Option<i64> {
+        match self {
+            Self::None => None,
+            Self::Earliest => Some(-2),
+            Self::Latest => Some(-1),
+        }
+    }
+}
+
 /// A client that only asks: create topics, alter configs, elect leaders, whatever a request can say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AdminSpec {

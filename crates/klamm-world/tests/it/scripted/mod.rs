@@ -1,5 +1,6 @@
 //! Clients that do what they are told, in clusters that go wrong around them.
 
+mod consumer;
 mod producer;
 mod property;
 
@@ -11,8 +12,8 @@ use klamm_wire::messages::create_topics_request::CreatableTopic;
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
 use klamm_wire::{ApiKey, Request, Response};
 use klamm_world::scripted::{
-    AdminSpec, ClientOp, ClientSettings, OpId, OpResult, OpValue, Produced, RequestOp, ScriptedProducerSpec,
-    SendOp,
+    AdminSpec, ClientOp, ClientSettings, OpId, OpResult, OpValue, Produced, RequestOp, ScriptedConsumerSpec,
+    ScriptedProducerSpec, SendOp,
 };
 use klamm_world::{
     BrokerSpec, ClientId, ClientSpec, Command, Input, LinkSettings, Output, PartitionStatus, World,
@@ -145,6 +146,10 @@ impl Stage {
 
     pub(crate) fn producer(&mut self, spec: ScriptedProducerSpec) -> ClientId {
         self.add(ClientSpec::ScriptedProducer(spec))
+    }
+
+    pub(crate) fn consumer(&mut self, spec: ScriptedConsumerSpec) -> ClientId {
+        self.add(ClientSpec::ScriptedConsumer(spec))
     }
 
     pub(crate) fn ask(&mut self, client: ClientId, op: ClientOp) -> OpId {

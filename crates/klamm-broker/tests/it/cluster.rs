@@ -6,13 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use klamm_log::Disk;
 use klamm_node::{ConnectionId, Eras, NodeId, Timestamp, WallTime};
-use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use klamm_wire::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use klamm_wire::messages::elect_leaders_request::TopicPartitions;
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::produce_response::PartitionProduceResponse;
 use klamm_wire::messages::{
-    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, ProduceRequest,
+    AlterPartitionReassignmentsRequest, BrokerId, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, ElectLeadersRequest, FetchRequest, IncrementalAlterConfigsRequest, ProduceRequest,
     ResponseKind, TopicName,
 };
 use klamm_wire::record::builder::BatchBuilder;
@@ -93,6 +99,7 @@ impl Cluster {
             link,
             wall_epoch: WallTime(1_700_000_000_000),
             trace_capacity: 10_000,
+            eras,
             ..WorldSettings::default()
         };
         let mut cluster = Self {
@@ -271,6 +278,131 @@ impl Cluster {
         self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
     }
 
+    /// A topic of one partition with these replicas, the preferred leader first.
+    pub(crate) fn create_assigned(
+        &mut self,
+        name: &'static str,
+        replicas: &[i32],
+        configs: &[(&'static str, &'static str)],
+    ) {
+        let assignment = CreatableReplicaAssignment::default()
+            .with_partition_index(0)
+            .with_broker_ids(replicas.iter().copied().map(BrokerId).collect());
+        let configs = configs.iter().map(|(name, value)| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(Some(StrBytes::from_static_str(value)))
+        });
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(-1)
+            .with_replication_factor(-1)
+            .with_assignments(vec![assignment])
+            .with_configs(configs.collect());
+        let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let ResponseKind::CreateTopics(answer) = self.ask(replicas[0], 7, request) else {
+            panic!("another answer")
+        };
+        assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
+        self.wait_for("the topic", Duration::from_secs(10), |c| c.world.is_topic_ready(name));
+    }
+
+    /// Sets or deletes a key of a topic, a broker, or (with an empty name) of all brokers.
+    pub(crate) fn alter_config(
+        &mut self,
+        kind: i8,
+        name: &'static str,
+        key: &'static str,
+        value: Option<&str>,
+    ) {
+        let config = AlterableConfig::default()
+            .with_name(StrBytes::from_static_str(key))
+            .with_config_operation(i8::from(value.is_none()))
+            .with_value(value.map(|value| StrBytes::from_string(value.to_owned())));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(StrBytes::from_static_str(name))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let any = (1..).find(|id| self.world.is_up(NodeId(*id))).expect("a broker is up");
+        let ResponseKind::IncrementalAlterConfigs(answer) = self.ask(any, 1, request) else {
+            panic!("another answer")
+        };
+        assert_eq!(answer.responses[0].error_code, 0, "{:?}", answer.responses[0].error_message);
+    }
+
+    /// Asks for an election in partition 0 of a topic: 0 preferred, 1 unclean.
+    pub(crate) fn elect(&mut self, broker: i32, topic: &'static str, election_type: i8) -> ErrorCode {
+        let asked = TopicPartitions::default().with_topic(topic_name(topic)).with_partitions(vec![0]);
+        let request = ElectLeadersRequest::default()
+            .with_election_type(election_type)
+            .with_topic_partitions(Some(vec![asked]))
+            .with_timeout_ms(10_000);
+        let ResponseKind::ElectLeaders(answer) = self.ask(broker, 2, request) else {
+            panic!("another answer")
+        };
+        assert_eq!(answer.error_code, 0);
+        let code = answer.replica_election_results[0].partition_result[0].error_code;
+        ErrorCode::from_code(code).expect("a code of Kafka's")
+    }
+
+    /// Moves partition 0 of a topic to `replicas`, or cancels its move.
+    pub(crate) fn reassign(
+        &mut self,
+        broker: i32,
+        topic: &'static str,
+        replicas: Option<&[i32]>,
+    ) -> ErrorCode {
+        let target = ReassignablePartition::default()
+            .with_partition_index(0)
+            .with_replicas(replicas.map(|ids| ids.iter().copied().map(BrokerId).collect()));
+        let topic = ReassignableTopic::default().with_name(topic_name(topic)).with_partitions(vec![target]);
+        let request =
+            AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
+        let ResponseKind::AlterPartitionReassignments(answer) = self.ask(broker, 1, request) else {
+            panic!("another answer")
+        };
+        assert_eq!(answer.error_code, 0);
+        ErrorCode::from_code(answer.responses[0].partitions[0].error_code).expect("a code of Kafka's")
+    }
+
+    /// Partition 0 of a topic as one line: leader, epochs, ISR, ELR, replicas, and what is not always there.
+    pub(crate) fn tuple(&self, topic: &str) -> String {
+        let p = self.status(topic, 0);
+        let ids = |list: &[NodeId]| -> Vec<i32> { list.iter().map(|id| id.0).collect() };
+        let mut line = format!(
+            "L={} e={} pe={} isr={:?} elr={:?} replicas={:?}",
+            p.leader.map_or(-1, |leader| leader.0),
+            p.leader_epoch,
+            p.partition_epoch,
+            ids(&p.isr),
+            ids(&p.elr),
+            ids(&p.replicas),
+        );
+        for (name, list) in
+            [("adding", &p.adding_replicas), ("removing", &p.removing_replicas), ("last", &p.last_known_elr)]
+        {
+            if !list.is_empty() {
+                line.push_str(&format!(" {name}={:?}", ids(list)));
+            }
+        }
+        if p.leader_recovery_state == klamm_metadata::LeaderRecoveryState::Recovering {
+            line.push_str(" recovering");
+        }
+        line
+    }
+
+    /// Lets time pass until partition 0 of a topic is as [`tuple`](Self::tuple) shows it.
+    pub(crate) fn wait_for_tuple(&mut self, topic: &str, seconds: u64, tuple: &str) {
+        self.wait_for(tuple, Duration::from_secs(seconds), |c| c.tuple(topic) == tuple);
+    }
+
+    /// Log start, log end and high watermark of a replica.
+    pub(crate) fn log(&self, topic: &str, broker: i32) -> Option<(i64, i64, i64)> {
+        let log = *self.status(topic, 0).logs.get(&NodeId(broker))?;
+        Some((log.log_start, log.log_end, log.high_watermark))
+    }
+
     /// Moves a partition's log start.
     pub(crate) fn delete_records(&mut self, topic: &'static str, partition: i32, offset: i64) {
         let leader = self.leader(topic, partition);
@@ -437,6 +569,9 @@ pub(crate) fn key_of(request: &Request) -> ApiKey {
         Request::OffsetCommit(_) => ApiKey::OffsetCommit,
         Request::OffsetFetch(_) => ApiKey::OffsetFetch,
         Request::OffsetDelete(_) => ApiKey::OffsetDelete,
+        Request::ElectLeaders(_) => ApiKey::ElectLeaders,
+        Request::AlterPartitionReassignments(_) => ApiKey::AlterPartitionReassignments,
+        Request::ListPartitionReassignments(_) => ApiKey::ListPartitionReassignments,
         other => panic!("say which key {other:?} has"),
     }
 }

@@ -388,21 +388,27 @@ impl Core {
 
     /// Where a fetched partition's replica is; the error otherwise, and whether the partition is unknown to the cluster.
     fn resolve(&self, target: &PartitionRef) -> Result<Slot, (ErrorCode, bool)> {
-        let name = match &target.topic {
+        let (name, id) = match &target.topic {
             TopicRef::Id(id) => {
                 if let Some(slot) = self.replicas.slot_by_id(*id, target.partition) {
                     return Ok(slot);
                 }
                 let topic = self.metadata.image().topics.by_id(*id);
-                topic.ok_or((ErrorCode::UnknownTopicId, true))?.name.clone()
+                (topic.ok_or((ErrorCode::UnknownTopicId, true))?.name.clone(), Some(*id))
             }
-            TopicRef::Name(name) => name.clone(),
+            TopicRef::Name(name) => (name.clone(), None),
         };
         let name = TopicPartition { topic: name, partition: target.partition };
         if !self.metadata.has_partition(&name) {
             return Err((ErrorCode::UnknownTopicOrPartition, true));
         }
-        self.local_partition(&name).map_err(|error| (error, false))
+        let slot = self.local_partition(&name).map_err(|error| (error, false))?;
+        let own = self.replicas.get(slot).map(|partition| partition.topic_id);
+        match id {
+            // The log is of an earlier topic of the same name.
+            Some(id) if own != Some(id) => Err((ErrorCode::InconsistentTopicId, false)),
+            _ => Ok(slot),
+        }
     }
 
     /// A replica is found for a session's partition: it tells of changes, and a follower's replica state knows the session.

@@ -14,3 +14,4 @@ mod reassignment;
 mod recovery;
 mod replication;
 mod sessions;
+mod topics;

@@ -29,6 +29,7 @@ impl Core {
         }
         if broker_changed {
             self.config.apply(self.settings.node, &self.metadata.image().configs);
+            self.quotas.follow(&self.config);
             // A topic's defaults are the broker's keys.
             self.replicas.forget_config(None);
             for slot in self.replicas.slots() {
@@ -56,6 +57,7 @@ impl Core {
         let config = self.replicas.log_config(&topic, || config.log_config(configs, &topic));
         if let Some(partition) = self.replicas.get_mut(slot) {
             partition.log.update_config(config);
+            partition.note_throttles(self.settings.node);
         }
     }
 
@@ -247,7 +249,7 @@ impl Core {
             if loaded.topic_id == Some(key.topic_id) {
                 let mut log = loaded.log;
                 log.update_config(self.topic_log_config(topic));
-                return Some(self.replicas.insert(Partition::new(name, key.topic_id, dir, log, eras)));
+                return Some(self.place(Partition::new(name, key.topic_id, dir, log, eras)));
             }
             self.delete_log(ctx, dir, loaded.log);
         }
@@ -268,13 +270,18 @@ impl Core {
             let (id, config) = (Some(key.topic_id), config.clone());
             match manager.create_log(&mut *self.disk, topic, name.partition, id, config, now) {
                 Ok(log) => {
-                    return Some(self.replicas.insert(Partition::new(name, key.topic_id, dir, log, eras)));
+                    return Some(self.place(Partition::new(name, key.topic_id, dir, log, eras)));
                 }
                 Err(error) => self.on_log_failure(ctx, dir, &error),
             }
         }
         self.replicas.offline.insert(name, Some(key.topic_id));
         None
+    }
+
+    fn place(&mut self, mut partition: Partition) -> Slot {
+        partition.note_throttles(self.settings.node);
+        self.replicas.insert(partition)
     }
 
     fn topic_log_config(&mut self, topic: &StrBytes) -> Arc<klamm_log::LogConfig> {

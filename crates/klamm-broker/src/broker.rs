@@ -31,6 +31,7 @@ use crate::producer_ids::ProducerIdManager;
 use crate::purgatory::Purgatory;
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
+use crate::replication_quota::ReplicationQuotas;
 
 /// How a broker is started.
 #[derive(Debug, Clone)]
@@ -101,7 +102,9 @@ impl Broker {
             usize::try_from(config.get(broker::MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS)).unwrap_or(0),
             FETCH_SESSION_EVICTION_MS,
         );
+        let quotas = ReplicationQuotas::new(&config);
         let mut core = Core {
+            quotas,
             controller: ControllerChannel::new(settings.controllers.clone()),
             settings,
             config,

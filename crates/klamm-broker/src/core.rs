@@ -35,6 +35,7 @@ use crate::purgatory::produce::ProduceOp;
 use crate::purgatory::{OpId, Purgatory};
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
+use crate::replication_quota::ReplicationQuotas;
 
 /// Kafka's name of the topic that keeps group offsets.
 pub(crate) const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
@@ -247,6 +248,8 @@ pub(crate) struct Core {
     pub(crate) fetch_ops: Purgatory<Slot, FetchOp>,
     /// DeleteRecords that wait, by partition.
     pub(crate) delete_ops: Purgatory<Slot, DeleteRecordsOp>,
+    /// How fast replicas may catch up.
+    pub(crate) quotas: ReplicationQuotas,
     /// Fetches to look at again before the step ends.
     pub(crate) fetch_checks: BTreeSet<OpId>,
     /// The fetch that waits on a connection.

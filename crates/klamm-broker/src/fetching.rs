@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use klamm_log::FetchIsolation;
+use klamm_log::{FetchData, FetchIsolation};
 use klamm_node::{Ctx, NodeId, ReplyTo, TopicPartition};
 use klamm_wire::messages::BrokerId;
 use klamm_wire::messages::fetch_response::{
@@ -108,10 +108,36 @@ impl Core {
         first: bool,
         force: bool,
     ) -> Option<FetchResponse> {
-        match op.scope {
+        let response = match op.scope {
             FetchScope::Full { .. } => self.try_full(ctx, op, first, force),
             FetchScope::Session { id, epoch } => self.try_session(ctx, op, id, epoch, first, force),
+        };
+        if let Some(response) = &response
+            && op.params.is_from_follower()
+            && self.quotas.leader.is_set()
+        {
+            self.count_throttled(ctx, op.api_version, response);
         }
+        response
+    }
+
+    /// Counts what an answer to a follower holds of throttled partitions (`KafkaApis.sizeOfThrottledPartitions`).
+    fn count_throttled(&mut self, ctx: &Ctx<'_>, api_version: i16, response: &FetchResponse) {
+        /// In front of the answer itself: correlation id and tagged fields, but not the frame's own length.
+        const HEADER: usize = 5;
+        let is_throttled = |topic: &FetchTopic, answer: &FetchPartition| {
+            let slot = self.replicas.slot_by_id(topic.topic_id, answer.partition);
+            slot.and_then(|slot| self.replicas.get(slot)).is_some_and(|p| p.throttled.as_leader)
+        };
+        let topics = response.topics.iter().filter_map(|topic| {
+            let partitions: Vec<_> =
+                topic.partitions.iter().filter(|answer| is_throttled(topic, answer)).cloned().collect();
+            (!partitions.is_empty()).then(|| FetchTopic { partitions, ..topic.clone() })
+        });
+        let throttled = FetchResponse { topics: topics.collect(), ..FetchResponse::default() };
+        let frame = throttled.encode_frame(api_version, 0);
+        let bytes = frame.iter().map(bytes::Bytes::len).sum::<usize>() - HEADER;
+        self.quotas.leader.record(bytes, ctx.wall.millis());
     }
 
     fn try_full(
@@ -340,7 +366,7 @@ impl Core {
         let partition = self.replicas.get_mut(slot).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let limit = budget.max_bytes.min(usize::try_from(fetch.max_bytes).unwrap_or(0));
         let dir = partition.dir;
-        let info = match partition.read(&*self.disk, params, fetch, limit, budget.min_one_batch) {
+        let mut info = match partition.read(&*self.disk, params, fetch, limit, budget.min_one_batch) {
             Ok(info) => info,
             Err(ReadFailure::Refused(error)) => return Err(error),
             Err(ReadFailure::Storage(error)) => {
@@ -348,6 +374,14 @@ impl Core {
                 return Err(error.code());
             }
         };
+        // Only those that are not in sync are held back, so as not to drive anybody out of the ISR.
+        if params.is_from_follower()
+            && partition.throttled.as_leader
+            && !partition.isr.contains(&params.replica)
+            && self.quotas.leader.is_exceeded(ctx.wall.millis())
+        {
+            info.data = FetchData::default();
+        }
         if let Some(session_id) = update
             && info.diverging.is_none()
         {

@@ -26,6 +26,7 @@ mod producer_ids;
 mod purgatory;
 mod replica_fetcher;
 mod replica_manager;
+mod replication_quota;
 
 pub use broker::{Broker, BrokerSettings, PartitionView};
 pub use group::GroupView;

@@ -39,6 +39,10 @@ struct Following {
     resetting: bool,
     /// The leader has found no difference of epochs, or the one answer that [`Era::Kip101Only`] listens to was taken.
     reconciled: bool,
+    /// Left out of fetches while the quota for what followers take in is exceeded.
+    held_back: bool,
+    /// How far the leader's high watermark was ahead of us when it last answered.
+    lag: Option<i64>,
 }
 
 impl Following {
@@ -61,6 +65,8 @@ struct Fetcher {
     /// Partitions that the leader's session must let go.
     to_forget: BTreeSet<TopicIdPartition>,
     in_flight: bool,
+    /// Whether a partition is held back.
+    holding: bool,
     /// Everything waits until then: the leader could not be reached.
     backoff_until: Option<Timestamp>,
 }
@@ -72,9 +78,20 @@ impl Fetcher {
         self.to_forget.clear();
         for (slot, following) in &mut self.partitions {
             following.in_session = false;
-            if following.delayed_until.is_none() && !following.resetting {
+            if following.delayed_until.is_none() && !following.resetting && !following.held_back {
                 self.to_tell.insert(*slot);
             }
+        }
+    }
+
+    /// Takes a partition that was held back into the next fetches again.
+    fn take_in(&mut self, slot: Slot) {
+        if let Some(following) = self.partitions.get(&slot)
+            && following.delayed_until.is_none()
+            && !following.resetting
+        {
+            self.to_forget.remove(&following.key);
+            self.to_tell.insert(slot);
         }
     }
 
@@ -135,6 +152,8 @@ impl Fetchers {
                 asked: None,
                 resetting: false,
                 reconciled: false,
+                held_back: false,
+                lag: None,
             },
         );
         fetcher.by_key.insert(key, slot);
@@ -178,6 +197,10 @@ impl Core {
         if fetcher.in_flight || fetcher.backoff_until.is_some() {
             return false;
         }
+        if fetcher.holding || self.quotas.follower.is_set() {
+            self.hold_back(ctx, leader);
+        }
+        let Some(fetcher) = self.fetchers.by_leader.get_mut(&leader) else { return false };
         let full = fetcher.session_epoch == INITIAL_EPOCH;
         let anything = fetcher.partitions.values().any(|f| f.in_session) || !fetcher.to_tell.is_empty();
         if !anything {
@@ -195,6 +218,9 @@ impl Core {
         let mut topics: Vec<FetchTopic> = Vec::new();
         for slot in std::mem::take(&mut fetcher.to_tell) {
             let Some(following) = fetcher.partitions.get_mut(&slot) else { continue };
+            if following.held_back {
+                continue;
+            }
             let Some(partition) = self.replicas.get(slot) else { continue };
             let offset = partition.log.log_end_offset();
             following.in_session = true;
@@ -248,6 +274,37 @@ impl Core {
         let id = ctx.send(leader, FETCH_VERSION, request.into(), self.config.hot.replica_socket_timeout_ms);
         self.calls.insert(id, Call::FollowerFetch { leader });
         true
+    }
+
+    /// Leaves throttled partitions that are behind out of the next fetch while the quota is exceeded, and takes the others in
+    /// again (`RemoteLeaderEndPoint.shouldFollowerThrottle`).
+    fn hold_back(&mut self, ctx: &Ctx<'_>, leader: NodeId) {
+        let Some(fetcher) = self.fetchers.by_leader.get_mut(&leader) else { return };
+        let exceeded = self.quotas.follower.is_exceeded(ctx.wall.millis());
+        let mut changed = Vec::new();
+        fetcher.holding = false;
+        for (slot, following) in &mut fetcher.partitions {
+            let in_sync = following.lag.is_some_and(|lag| lag <= 0);
+            let throttled = self.replicas.get(*slot).is_some_and(|p| p.throttled.as_follower);
+            let hold = exceeded && throttled && !in_sync;
+            fetcher.holding |= hold;
+            if hold != following.held_back {
+                following.held_back = hold;
+                changed.push((*slot, hold));
+            }
+        }
+        for (slot, hold) in changed {
+            if hold {
+                fetcher.drop_from_session(slot);
+            } else {
+                fetcher.take_in(slot);
+            }
+        }
+        let again = ctx.now + self.config.hot.replica_fetch_backoff;
+        let timer = Timer::FollowDelay(leader);
+        if fetcher.holding && self.timers.deadline(&timer).is_none_or(|at| at > again) {
+            self.timers.set(timer, again);
+        }
     }
 
     /// A leader answered a fetch, or could not be reached.
@@ -313,8 +370,10 @@ impl Core {
                     Some(end) => self.truncate_to_epoch(ctx, slot, end.epoch, end.end_offset),
                     None => self.append_fetched(ctx, slot, &answer),
                 };
+                let log_end = self.replicas.get(slot).map_or(0, |partition| partition.log.log_end_offset());
                 let Some(fetcher) = self.fetchers.by_leader.get_mut(&leader) else { return };
                 if let Some(following) = fetcher.partitions.get_mut(&slot) {
+                    following.lag = Some(answer.high_watermark - log_end);
                     following.reconciled = answer.diverging_epoch.is_none() || eras.on(Era::Kip101Only);
                 }
                 match result {
@@ -376,6 +435,10 @@ impl Core {
                 self.replicas.note(slot);
                 return Err(error);
             }
+        }
+        if partition.throttled.as_follower && self.quotas.follower.is_set() {
+            // In sync or not, it counts.
+            self.quotas.follower.record(answer.records_len(), ctx.wall.millis());
         }
         partition.follow_high_watermark(answer.high_watermark);
         if answer.log_start_offset > partition.log.log_start_offset() {

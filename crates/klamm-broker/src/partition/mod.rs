@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use crate::log_dirs::Dir;
 use crate::partition::isr::IsrState;
 use crate::partition::replica::Replica;
+use crate::replication_quota::Throttled;
 
 /// A partition's place in the replica manager's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +133,8 @@ pub(crate) struct Partition {
     pub(crate) leader_recovery_state: LeaderRecoveryState,
     /// The leader's side, while this broker leads.
     pub(crate) leading: Option<LeaderState>,
+    /// Whether its replication is throttled here.
+    pub(crate) throttled: Throttled,
     /// What happened since anybody looked.
     pub(crate) changes: Changes,
     /// Whether it is queued for those who wait for it.
@@ -167,9 +170,15 @@ impl Partition {
             isr: Vec::new(),
             leader_recovery_state: LeaderRecoveryState::Recovered,
             leading: None,
+            throttled: Throttled::default(),
             changes: Changes::default(),
             subscribers: SmallVec::new(),
         }
+    }
+
+    /// Takes over whether its topic throttles its replication at the broker `me`.
+    pub(crate) fn note_throttles(&mut self, me: NodeId) {
+        self.throttled = Throttled::of(self.log.config(), self.name.partition, me);
     }
 
     /// Whether this broker leads.

@@ -14,4 +14,5 @@ mod reassignment;
 mod recovery;
 mod replication;
 mod sessions;
+mod throttle;
 mod topics;

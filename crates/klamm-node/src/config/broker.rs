@@ -48,11 +48,17 @@ config_keys! {
         DELETE_TOPIC_ENABLE: bool = "delete.topic.enable", default "true", Valid::Any, High, ReadOnly;
         /// The most bytes that one fetch response holds, whatever the client asks for.
         FETCH_MAX_BYTES: i32 = "fetch.max.bytes", default "57671680", Valid::AtLeast(1024), Medium, ReadOnly;
+        /// How many bytes a second this broker takes in, as a follower, for the replicas that
+        /// `follower.replication.throttled.replicas` names; where it is not set, as many as there are.
+        FOLLOWER_REPLICATION_THROTTLED_RATE: Option<i64> = "follower.replication.throttled.rate", default null, Valid::AtLeast(0), Medium, ClusterWide, internal true;
         /// How often the controller looks for partitions led by another than their preferred replica, in seconds.
         LEADER_IMBALANCE_CHECK_INTERVAL_SECONDS: i64 = "leader.imbalance.check.interval.seconds", default "300", Valid::AtLeast(1), High, ReadOnly;
         /// As Kafka with ZooKeeper had it until 3.9: leadership goes back to a broker only when more than this many per cent of
         /// the partitions that prefer it are led by others. KRaft has no such bound, and gives all of them back.
         LEADER_IMBALANCE_PER_BROKER_PERCENTAGE: Option<i32> = "leader.imbalance.per.broker.percentage", default null, Valid::Any, High, ReadOnly, internal true;
+        /// How many bytes a second this broker gives out, as a leader, for the replicas that
+        /// `leader.replication.throttled.replicas` names; where it is not set, as many as there are.
+        LEADER_REPLICATION_THROTTLED_RATE: Option<i64> = "leader.replication.throttled.rate", default null, Valid::AtLeast(0), Medium, ClusterWide, internal true;
         /// The addresses that the broker listens on.
         LISTENERS: Vec<String> = "listeners", default "PLAINTEXT://:9092", Valid::NonEmptyListOf(&[]), High, Managed;
         /// How long the log cleaner waits when it found nothing to clean, in milliseconds.
@@ -146,6 +152,10 @@ config_keys! {
         REPLICA_LAG_TIME_MAX_MS: i64 = "replica.lag.time.max.ms", default "30000", Valid::Any, High, ReadOnly;
         /// How long a follower waits for the answer to a fetch before it takes the connection for dead, in milliseconds.
         REPLICA_SOCKET_TIMEOUT_MS: i32 = "replica.socket.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
+        /// Over how many samples the rate of throttled replication is taken.
+        REPLICATION_QUOTA_WINDOW_NUM: i32 = "replication.quota.window.num", default "11", Valid::AtLeast(1), Low, ReadOnly;
+        /// How long one of these samples is, in seconds.
+        REPLICATION_QUOTA_WINDOW_SIZE_SECONDS: i32 = "replication.quota.window.size.seconds", default "1", Valid::AtLeast(1), Low, ReadOnly;
         /// How long a node waits for another node's answer, in milliseconds.
         REQUEST_TIMEOUT_MS: i32 = "request.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
         /// The largest request that a listener reads, in bytes.

@@ -123,11 +123,9 @@ config_keys! {
 }
 
 /// Keys that are kept and shown, because tools expect every topic to have them, but change nothing: klamm has no tiered
-/// storage, no replication quotas, no share groups, and its segments never need their space reserved.
+/// storage, no share groups, and its segments never need their space reserved.
 pub static NO_EFFECT: &[&str] = &[
     "errors.deadletterqueue.group.enable",
-    "follower.replication.throttled.replicas",
-    "leader.replication.throttled.replicas",
     "local.retention.bytes",
     "local.retention.ms",
     "preallocate",

@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::connection::{self, Limits};
 use crate::driver::Driver;
-use crate::runtime;
 
 /// Connections that the kernel may hold for a listener before it accepts them.
 const BACKLOG: i32 = 1024;
@@ -130,7 +129,8 @@ async fn accept(
             Ok((stream, peer)) => {
                 let (driver, alive) = (driver.clone(), alive.clone());
                 let host = StrBytes::from(peer.ip().to_string());
-                runtime::handle().spawn(async move {
+                // On the broker's own thread, where this runs.
+                tokio::spawn(async move {
                     connection::serve(driver, stream, broker, host, limits).await;
                     drop(alive);
                 });

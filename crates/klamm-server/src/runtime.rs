@@ -1,26 +1,45 @@
-//! The one runtime that every server of this process shares, and waiting for it from a thread that has none.
+//! The threads that every server of this process shares, and waiting for them from a thread that has no runtime.
+//!
+//! Each thread runs a runtime of its own, and a broker lives on one of them with its connections: an answer to one
+//! connection that completes another's request wakes a task of the same thread, not a thread.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+static WORKERS: LazyLock<Box<[LazyLock<Handle>]>> = LazyLock::new(|| {
     raise_file_limit();
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 8);
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("klamm")
-        .enable_all()
-        .build()
-        .expect("the operating system lets a process start a thread and open a poll descriptor")
+    (0..threads).map(|_| LazyLock::new(start_worker as fn() -> Handle)).collect()
 });
 
-/// The shared runtime, started when first asked for. It lives as long as the process.
+/// A thread that runs what is spawned on the handle. It lives as long as the process.
+fn start_worker() -> Handle {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the operating system lets a process open a poll descriptor");
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("klamm".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .expect("the operating system lets a process start a thread");
+    handle
+}
+
+/// The shared runtime that waits and timers of servers belong to, started when first asked for.
 pub(crate) fn handle() -> &'static Handle {
-    RUNTIME.handle()
+    &WORKERS[0]
+}
+
+/// The runtime for the next broker: each gets the next thread, across all servers.
+pub(crate) fn for_next_broker() -> &'static Handle {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    &WORKERS[NEXT.fetch_add(1, Ordering::Relaxed) % WORKERS.len()]
 }
 
 /// Runs a future to its end on this thread, whether or not the thread is inside somebody's runtime.

@@ -10,6 +10,7 @@ use klamm_node::config::{self, validate_static_broker_config};
 use klamm_node::{NodeId, WallTime};
 use klamm_wire::StrBytes;
 use klamm_world::{BrokerSpec, Command, PartitionStatus, World, WorldSettings};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -407,8 +408,12 @@ impl Core {
 
 /// Starts a task that the server waits for at its end.
 fn spawn(alive: &mpsc::Sender<()>, task: impl Future<Output = ()> + Send + 'static) {
+    spawn_on(runtime::handle(), alive, task);
+}
+
+fn spawn_on(runtime: &Handle, alive: &mpsc::Sender<()>, task: impl Future<Output = ()> + Send + 'static) {
     let alive = alive.clone();
-    runtime::handle().spawn(async move {
+    runtime.spawn(async move {
         task.await;
         drop(alive);
     });
@@ -446,7 +451,7 @@ fn listen(
         driver.with("listen", |state| state.add_listener(broker, listening));
         is_listening.insert(broker, follow_accepting);
         let task = listener::run(driver.clone(), broker, socket, follow, accepting, limits, alive.clone());
-        spawn(alive, task);
+        spawn_on(runtime::for_next_broker(), alive, task);
     }
     is_listening
 }

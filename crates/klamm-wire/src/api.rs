@@ -119,6 +119,15 @@ macro_rules! apis {
             answers: Answers::$answers,
             served: apis!(@served $served),
         },)*];
+
+        /// The API that a request belongs to; `None` for one that Kafka 4 no longer has.
+        pub fn api_of(request: &Request) -> Option<&'static Api> {
+            match request {
+                $(Request::$key(_) => Some(Api::of(ApiKey::$key)),)*
+                #[allow(unreachable_patterns, reason = "whether any is left is the library's affair")]
+                _ => None,
+            }
+        }
     };
     (@flexible never) => { i16::MAX };
     (@flexible $version:literal) => { $version };

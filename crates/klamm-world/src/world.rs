@@ -11,6 +11,7 @@ use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, SendError, Timestamp, Trace,
     TraceKind, WallTime,
 };
+use klamm_wire::api::api_of;
 use klamm_wire::{Request, Response, StrBytes};
 
 use crate::client::scripted::History;
@@ -753,10 +754,9 @@ pub fn cluster_id(seed: u64) -> StrBytes {
     StrBytes::from(text)
 }
 
-/// A request's kind, for a person: the head of its `Debug` form.
-fn name(request: &Request) -> String {
-    let text = format!("{request:?}");
-    text.split(['(', ' ']).next().unwrap_or_default().to_owned()
+/// A request's kind, for a person.
+fn name(request: &Request) -> &'static str {
+    api_of(request).map_or("a request", |api| api.name)
 }
 
 #[cfg(test)]

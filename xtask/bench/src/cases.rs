@@ -49,90 +49,145 @@ const fn one_kib(acks: i16) -> Shape {
     Shape { value: 1024, records: 16, acks, window: 32 }
 }
 
-/// Runs every case once against a fresh `target`.
-pub(crate) fn round(target: Target, peers: &Peers, scale: Scale, samples: &mut Samples) -> Result<()> {
-    const IN_PROCESS: &str = "start to first acknowledged record, in process";
-    match target {
-        Target::Klamm | Target::KlammFile => {
-            samples.add(target, IN_PROCESS, "ms", millis(in_process::start(target == Target::KlammFile)?));
-        }
-        Target::Kafka => samples.cannot(target, IN_PROCESS, "ms", "is a process"),
-        Target::Kfake | Target::Mock => {}
+/// A group of rows that are measured together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Start, and memory when idle.
+    Start,
+    /// Produce, large batches and small.
+    Produce,
+    /// Consume.
+    Consume,
+    /// Latencies.
+    Latency,
+    /// 1,000 partitions created.
+    Partitions,
+    /// kafka-producer-perf-test.
+    PerfTest,
+}
+
+/// Runs the cases of `parts` once against a fresh `target`.
+pub(crate) fn round(
+    target: Target,
+    peers: &Peers,
+    scale: Scale,
+    parts: &[Part],
+    samples: &mut Samples,
+) -> Result<()> {
+    let measured = |part: Part| parts.is_empty() || parts.contains(&part);
+    let starting = measured(Part::Start);
+    if starting && matches!(target, Target::Klamm | Target::KlammFile) {
+        samples.add(target, IN_PROCESS, "ms", millis(in_process::start(target == Target::KlammFile)?));
     }
-    let start = Instant::now();
+    let begun = Instant::now();
     let running = target.start(peers, &TOPICS)?;
+    if starting {
+        start(target, &running, begun, samples)?;
+    }
+    let rest: [(Part, Case); 5] = [
+        (Part::Produce, produce),
+        (Part::Consume, consume),
+        (Part::Latency, latency),
+        (Part::Partitions, thousand_partitions),
+        (Part::PerfTest, perf_test),
+    ];
+    rest.into_iter()
+        .filter(|(part, _)| measured(*part))
+        .try_for_each(|(_, case)| case(target, &running, scale, samples))
+}
+
+type Case = fn(Target, &Running, Scale, &mut Samples) -> Result<()>;
+
+const IN_PROCESS: &str = "start to first acknowledged record, in process";
+
+fn start(target: Target, running: &Running, begun: Instant, samples: &mut Samples) -> Result<()> {
     let listening = Instant::now();
-    ready(target, &running, FIRST)?;
-    first_acknowledged(&running)?;
+    ready(target, running, FIRST)?;
+    first_acknowledged(running)?;
     if let Some(own) = running.own_start() {
         samples.add(target, IN_PROCESS, "ms", millis(own + listening.elapsed()));
+    } else if target == Target::Kafka {
+        samples.cannot(target, IN_PROCESS, "ms", "is a process");
     }
-    samples.add(target, "start to first acknowledged record, as a process", "ms", millis(start.elapsed()));
+    samples.add(target, "start to first acknowledged record, as a process", "ms", millis(begun.elapsed()));
     // What start-up needed and gives back is not idle memory.
     std::thread::sleep(Duration::from_secs(1));
     samples.add(target, "memory when idle", "MiB", running.resident_kib()? as f64 / 1024.0);
+    Ok(())
+}
 
+fn produce(target: Target, running: &Running, scale: Scale, samples: &mut Samples) -> Result<()> {
     for (topic, acks, row) in [
         (RF1, 1, "produce 1 KiB, acks=1, 1 replica"),
         (RF1, -1, "produce 1 KiB, acks=all, 1 replica"),
         (RF3, 1, "produce 1 KiB, acks=1, 3 replicas"),
         (RF3, -1, "produce 1 KiB, acks=all, 3 replicas"),
     ] {
-        let leaders = warm(target, &running, topic)?;
+        let leaders = warm(target, running, topic)?;
         load::produce(&leaders, topic.name, one_kib(acks), scale.batches / 4)?;
         let took = load::produce(&leaders, topic.name, one_kib(acks), scale.batches)?;
         let bytes = scale.batches as f64 * 16.0 * 1024.0;
         samples.add(target, row, "MB/s", bytes / took.as_secs_f64() / 1e6);
-        done(target, &running, topic)?;
+        done(target, running, topic)?;
     }
 
-    let leaders = warm(target, &running, SMALL)?;
+    let leaders = warm(target, running, SMALL)?;
     let small = Shape { value: 100, records: 1, acks: -1, window: 256 };
     load::produce(&leaders, SMALL.name, small, scale.small_batches / 4)?;
     let took = load::produce(&leaders, SMALL.name, small, scale.small_batches)?;
     let rate = scale.small_batches as f64 / took.as_secs_f64() / 1e3;
     samples.add(target, "produce 1-record batches of 100 B, acks=all, 3 replicas", "k/s", rate);
-    done(target, &running, SMALL)?;
+    done(target, running, SMALL)
+}
 
-    let leaders = warm(target, &running, CONSUME)?;
+fn consume(target: Target, running: &Running, _: Scale, samples: &mut Samples) -> Result<()> {
+    let leaders = warm(target, running, CONSUME)?;
     let per_partition = 4096;
     load::produce(&leaders, CONSUME.name, one_kib(-1), per_partition / 16 * 48)?;
     let records = i64::try_from(per_partition)?;
     load::consume(&leaders, CONSUME.name, records / 4)?;
     let (took, count) = load::consume(&leaders, CONSUME.name, records)?;
     samples.add(target, "consume 1 KiB", "MB/s", count as f64 * 1024.0 / took.as_secs_f64() / 1e6);
-    done(target, &running, CONSUME)?;
+    done(target, running, CONSUME)
+}
 
-    let leaders = ready(target, &running, LATENCY)?;
+fn latency(target: Target, running: &Running, scale: Scale, samples: &mut Samples) -> Result<()> {
+    let leaders = ready(target, running, LATENCY)?;
     let (address, _) = leaders.first_key_value().context("a topic without a leader")?;
-    let latency = load::latency(address, LATENCY.name, 1024, LATENCY_RATE, scale.latency_records)?;
-    for (histogram, what) in
-        [(&latency.acknowledged, "acks=all, 3 replicas, latency"), (&latency.consumed, "end-to-end latency")]
-    {
+    let flow = load::Flow { value: 1024, per_second: LATENCY_RATE, count: scale.latency_records };
+    for (histogram, what) in [
+        (flow.acknowledged(address, LATENCY.name)?, "acks=all, 3 replicas, latency"),
+        (flow.consumed(address, LATENCY.name)?, "end-to-end latency"),
+    ] {
         for (quantile, label) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")] {
             let micros = histogram.value_at_quantile(quantile) as f64 / 1e3;
             samples.add(target, &format!("{what} {label}"), "µs", micros);
         }
     }
-    done(target, &running, LATENCY)?;
+    done(target, running, LATENCY)
+}
 
-    if target.creates_topics() {
-        let start = Instant::now();
-        cluster::create_topic(running.bootstrap(), "bench-thousand", 1000, 3)?;
-        cluster::leaders(running.bootstrap(), "bench-thousand", 1000)?;
-        samples.add(target, "1,000 partitions × 3 created, all led", "ms", millis(start.elapsed()));
-        cluster::delete_topic(running.bootstrap(), "bench-thousand")?;
-    } else {
-        samples.cannot(target, "1,000 partitions × 3 created, all led", "ms", "no CreateTopics");
+fn thousand_partitions(target: Target, running: &Running, _: Scale, samples: &mut Samples) -> Result<()> {
+    const ROW: &str = "1,000 partitions × 3 created, all led";
+    if !target.creates_topics() {
+        samples.cannot(target, ROW, "ms", "no CreateTopics");
+        return Ok(());
     }
+    let start = Instant::now();
+    cluster::create_topic(running.bootstrap(), "bench-thousand", 1000, 3)?;
+    cluster::leaders(running.bootstrap(), "bench-thousand", 1000)?;
+    samples.add(target, ROW, "ms", millis(start.elapsed()));
+    cluster::delete_topic(running.bootstrap(), "bench-thousand")
+}
 
-    let row = "kafka-producer-perf-test, 1 KiB, acks=all, 3 replicas";
-    warm(target, &running, PERF)?;
+fn perf_test(target: Target, running: &Running, scale: Scale, samples: &mut Samples) -> Result<()> {
+    const ROW: &str = "kafka-producer-perf-test, 1 KiB, acks=all, 3 replicas";
+    warm(target, running, PERF)?;
     match perf_test::produce(running.bootstrap(), PERF.name, scale.perf_records) {
-        Ok(rate) => samples.add(target, row, "MB/s", rate),
+        Ok(rate) => samples.add(target, ROW, "MB/s", rate),
         Err(error) => {
             eprintln!("{}: kafka-producer-perf-test: {error:#}", target.name());
-            samples.cannot(target, row, "MB/s", "the client fails");
+            samples.cannot(target, ROW, "MB/s", "the client fails");
         }
     }
     Ok(())

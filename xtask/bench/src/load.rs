@@ -235,69 +235,92 @@ pub(crate) fn consume(leaders: &Leaders, topic: &str, records: i64) -> Result<(D
     Ok((start.elapsed(), total.into_inner()))
 }
 
-/// Latencies at a fixed rate, in nanoseconds, from when a record was *due* (so that a stall is not hidden by the sends it
-/// held up).
-pub(crate) struct Latency {
-    /// Until the acknowledgement.
-    pub acknowledged: Histogram<u64>,
-    /// Until a consumer that was already waiting held the record.
-    pub consumed: Histogram<u64>,
+/// The histogram of a wait, in nanoseconds.
+type Latencies = Histogram<u64>;
+
+/// A steady flow of one-record batches to one partition, with acks=all. A wait is counted from when a record was *due*, so
+/// that a stall is not hidden by the sends that it held up.
+#[derive(Clone, Copy)]
+pub(crate) struct Flow {
+    /// Bytes of each record's value.
+    pub value: usize,
+    /// Records a second.
+    pub per_second: u64,
+    /// Records that are counted.
+    pub count: u64,
 }
 
-/// Sends `count` one-record batches of `value` bytes, `per_second` of them a second, to one partition, with acks=all.
-pub(crate) fn latency(
-    address: &str,
-    topic: &str,
-    value: usize,
-    per_second: u64,
-    count: u64,
-) -> Result<Latency> {
-    let shape = Shape { value, records: 1, acks: -1, window: 1 };
-    let prepared = shape.prepare(topic, 0)?;
-    let first = produce_once(address, topic, 0)? + 1;
-    let mut producer = Connection::open(address)?;
-    let mut consumer = Connection::open(address)?;
-    // The first sends warm both connections and are not counted.
-    let warm = per_second / 4;
-    let start = Instant::now() + Duration::from_millis(20);
-    let due = |i: u64| start + Duration::from_nanos(i * 1_000_000_000 / per_second);
-    let nanos = |from: Instant| u64::try_from(from.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1);
-    let (mut acknowledged, mut consumed) = (histogram()?, histogram()?);
-    std::thread::scope(|scope| -> Result<()> {
-        let consumed = &mut consumed;
-        let reader = scope.spawn(move || -> Result<()> {
-            let mut next = first;
-            let last = first + i64::try_from(warm + count)?;
-            while next < last {
-                let request = fetch_request(topic, &[(0, next)], 500)?;
-                consumer.send(&[&request])?;
-                let response = fetched(consumer.receive_for(&request)?)?;
-                let records = response.responses.first().and_then(|t| t.partitions.first()?.records.clone());
-                let Some((to, _)) = records.as_deref().and_then(advance) else { continue };
-                for offset in next..to {
-                    let i = u64::try_from(offset - first)?;
-                    if i >= warm {
-                        consumed.record(nanos(due(i)))?;
-                    }
-                }
-                next = to;
-            }
-            Ok(())
-        });
-        for i in 0..warm + count {
-            wait(due(i));
-            producer.send(&[&prepared])?;
-            check_produced(&producer.receive_for(&prepared)?)?;
-            if i >= warm {
-                acknowledged.record(nanos(due(i)))?;
+impl Flow {
+    /// The first sends warm the connections and are not counted.
+    const fn warm(self) -> u64 {
+        self.per_second / 4
+    }
+
+    fn due(self, start: Instant, i: u64) -> Instant {
+        start + Duration::from_nanos(i * 1_000_000_000 / self.per_second)
+    }
+
+    /// The waits until each record is acknowledged; nobody reads them.
+    pub(crate) fn acknowledged(self, address: &str, topic: &str) -> Result<Latencies> {
+        produce_once(address, topic, 0)?;
+        self.send(address, topic, Instant::now() + Duration::from_millis(20))
+    }
+
+    /// The waits until a consumer that was already waiting holds each record.
+    pub(crate) fn consumed(self, address: &str, topic: &str) -> Result<Latencies> {
+        let first = produce_once(address, topic, 0)? + 1;
+        let start = Instant::now() + Duration::from_millis(20);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(move || self.read(address, topic, first, start));
+            self.send(address, topic, start)?;
+            reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?
+        })
+    }
+
+    fn send(self, address: &str, topic: &str, start: Instant) -> Result<Latencies> {
+        let prepared = Shape { value: self.value, records: 1, acks: -1, window: 1 }.prepare(topic, 0)?;
+        let mut connection = Connection::open(address)?;
+        let mut waits = histogram()?;
+        for i in 0..self.warm() + self.count {
+            let due = self.due(start, i);
+            wait(due);
+            connection.send(&[&prepared])?;
+            check_produced(&connection.receive_for(&prepared)?)?;
+            if i >= self.warm() {
+                waits.record(nanos(due))?;
             }
         }
-        reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?
-    })?;
-    Ok(Latency { acknowledged, consumed })
+        Ok(waits)
+    }
+
+    fn read(self, address: &str, topic: &str, first: i64, start: Instant) -> Result<Latencies> {
+        let mut connection = Connection::open(address)?;
+        let mut waits = histogram()?;
+        let mut next = first;
+        let last = first + i64::try_from(self.warm() + self.count)?;
+        while next < last {
+            let request = fetch_request(topic, &[(0, next)], 500)?;
+            connection.send(&[&request])?;
+            let response = fetched(connection.receive_for(&request)?)?;
+            let records = response.responses.first().and_then(|t| t.partitions.first()?.records.clone());
+            let Some((to, _)) = records.as_deref().and_then(advance) else { continue };
+            for offset in next..to {
+                let i = u64::try_from(offset - first)?;
+                if i >= self.warm() {
+                    waits.record(nanos(self.due(start, i)))?;
+                }
+            }
+            next = to;
+        }
+        Ok(waits)
+    }
 }
 
-fn histogram() -> Result<Histogram<u64>> {
+fn nanos(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+}
+
+fn histogram() -> Result<Latencies> {
     Ok(Histogram::new_with_bounds(1, 60_000_000_000, 3)?)
 }
 

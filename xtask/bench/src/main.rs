@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use cases::Scale;
+use cases::{Part, Scale};
 use report::Samples;
 use target::{Peers, Target};
 
@@ -26,6 +26,9 @@ struct Arguments {
     /// What to measure; everything when left out.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Target>,
+    /// Which groups of rows; all when left out.
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "write")]
+    parts: Vec<Part>,
     /// How often each target is started and measured.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -52,7 +55,7 @@ fn main() -> Result<()> {
     for round in 1..=arguments.rounds {
         for target in &targets {
             eprintln!("round {round} of {}: {}", arguments.rounds, target.name());
-            if let Err(error) = cases::round(*target, &peers, scale, &mut samples) {
+            if let Err(error) = cases::round(*target, &peers, scale, &arguments.parts, &mut samples) {
                 eprintln!("{}: {error:#}", target.name());
             }
         }

@@ -158,6 +158,12 @@ impl FetchSession {
         }
     }
 
+    /// Every partition that may have something to say, with its place, in order.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = (u32, &CachedPartition)> {
+        let partitions = self.queue.iter().filter_map(|index| Some((*index, self.get(*index)?)));
+        partitions.filter(|(_, partition)| partition.queued)
+    }
+
     /// Takes every partition that may have something to say, in order. The caller touches again those that still do.
     pub(crate) fn take_queue(&mut self) -> Vec<u32> {
         let mut taken = Vec::with_capacity(self.queue.len());

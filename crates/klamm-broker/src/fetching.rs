@@ -44,6 +44,12 @@ impl Core {
             ctx.reply(op.reply_to, response);
             return;
         }
+        if op.params.min_bytes > 1 && self.is_fetch_ready(&op) {
+            if let Some(response) = self.try_fetch(ctx, &mut op, false, true) {
+                ctx.reply(op.reply_to, response);
+            }
+            return;
+        }
         let deadline = ctx.now + Duration::from_millis(max_wait_ms.max(0).unsigned_abs().into());
         let (reply_to, params) = (op.reply_to, op.params);
         let (keys, session) = match &op.scope {
@@ -73,8 +79,16 @@ impl Core {
     }
 
     /// Looks again at a parked fetch; with `force` its time is up.
-    pub(crate) fn check_fetch(&mut self, ctx: &mut Ctx<'_>, id: OpId, force: bool) {
+    pub(crate) fn check_fetch(&mut self, ctx: &mut Ctx<'_>, id: OpId, mut force: bool) {
         let Some(mut op) = self.fetch_ops.lend(id) else { return };
+        // With fewer bytes to wait for, whatever happened is enough, and looking first would be looking twice.
+        if !force && op.params.min_bytes > 1 {
+            if !self.is_fetch_ready(&op) {
+                self.wait_on(&op);
+                return self.fetch_ops.give_back(id, op);
+            }
+            force = true;
+        }
         match self.try_fetch(ctx, &mut op, false, force) {
             Some(response) => {
                 self.drop_fetch(id, &op);
@@ -420,6 +434,11 @@ impl Core {
         Ok((answer, info.more))
     }
 
+    /// Whether the cluster has no such partition.
+    pub(crate) fn is_unknown(&self, target: &PartitionRef) -> bool {
+        matches!(self.resolve(target), Err((_, true)))
+    }
+
     /// Where a fetched partition's replica is; the error otherwise, and whether the partition is unknown to the cluster.
     fn resolve(&self, target: &PartitionRef) -> Result<Slot, (ErrorCode, bool)> {
         let (name, id) = match &target.topic {
@@ -457,7 +476,7 @@ impl Core {
     }
 
     /// Has a session told of a partition's next change.
-    fn subscribe(&mut self, slot: Option<Slot>, session_id: i32, index: u32) {
+    pub(crate) fn subscribe(&mut self, slot: Option<Slot>, session_id: i32, index: u32) {
         let Some(partition) = slot.and_then(|slot| self.replicas.get_mut(slot)) else { return };
         let Some(cached) = self.sessions.get_mut(session_id).and_then(|s| s.get_mut(index)) else { return };
         if !std::mem::replace(&mut cached.subscribed, true) {

@@ -27,11 +27,7 @@ impl Log {
                 log_end_offset: self.log_end_offset,
             });
         }
-        let upper = match isolation {
-            FetchIsolation::LogEnd => self.log_end_offset,
-            FetchIsolation::HighWatermark => self.high_watermark,
-            FetchIsolation::TxnCommitted => self.last_stable_offset(),
-        };
+        let upper = self.upper_bound(isolation);
         if offset >= upper {
             return Ok(FetchData::default());
         }
@@ -59,6 +55,42 @@ impl Log {
             }
         }
         Ok(FetchData::default())
+    }
+
+    /// How much a read from `offset` could return, from positions alone: no record is read. `None` when a waiting reader should
+    /// not wait any longer: the offset lies beyond what `isolation` lets through, below the log start, or in an older segment
+    /// (`LogOffsetMetadata.onOlderSegment`).
+    pub fn available(
+        &self,
+        disk: &dyn Disk,
+        offset: i64,
+        isolation: FetchIsolation,
+    ) -> Result<Option<u64>, LogError> {
+        let upper = self.upper_bound(isolation);
+        if offset >= upper {
+            return Ok((offset == upper).then_some(0));
+        }
+        let (from, to) = (self.floor_segment(offset), self.floor_segment(upper));
+        match from {
+            Some(at) if from == to && offset >= self.log_start_offset => {
+                let segment = &self.segments[at];
+                let end = match upper == self.log_end_offset {
+                    true => segment.size(),
+                    false => segment.position_of(disk, upper)?,
+                };
+                Ok(Some(end.saturating_sub(segment.position_of(disk, offset)?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Where a reader must stop.
+    fn upper_bound(&self, isolation: FetchIsolation) -> i64 {
+        match isolation {
+            FetchIsolation::LogEnd => self.log_end_offset,
+            FetchIsolation::HighWatermark => self.high_watermark,
+            FetchIsolation::TxnCommitted => self.last_stable_offset(),
+        }
     }
 
     /// Aborted transactions with records in `start_offset..upper_offset`.

@@ -90,23 +90,7 @@ impl Partition {
         max_bytes: usize,
         min_one_batch: bool,
     ) -> Result<ReadInfo, ReadFailure> {
-        self.check_epoch(fetch.current_leader_epoch)?;
-        if params.only_leader && !self.is_leader() {
-            return Err(ErrorCode::NotLeaderOrFollower.into());
-        }
-        let is_replica = |state: &LeaderState| state.remote(params.replica).is_some();
-        if params.is_from_follower() && !self.leading.as_ref().is_some_and(is_replica) {
-            // With an epoch that matches ours, the follower's metadata is newer: it shall try again.
-            return Err(match fetch.current_leader_epoch {
-                Some(_) => ErrorCode::UnknownLeaderEpoch,
-                None => ErrorCode::NotLeaderOrFollower,
-            }
-            .into());
-        }
-        if fetch.max_bytes < 0 {
-            // Kafka's log refuses it with an exception that nobody expects.
-            return Err(ErrorCode::UnknownServerError.into());
-        }
+        self.check_fetch(params, fetch)?;
         let offsets = self.log.offsets();
         let mut info = ReadInfo {
             data: FetchData::default(),
@@ -145,6 +129,27 @@ impl Partition {
             })?;
         info.more = fetch.fetch_offset < bound;
         Ok(info)
+    }
+
+    /// Whether this replica may answer a fetch: its epoch, its role, its follower. R8.
+    pub(crate) fn check_fetch(&self, params: &FetchParams, fetch: &PartitionFetch) -> Result<(), ErrorCode> {
+        self.check_epoch(fetch.current_leader_epoch)?;
+        if params.only_leader && !self.is_leader() {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        let is_replica = |state: &LeaderState| state.remote(params.replica).is_some();
+        if params.is_from_follower() && !self.leading.as_ref().is_some_and(is_replica) {
+            // With an epoch that matches ours, the follower's metadata is newer: it shall try again.
+            return Err(match fetch.current_leader_epoch {
+                Some(_) => ErrorCode::UnknownLeaderEpoch,
+                None => ErrorCode::NotLeaderOrFollower,
+            });
+        }
+        if fetch.max_bytes < 0 {
+            // Kafka's log refuses it with an exception that nobody expects.
+            return Err(ErrorCode::UnknownServerError);
+        }
+        Ok(())
     }
 
     /// Takes note of a follower's fetch (`Partition.updateFollowerFetchState`): it may join the ISR, and the high watermark

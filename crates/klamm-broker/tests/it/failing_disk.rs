@@ -26,6 +26,8 @@ struct State {
     keep: Option<(String, u64)>,
     /// A byte of a log segment that reads differently.
     rotten: Option<(String, u64)>,
+    /// How often bytes of a log segment were read for somebody.
+    reads: u64,
 }
 
 /// Says what fails on a disk from now on, by path.
@@ -53,13 +55,19 @@ impl Breaker {
         self.state().rotten = Some((path.to_owned(), byte));
     }
 
+    /// How often bytes of a log segment were read for somebody, so far.
+    pub(crate) fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The bytes of a segment as they are now.
     fn read(&self, path: &str, position: u64, bytes: Bytes) -> Bytes {
-        let state = self.state();
+        let mut state = self.state();
+        state.reads += 1;
         match &state.rotten {
             Some((prefix, byte))
                 if path.starts_with(prefix.as_str())

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use klamm_log::Disk;
+use klamm_node::NodeId;
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::ResponseKind;
 
 use crate::cluster::{Cluster, Outcome, fetch};
+use crate::failing_disk::FailingDisk;
 
 #[test]
 fn a_cluster_starts_and_acknowledges_without_the_clock() {
@@ -97,4 +101,51 @@ fn the_last_records_for_a_partition_named_twice_count() {
     let partitions: Vec<i32> = answer.responses[0].partition_responses.iter().map(|p| p.index).collect();
     assert_eq!(partitions, [1, 0]);
     assert_eq!(c.status("t", 0).log_end(), Some(1));
+}
+
+#[test]
+fn a_fetch_that_waits_for_many_bytes_reads_them_once() {
+    for in_session in [false, true] {
+        let (disk, breaker) = FailingDisk::new();
+        let mut c = Cluster::with_disks(1, &[], [(NodeId(1), Box::new(disk) as Box<dyn Disk>)].into());
+        c.create_topic("t", 2, 1, &[]);
+        c.produce("t", 0, "0");
+        let mut request = fetch("t", 0, 0, 10_000).with_min_bytes(250);
+        let second = request.topics[0].partitions[0].clone().with_partition(1);
+        request.topics[0].partitions.push(second);
+        let waiting = c.connect(1);
+        if in_session {
+            // The first fetch makes the session, and is answered with all there is.
+            let first = c.send_over(waiting, 12, fetch("t", 0, 0, 0).with_session_epoch(0));
+            let session = c.fetched(first).session_id;
+            assert_ne!(session, 0);
+            request = request.with_session_id(session).with_session_epoch(1);
+        }
+        let sent = c.send_over(waiting, 12, request);
+        let before = breaker.reads();
+        c.connect(1);
+        // A batch is 70 bytes: with the one that was there, four are enough.
+        for value in ["1", "2"] {
+            c.produce("t", 0, value);
+            assert!(c.outcome(sent).is_none());
+        }
+        assert_eq!(breaker.reads(), before, "in a session: {in_session}");
+        c.produce("t", 1, "3");
+        let answer = &c.fetched(sent).topics[0];
+        let sizes = answer.partitions.iter().map(|p| p.records.iter().map(Bytes::len).sum());
+        assert_eq!(sizes.collect::<Vec<usize>>(), [210, 70]);
+        assert!(breaker.reads() > before);
+    }
+}
+
+#[test]
+fn a_fetch_in_an_older_segment_does_not_wait_for_more_bytes_than_that_has() {
+    let mut c = Cluster::start(1, &[]);
+    c.create_topic("t", 1, 1, &[("segment.bytes", "1048576"), ("max.message.bytes", "2000000")]);
+    c.produce("t", 0, "small");
+    c.produce("t", 0, &"x".repeat(1_048_500));
+    // Kafka's DelayedFetch completes at once, whatever fetch.min.bytes says.
+    let sent = c.send(1, 12, fetch("t", 0, 0, 10_000).with_min_bytes(1_000_000));
+    let size: usize = c.fetched(sent).topics[0].partitions[0].records.iter().map(Bytes::len).sum();
+    assert_eq!(size, 74);
 }

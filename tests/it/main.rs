@@ -7,5 +7,6 @@ mod conformance;
 mod dump_log;
 mod dump_offsets;
 mod failover;
+mod kafka_versions;
 mod metadata_log;
 mod recording;

@@ -10,7 +10,7 @@ use klamm_node::config::{broker, log_dir_paths};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Eras, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
 };
-use klamm_wire::{Response, StrBytes, Uuid};
+use klamm_wire::{KafkaVersion, Response, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
 
 use crate::alter_partition::AlterPartitionManager;
@@ -50,6 +50,8 @@ pub struct BrokerSettings {
     pub controllers: Vec<NodeId>,
     /// Server properties by Kafka's names.
     pub config: BTreeMap<String, String>,
+    /// Which release of Kafka it is to its clients: its APIs, features and defaults.
+    pub kafka_version: KafkaVersion,
     /// Which rules are those of an older Kafka.
     pub eras: Eras,
 }
@@ -94,8 +96,8 @@ impl Broker {
         mut disk: Box<dyn Disk>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Self, LogError> {
-        let config =
-            BrokerConfig::new(properties(&settings)).map_err(|error| LogError::Invalid(error.to_string()))?;
+        let config = BrokerConfig::new(settings.kafka_version, properties(&settings))
+            .map_err(|error| LogError::Invalid(error.to_string()))?;
         let (replicas, metadata) = open_logs(&settings, &config, &mut *disk, ctx)?;
         let previous_epoch = replicas.dirs.previous_broker_epoch();
         let sessions = FetchSessionCache::new(

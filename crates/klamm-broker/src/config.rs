@@ -8,6 +8,7 @@ use klamm_log::LogConfig;
 use klamm_metadata::{ConfigResource, ConfigsImage};
 use klamm_node::NodeId;
 use klamm_node::config::{BrokerConfig as Layers, ConfigType, Key, TOPIC_KEYS, broker};
+use klamm_wire::KafkaVersion;
 
 /// The broker's configuration.
 #[derive(Debug, Clone)]
@@ -108,8 +109,11 @@ impl BrokerConfig {
     ///
     /// # Errors
     /// When a key is unknown or a value is not valid.
-    pub(crate) fn new(properties: BTreeMap<String, String>) -> Result<Self, klamm_node::config::ConfigError> {
-        let layers = Layers::new(properties)?;
+    pub(crate) fn new(
+        release: KafkaVersion,
+        properties: BTreeMap<String, String>,
+    ) -> Result<Self, klamm_node::config::ConfigError> {
+        let layers = Layers::of_release(release, properties)?;
         let hot = HotConfig::read(&layers);
         Ok(Self { layers, hot })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_metadata::features::SUPPORTED_FEATURES;
+use klamm_metadata::supported_features;
 use klamm_node::{Ctx, Effect, SendError, TraceKind};
 use klamm_wire::messages::broker_registration_request::{Feature, Listener};
 use klamm_wire::messages::{BrokerHeartbeatRequest, BrokerId, BrokerRegistrationRequest, ResponseKind};
@@ -99,7 +99,7 @@ impl Core {
     }
 
     fn register(&mut self, ctx: &mut Ctx<'_>) {
-        let features = SUPPORTED_FEATURES.iter().map(|feature| {
+        let features = supported_features(self.settings.kafka_version).into_iter().map(|feature| {
             Feature::default()
                 .with_name(StrBytes::from_static_str(feature.name))
                 .with_min_supported_version(feature.min)

@@ -33,6 +33,12 @@ pub(crate) struct Arguments {
     /// A server property, as key=value; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     config: Vec<String>,
+    /// The release of Kafka to be, such as 3.6: its APIs, features, defaults and rules [default: the newest, 4.4]
+    #[arg(long, value_name = "VERSION")]
+    kafka_version: Option<String>,
+    /// A rule to have as an older Kafka had it, or not, as NAME, NAME=on or NAME=off; can be repeated
+    #[arg(long, value_name = "SWITCH")]
+    era: Vec<String>,
     /// Keep the logs in this directory, as Kafka lays them out [default: in memory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -81,6 +87,8 @@ fn settings(arguments: Arguments) -> Result<ServerSettings, Mistake> {
         port: arguments.port,
         topics,
         config,
+        kafka_version: arguments.kafka_version,
+        eras: arguments.era,
         data_dir: arguments.data_dir,
         record: arguments.record,
         ..ServerSettings::default()

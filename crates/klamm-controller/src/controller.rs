@@ -6,7 +6,7 @@ use std::time::Duration;
 use klamm_log::disk::FlushOutcome;
 use klamm_log::{AppendError, Disk, LogError};
 use klamm_metadata::record::AbortTransactionRecord;
-use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance, features};
+use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance};
 use klamm_node::config::{BrokerConfig, broker};
 use klamm_node::{CallId, Ctx, Effect, Era, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
 use klamm_wire::messages::ResponseKind;
@@ -62,7 +62,7 @@ impl Controller {
         mut disk: Box<dyn Disk>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Self, LogError> {
-        let config = BrokerConfig::new(settings.config.clone())
+        let config = BrokerConfig::of_release(settings.kafka_version, settings.config.clone())
             .map_err(|error| LogError::Invalid(error.to_string()))?;
         let mut publisher = MetadataPublisher::new();
         let mut raft = Raft::open(&settings, disk.as_mut(), ctx, &mut publisher)?;
@@ -90,11 +90,10 @@ impl Controller {
             records.push(MetadataRecord::AbortTransaction(AbortTransactionRecord { reason }));
         }
         if controller.state.image.features.iter().len() == 0 {
-            let mut bootstrap = settings.bootstrap_features;
-            if !settings.eras.on(Era::Elr) {
-                bootstrap.remove(features::ELIGIBLE_LEADER_REPLICAS_VERSION);
-            }
-            records.extend(feature_control::bootstrap_records(&bootstrap, &controller.state.config));
+            records.extend(feature_control::bootstrap_records(
+                &settings.bootstrap_features,
+                &controller.state.config,
+            ));
         }
         controller.write(ctx, &records, "bootstrap").map_err(storage_error)?;
         controller.start_timers(ctx.now);

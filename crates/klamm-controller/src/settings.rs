@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use klamm_metadata::SUPPORTED_FEATURES;
-use klamm_node::{Eras, NodeId};
-use klamm_wire::StrBytes;
+use klamm_metadata::features::ELIGIBLE_LEADER_REPLICAS_VERSION;
+use klamm_metadata::supported_features;
+use klamm_node::{Era, Eras, NodeId};
+use klamm_wire::{KafkaVersion, StrBytes};
 
 /// A controller's settings.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct ControllerSettings {
     pub config: BTreeMap<String, String>,
     /// Features of a new cluster and their levels, written once into an empty metadata log.
     pub bootstrap_features: BTreeMap<String, i16>,
+    /// Which release of Kafka it is: its defaults.
+    pub kafka_version: KafkaVersion,
     /// Which rules are those of an older Kafka.
     pub eras: Eras,
 }
@@ -31,12 +34,29 @@ impl ControllerSettings {
             cluster_id: cluster_id.into(),
             voters: vec![node],
             config: BTreeMap::new(),
-            bootstrap_features: SUPPORTED_FEATURES
-                .iter()
-                .filter(|feature| feature.default > 0)
-                .map(|feature| (feature.name.to_owned(), feature.default))
-                .collect(),
+            bootstrap_features: BTreeMap::new(),
+            kafka_version: KafkaVersion::NEWEST,
             eras: Eras::NEWEST,
         }
+        .of_release(KafkaVersion::NEWEST, Eras::NEWEST)
+    }
+
+    /// These settings, with the defaults, features and rules of a release.
+    #[must_use]
+    pub fn of_release(mut self, kafka_version: KafkaVersion, eras: Eras) -> Self {
+        let mut features = supported_features(kafka_version);
+        for feature in &mut features {
+            if feature.name == ELIGIBLE_LEADER_REPLICAS_VERSION {
+                feature.default = i16::from(eras.on(Era::Elr));
+            }
+        }
+        self.bootstrap_features = features
+            .into_iter()
+            .filter(|feature| feature.default > 0)
+            .map(|feature| (feature.name.to_owned(), feature.default))
+            .collect();
+        self.kafka_version = kafka_version;
+        self.eras = eras;
+        self
     }
 }

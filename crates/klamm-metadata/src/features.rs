@@ -1,5 +1,7 @@
 //! The features that klamm's brokers and controllers support, and the levels of a new cluster.
 
+use klamm_wire::KafkaVersion;
+
 pub use crate::image::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION};
 
 /// The lowest metadata.version that Kafka 4 can run at: 3.3-IV3 (`MetadataVersion.MINIMUM_VERSION`).
@@ -30,3 +32,39 @@ pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
         default: LATEST_METADATA_VERSION,
     },
 ];
+
+/// The lowest metadata.version of a KRaft cluster before Kafka 4: 3.0-IV1.
+const MINIMUM_METADATA_VERSION_OF_3: i16 = 1;
+
+/// The features that a node of a release supports, and the levels of a new cluster of that release.
+pub fn supported_features(release: KafkaVersion) -> Vec<SupportedFeature> {
+    let of_release = |feature: &SupportedFeature| match feature.name {
+        METADATA_VERSION => {
+            let max = feature.max.min(release.metadata_version());
+            let min = if release < KafkaVersion::V4_0 { MINIMUM_METADATA_VERSION_OF_3 } else { feature.min };
+            Some(SupportedFeature { min, max, default: max, ..*feature })
+        }
+        // A new cluster of 4.0 can have it, and does not.
+        ELIGIBLE_LEADER_REPLICAS_VERSION if release == KafkaVersion::V4_0 => {
+            Some(SupportedFeature { default: 0, ..*feature })
+        }
+        ELIGIBLE_LEADER_REPLICAS_VERSION if release < KafkaVersion::V4_0 => None,
+        _ => Some(*feature),
+    };
+    SUPPORTED_FEATURES.iter().filter_map(of_release).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_supports_the_features_of_its_time() {
+        let of = |release, name| supported_features(release).into_iter().find(|feature| feature.name == name);
+        let levels = |feature: SupportedFeature| (feature.min, feature.max, feature.default);
+        assert_eq!(of(KafkaVersion::V3_6, METADATA_VERSION).map(levels), Some((1, 14, 14)));
+        assert_eq!(of(KafkaVersion::V3_6, ELIGIBLE_LEADER_REPLICAS_VERSION), None);
+        assert_eq!(of(KafkaVersion::V4_0, ELIGIBLE_LEADER_REPLICAS_VERSION).map(levels), Some((0, 1, 0)));
+        assert_eq!(supported_features(KafkaVersion::NEWEST), SUPPORTED_FEATURES);
+    }
+}

@@ -11,7 +11,7 @@ pub mod record;
 pub mod topic_name;
 
 pub use delta::{MetadataDelta, TopicDelta};
-pub use features::{SUPPORTED_FEATURES, SupportedFeature};
+pub use features::{SUPPORTED_FEATURES, SupportedFeature, supported_features};
 pub use image::{
     BrokerRegistration, ClusterImage, ConfigResource, ConfigResourceKind, ConfigsImage, DIRECTORY_LOST,
     DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, FeaturesImage, LeaderRecoveryState, MetadataImage,

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use klamm_wire::KafkaVersion;
+
 use crate::config::edits;
 
 /// One switch, and what it is.
@@ -16,6 +18,8 @@ pub struct EraInfo {
     pub name: &'static str,
     /// Whether it is on where nothing is said, which is as the newest Kafka behaves.
     pub newest: bool,
+    /// The first release with a profile here that has the new rule: the oldest, where that is older than all of them.
+    pub since: KafkaVersion,
     /// The rule while it is set otherwise than the newest Kafka has it.
     pub old_rule: &'static str,
     /// What replaced the old rule: KIP or JIRA, and the first release that has it.
@@ -27,7 +31,7 @@ pub struct EraInfo {
 }
 
 macro_rules! eras {
-    ($($era:ident $name:literal, newest $newest:ident, replaced $replaced:literal, breaks [$($breaks:literal),*],
+    ($($era:ident $name:literal, newest $newest:ident, since $since:ident, replaced $replaced:literal, breaks [$($breaks:literal),*],
        loss $loss:literal, rule $rule:literal;)*) => {
         /// The switches.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +45,7 @@ macro_rules! eras {
                 era: Self::$era,
                 name: $name,
                 newest: eras!(@ $newest),
+                since: KafkaVersion::$since,
                 old_rule: $rule,
                 replaced_by: $replaced,
                 loss: $loss,
@@ -53,49 +58,49 @@ macro_rules! eras {
 }
 
 eras! {
-    TruncateToHw "truncate_to_hw", newest off, replaced "KIP-101 (0.11)", breaks ["S2", "S1"],
+    TruncateToHw "truncate_to_hw", newest off, since V3_3, replaced "KIP-101 (0.11)", breaks ["S2", "S1"],
         loss "A committed record that a follower has but does not know to be committed is cut off; elected before it has \
               fetched it again, the follower has lost it for all.",
         rule "A replica that begins to follow truncates its log to its own high watermark, and never compares epochs.";
-    Kip101Only "kip101_only", newest off, replaced "KIP-279 (2.0)", breaks ["S1"],
+    Kip101Only "kip101_only", newest off, since V3_3, replaced "KIP-279 (2.0)", breaks ["S1"],
         loss "After two elections in quick succession the logs stay different for ever.",
         rule "A replica that begins to follow asks once where its last epoch ends, and takes the first answer.";
-    NoOffsetGuard "no_offset_guard", newest off, replaced "KIP-207 (2.2)", breaks ["S9"],
+    NoOffsetGuard "no_offset_guard", newest off, since V3_3, replaced "KIP-207 (2.2)", breaks ["S9"],
         loss "The end offset that clients are told goes back after an election.",
         rule "A new leader tells clients its high watermark before it has reached the start of its epoch.";
-    NoFetchFencing "no_fetch_fencing", newest off, replaced "KIP-320 (2.1)", breaks ["S7", "S19"],
+    NoFetchFencing "no_fetch_fencing", newest off, since V3_3, replaced "KIP-320 (2.1)", breaks ["S7", "S19"],
         loss "A replica that missed an election goes on fetching with a log that has diverged, and counts as in sync.",
         rule "Requests carry no leader epoch that is checked, and a follower compares its epochs only when it begins to \
               follow.";
-    IsrExpandHwOnly "isr_expand_hw_only", newest off, replaced "KAFKA-7128 (2.1)", breaks ["S3"],
+    IsrExpandHwOnly "isr_expand_hw_only", newest off, since V3_3, replaced "KAFKA-7128 (2.1)", breaks ["S3"],
         loss "A follower joins the ISR, and can be elected, without records that were committed before the present epoch.",
         rule "A follower joins the ISR once it reaches the leader's high watermark, which may lag after an election.";
-    NoMaximalIsr "no_maximal_isr", newest off, replaced "KIP-497 (2.7)", breaks ["S4", "S2"],
+    NoMaximalIsr "no_maximal_isr", newest off, since V3_3, replaced "KIP-497 (2.7)", breaks ["S4", "S2"],
         loss "A leader commits records alone whose ISR change the controller never saw; another replica is elected.",
         rule "A leader counts a replica only while it is both in the committed ISR and in the one that it has proposed.";
-    NoIsrFencing "no_isr_fencing", newest off, replaced "KIP-841 (3.3)", breaks ["S15"],
+    NoIsrFencing "no_isr_fencing", newest off, since V3_3, replaced "KIP-841 (3.3)", breaks ["S15"],
         loss "A broker that is fenced, or on its way down, is in the ISR.",
         rule "A fenced broker, or one that shuts down, may join an ISR.";
-    NoBrokerEpoch "no_broker_epoch", newest off, replaced "KIP-903 (3.5)", breaks ["S17", "S2"],
+    NoBrokerEpoch "no_broker_epoch", newest off, since V3_5, replaced "KIP-903 (3.5)", breaks ["S17", "S2"],
         loss "A broker that lost records in a restart joins the ISR by a fetch that it sent before.",
         rule "A follower's fetch does not say which incarnation of its broker sent it.";
-    EpochBumpOnShrink "epoch_bump_on_shrink", newest off, replaced "KAFKA-15021 (3.6)", breaks [],
+    EpochBumpOnShrink "epoch_bump_on_shrink", newest off, since V3_6, replaced "KAFKA-15021 (3.6)", breaks [],
         loss "Nothing is lost; every shrink of an ISR sends its producers and consumers to look for the leader again.",
         rule "The leader epoch grows whenever a replica leaves the ISR.";
-    StrictMinIsr "strict_min_isr", newest on, replaced "KAFKA-15583 (3.7)", breaks ["S10"],
+    StrictMinIsr "strict_min_isr", newest on, since V3_7, replaced "KAFKA-15583 (3.7)", breaks ["S10"],
         loss "Records that too few replicas have are shown to consumers, and are gone with the last of them.",
         rule "The high watermark moves though the ISR is smaller than min.insync.replicas, which is not bounded by the number \
               of replicas.";
-    CheckQuorum "check_quorum", newest on, replaced "KAFKA-15489 (3.7)", breaks ["K11"],
+    CheckQuorum "check_quorum", newest on, since V3_7, replaced "KAFKA-15489 (3.7)", breaks ["K11"],
         loss "Brokers stay with a controller that can commit nothing.",
         rule "A controller that no majority fetches from stays the quorum's leader.";
-    UncleanSweep "unclean_sweep", newest on, replaced "KAFKA-12670 (3.9)", breaks [],
+    UncleanSweep "unclean_sweep", newest on, since V3_9, replaced "KAFKA-12670 (3.9)", breaks [],
         loss "Nothing is lost; a partition without a leader stays without one until a broker comes or goes.",
         rule "A topic that is allowed unclean elections while it has no leader is not looked at again.";
-    Prevote "prevote", newest on, replaced "KIP-996 (4.0)", breaks ["K11"],
+    Prevote "prevote", newest on, since V4_0, replaced "KIP-996 (4.0)", breaks ["K11"],
         loss "A controller that was cut off comes back with a higher epoch and deposes a healthy leader.",
         rule "A controller that hears from no leader stands for election at once.";
-    Elr "elr", newest on, replaced "KIP-966 (4.1)", breaks ["S5", "S17"],
+    Elr "elr", newest on, since V4_1, replaced "KIP-966 (4.1)", breaks ["S5", "S17"],
         loss "The last replica in the ISR loses power with unflushed records, is elected again, and everybody truncates to it.",
         rule "Who leaves the ISR below min.insync.replicas is forgotten: only the last member may be elected cleanly.";
 }
@@ -156,6 +161,20 @@ impl Eras {
         }
         Self(bits)
     };
+
+    /// The rules of a release.
+    pub const fn of(release: KafkaVersion) -> Self {
+        let mut eras = Self::NEWEST;
+        let mut at = 0;
+        while at < Era::ALL.len() {
+            let info = &Era::ALL[at];
+            if (info.since as u8) > (release as u8) {
+                eras = eras.with_old(info.era);
+            }
+            at += 1;
+        }
+        eras
+    }
 
     /// Whether a switch is on.
     pub const fn on(self, era: Era) -> bool {
@@ -253,6 +272,19 @@ mod tests {
             assert_eq!(info.name.parse(), Ok(info.era));
             assert_eq!(Eras::NEWEST.on(info.era), info.newest);
         }
+    }
+
+    #[test]
+    fn releases_have_the_rules_of_their_time() {
+        assert_eq!(Eras::of(KafkaVersion::V4_4), Eras::NEWEST);
+        assert_eq!(Eras::of(KafkaVersion::V4_1), Eras::NEWEST);
+        assert_eq!(Eras::of(KafkaVersion::V4_0).to_string(), "elr=off");
+        assert_eq!(
+            Eras::of(KafkaVersion::V3_6).to_string(),
+            "strict_min_isr=off, check_quorum=off, unclean_sweep=off, prevote=off, elr=off"
+        );
+        assert!(Eras::of(KafkaVersion::V3_4).on(Era::NoBrokerEpoch));
+        assert!(!Eras::of(KafkaVersion::V3_3).on(Era::TruncateToHw), "older than any release with a profile");
     }
 
     #[test]

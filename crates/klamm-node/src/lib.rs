@@ -10,6 +10,8 @@ pub mod effect;
 pub mod era;
 pub mod ids;
 pub mod pause;
+#[cfg(test)]
+mod release_page;
 pub mod rng;
 pub mod time;
 pub mod timer;

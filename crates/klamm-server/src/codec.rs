@@ -2,9 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use klamm_node::ConnectionId;
-use klamm_wire::api::{Api, FrameError, decode_request, unsupported_api_versions};
+use klamm_wire::api::{Api, FrameError, decode_request_in, unsupported_api_versions};
 use klamm_wire::record::inspect::inspect_produce;
-use klamm_wire::{Request, frame};
+use klamm_wire::{KafkaVersion, Request, frame};
 use klamm_world::ClientRequest;
 
 /// What a frame is.
@@ -21,11 +21,12 @@ pub(crate) fn next_request(
     connection: ConnectionId,
     received: &mut BytesMut,
     max: usize,
+    release: KafkaVersion,
 ) -> Result<Option<Received>, FrameError> {
     let Some(frame) = frame::split_frame(received, max)? else { return Ok(None) };
-    let decoded = match decode_request(frame) {
+    let decoded = match decode_request_in(frame, release) {
         Err(FrameError::UnsupportedApiVersions { correlation_id }) => {
-            return Ok(Some(Received::Unsupported(unsupported_api_versions(correlation_id))));
+            return Ok(Some(Received::Unsupported(unsupported_api_versions(correlation_id, release))));
         }
         decoded => decoded?,
     };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use klamm_node::{ConnectionId, NodeId};
 use klamm_wire::api::encode_response;
-use klamm_wire::{ApiKey, StrBytes, frame};
+use klamm_wire::{ApiKey, KafkaVersion, StrBytes, frame};
 use klamm_world::ClientRequest;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt as _;
@@ -42,6 +42,8 @@ pub(crate) struct Limits {
     pub(crate) max_request: usize,
     /// `connections.max.idle.ms`; `None` for never.
     pub(crate) max_idle: Option<Duration>,
+    /// Whose versions of the APIs are served.
+    pub(crate) release: KafkaVersion,
 }
 
 /// A connection and its buffers.
@@ -237,7 +239,7 @@ impl Connection {
         if let Some(request) = self.waiting.take() {
             return Some(request);
         }
-        match codec::next_request(self.id, &mut self.received, self.limits.max_request) {
+        match codec::next_request(self.id, &mut self.received, self.limits.max_request, self.limits.release) {
             Ok(Some(Received::Request(request))) => Some(request),
             Ok(Some(Received::Unsupported(answer))) => {
                 self.held_back = Some(answer);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klamm_node::config::{self, validate_static_broker_config};
-use klamm_node::{NodeId, WallTime};
-use klamm_wire::StrBytes;
+use klamm_node::{Eras, NodeId, WallTime};
+use klamm_wire::release::UnknownRelease;
+use klamm_wire::{KafkaVersion, StrBytes};
 use klamm_world::{BrokerSpec, Command, PartitionStatus, World, WorldSettings};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -100,7 +101,8 @@ impl Server {
 
     async fn start_inner(settings: ServerSettings) -> Result<Self, StartError> {
         let config = properties(&settings)?;
-        let limits = limits(&config);
+        let (kafka_version, eras) = profile(&settings)?;
+        let limits = limits(&config, kafka_version);
         let (endpoints, bound): (Vec<_>, Vec<_>) = bind(&settings)?.into_iter().unzip();
         let controllers = controllers(&settings)?;
         let seed = settings.seed.unwrap_or_else(random_seed);
@@ -111,6 +113,8 @@ impl Server {
             brokers: broker_specs(&settings, &endpoints),
             controllers: controllers.clone(),
             config,
+            kafka_version,
+            eras,
             link: settings.link,
             wall_epoch: wall_now(),
             trace_capacity: settings.trace_capacity,
@@ -469,6 +473,20 @@ fn properties(settings: &ServerSettings) -> Result<BTreeMap<String, String>, Sta
     Ok(properties)
 }
 
+/// The release, and its rules with those that were set otherwise.
+fn profile(settings: &ServerSettings) -> Result<(KafkaVersion, Eras), StartError> {
+    let wrong = |error: &dyn std::error::Error| StartError::Settings(error.to_string());
+    let version = match settings.kafka_version.as_deref() {
+        None => KafkaVersion::NEWEST,
+        Some(text) => text.parse().map_err(|error: UnknownRelease| wrong(&error))?,
+    };
+    let mut eras = Eras::of(version);
+    for text in &settings.eras {
+        eras.set(text).map_err(|error| wrong(&error))?;
+    }
+    Ok((version, eras))
+}
+
 fn controllers(settings: &ServerSettings) -> Result<Vec<NodeId>, StartError> {
     let (brokers, controllers) = (settings.brokers, settings.controllers);
     if brokers == 0 {
@@ -496,7 +514,7 @@ fn broker_specs(settings: &ServerSettings, endpoints: &[BrokerEndpoint]) -> Vec<
         .collect()
 }
 
-fn limits(properties: &BTreeMap<String, String>) -> Limits {
+fn limits(properties: &BTreeMap<String, String>, release: KafkaVersion) -> Limits {
     let number = |key: &str| {
         let value = properties.get(key).map(String::as_str);
         value.or_else(|| config::broker_key(key)?.default)?.parse::<i64>().ok()
@@ -508,6 +526,7 @@ fn limits(properties: &BTreeMap<String, String>) -> Limits {
         max_idle: number("connections.max.idle.ms")
             .and_then(|millis| u64::try_from(millis).ok())
             .map(Duration::from_millis),
+        release,
     }
 }
 

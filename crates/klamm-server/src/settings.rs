@@ -25,6 +25,10 @@ pub struct ServerSettings {
     pub topics: Vec<TopicSpec>,
     /// Server properties, the same for every node.
     pub config: BTreeMap<String, String>,
+    /// The release of Kafka to be, such as `3.6`; the newest when absent.
+    pub kafka_version: Option<String>,
+    /// Single rules to have otherwise than that release: `NAME=on`, `NAME=off`, or `NAME` for the old rule.
+    pub eras: Vec<String>,
     /// The brokers' racks, in order; brokers beyond its end have none.
     pub racks: Vec<String>,
     /// Where logs are kept, one folder a node; in memory when absent.
@@ -51,6 +55,8 @@ impl Default for ServerSettings {
             port: 0,
             topics: Vec::new(),
             config: BTreeMap::new(),
+            kafka_version: None,
+            eras: Vec::new(),
             racks: Vec::new(),
             data_dir: None,
             record: None,

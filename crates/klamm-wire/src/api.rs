@@ -9,6 +9,7 @@ use kafka_protocol::messages::{ApiVersionsResponse, ResponseKind};
 
 use crate::fetch_response::FetchResponse;
 use crate::record::varint;
+use crate::release::KafkaVersion;
 use crate::{ErrorCode, StrBytes, limits};
 
 /// A response body.
@@ -104,6 +105,13 @@ impl Api {
             .with_api_key(self.key as i16)
             .with_min_version(self.advertised_min())
             .with_max_version(self.max)
+    }
+
+    /// As [`Api::entry`], of a broker of a release; `None` where that has no such API.
+    pub fn entry_in(&self, release: KafkaVersion) -> Option<ApiVersion> {
+        let (min, max) = self.versions_in(release)?;
+        let min = if matches!(self.key, ApiKey::Produce) { 0 } else { min };
+        Some(self.entry().with_min_version(min).with_max_version(max))
     }
 }
 
@@ -282,12 +290,16 @@ pub enum FrameError {
     #[error("{} is not served here", Api::of(*.0).name)]
     NotServed(ApiKey),
     /// A version out of range.
-    #[error("{} has no version {version} here ({} to {})", Api::of(*.key).name, Api::of(*.key).min, Api::of(*.key).max)]
+    #[error("{} has no version {version} here ({min} to {max})", Api::of(*.key).name)]
     UnsupportedVersion {
         /// The API.
         key: ApiKey,
         /// The version asked for.
         version: i16,
+        /// The lowest version served.
+        min: i16,
+        /// The highest version served.
+        max: i16,
     },
     /// ApiVersions in a version not known: answer with [`unsupported_api_versions`], and go on (KIP-511).
     #[error("ApiVersions in a version not known")]
@@ -309,19 +321,27 @@ pub enum FrameError {
 
 /// Decodes a frame, without its length. Records stay slices of it.
 pub fn decode_request(frame: Bytes) -> Result<DecodedRequest, FrameError> {
+    decode_request_in(frame, KafkaVersion::NEWEST)
+}
+
+/// As [`decode_request`], by a broker of a release: what that does not have is not served.
+///
+/// # Errors
+/// As [`decode_request`].
+pub fn decode_request_in(frame: Bytes, release: KafkaVersion) -> Result<DecodedRequest, FrameError> {
     let mut body = frame;
     let header = decode_header(&mut body)?;
     let (key, version) = (header.api_key, header.api_version);
     let api = Api::of(key);
-    if !api.served {
+    let Some((min, max)) = api.versions_in(release).filter(|_| api.served) else {
         return Err(FrameError::NotServed(key));
-    }
-    if !api.has_version(version) {
+    };
+    if !(min..=max).contains(&version) {
         return Err(match key {
             ApiKey::ApiVersions => {
                 FrameError::UnsupportedApiVersions { correlation_id: header.correlation_id }
             }
-            _ => FrameError::UnsupportedVersion { key, version },
+            _ => FrameError::UnsupportedVersion { key, version, min, max },
         });
     }
     let malformed = |reason| FrameError::Malformed { key, version, reason };
@@ -369,10 +389,10 @@ fn skip_tagged_fields(bytes: &mut &[u8]) -> Option<()> {
 
 /// The answer to ApiVersions in a version not known: version 0, an error, and the versions of ApiVersions itself, from
 /// which the client picks one (KIP-511). A whole frame.
-pub fn unsupported_api_versions(correlation_id: i32) -> Bytes {
+pub fn unsupported_api_versions(correlation_id: i32, release: KafkaVersion) -> Bytes {
     let response = ApiVersionsResponse::default()
         .with_error_code(ErrorCode::UnsupportedVersion.code())
-        .with_api_keys(vec![Api::of(ApiKey::ApiVersions).entry()]);
+        .with_api_keys(Api::of(ApiKey::ApiVersions).entry_in(release).into_iter().collect());
     encode_kind(ApiKey::ApiVersions, 0, correlation_id, &ResponseKind::ApiVersions(response))
         .expect("version 0 has both fields")
 }
@@ -539,7 +559,7 @@ mod tests {
     fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
         let frame = Bytes::from_static(b"\x00\x12\x00\x63\x00\x00\x00\x07\xff\xff\x00");
         assert_eq!(decode_request(frame), Err(FrameError::UnsupportedApiVersions { correlation_id: 7 }));
-        let answer = unsupported_api_versions(7);
+        let answer = unsupported_api_versions(7, KafkaVersion::NEWEST);
         let (correlation_id, response) = decode_response(ApiKey::ApiVersions, 0, answer.slice(4..)).unwrap();
         assert_eq!(correlation_id, 7);
         let ResponseKind::ApiVersions(response) = response else { panic!("{response:?}") };
@@ -568,7 +588,8 @@ mod tests {
         assert_eq!(error(b"\x03\xe8\0\0\0\0\0\0\0\0"), FrameError::UnknownApi(1000));
         assert_eq!(error(b"\xff\xff\0\0\0\0\0\0\0\0"), FrameError::UnknownApi(-1));
         assert_eq!(error(b"\0\x34\0\0\0\0\0\0\xff\xff\0"), FrameError::NotServed(ApiKey::Vote));
-        let unsupported = FrameError::UnsupportedVersion { key: ApiKey::Produce, version: 2 };
+        let unsupported =
+            FrameError::UnsupportedVersion { key: ApiKey::Produce, version: 2, min: 3, max: 13 };
         assert_eq!(error(b"\0\0\0\x02\0\0\0\0\xff\xff"), unsupported);
         assert_eq!(unsupported.to_string(), "Produce has no version 2 here (3 to 13)");
     }

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod internal;
 pub mod limits;
 pub mod record;
+pub mod release;
 
 pub use api::{Api, ApiKey, DecodedRequest, FrameError, Request, RequestHeader, Response};
 pub use error_code::ErrorCode;
@@ -21,4 +22,5 @@ pub use record::builder::BatchBuilder;
 pub use record::compress::Compression;
 pub use record::error::RecordError;
 pub use record::record::{Record, Records};
+pub use release::KafkaVersion;
 pub use uuid::Uuid;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::{Eras, NodeId, WallTime};
-use klamm_wire::StrBytes;
+use klamm_wire::{KafkaVersion, StrBytes};
 
 /// Everything that decides how a world begins. Two worlds with equal settings and inputs have equal histories.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct WorldSettings {
     pub controllers: Vec<NodeId>,
     /// Server properties, the same for every node.
     pub config: BTreeMap<String, String>,
+    /// Which release of Kafka the cluster is to its clients: APIs, features and defaults. Its rules are [`Eras::of`] it.
+    pub kafka_version: KafkaVersion,
     /// Which rules are those of an older Kafka.
     pub eras: Eras,
     /// Every link between two nodes, until a command changes one.
@@ -41,6 +43,7 @@ impl Default for WorldSettings {
             brokers: Vec::new(),
             controllers: vec![NodeId(Self::FIRST_CONTROLLER)],
             config: BTreeMap::new(),
+            kafka_version: KafkaVersion::NEWEST,
             eras: Eras::NEWEST,
             link: LinkSettings::default(),
             wall_epoch: WallTime(0),
@@ -54,6 +57,14 @@ impl Default for WorldSettings {
 impl WorldSettings {
     /// The node id of the first controller where nothing else is said.
     pub const FIRST_CONTROLLER: i32 = 100;
+
+    /// These settings, with the APIs, features, defaults and rules of a release.
+    #[must_use]
+    pub const fn of_release(mut self, release: KafkaVersion) -> Self {
+        self.kafka_version = release;
+        self.eras = Eras::of(release);
+        self
+    }
 }
 
 /// One broker.

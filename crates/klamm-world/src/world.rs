@@ -710,6 +710,7 @@ impl World {
             rack: spec.rack.clone(),
             controllers: self.settings.controllers.clone(),
             config: self.settings.config.clone(),
+            kafka_version: self.settings.kafka_version,
             eras: self.settings.eras,
         })
     }
@@ -718,8 +719,7 @@ impl World {
         let mut settings = ControllerSettings::new(id, self.cluster_id.clone());
         settings.voters.clone_from(&self.settings.controllers);
         settings.config.clone_from(&self.settings.config);
-        settings.eras = self.settings.eras;
-        settings
+        settings.of_release(self.settings.kafka_version, self.settings.eras)
     }
 
     pub(crate) fn slot(&self, id: NodeId) -> Option<usize> {

@@ -54,6 +54,20 @@ impl Builder {
         self
     }
 
+    /// The release of Kafka to be, such as `3.6`: its APIs, features, defaults and rules. The newest unless said otherwise. A
+    /// release that klamm has no profile of fails the start, with the nearest one it has.
+    pub fn kafka_version(mut self, version: impl Into<String>) -> Self {
+        self.settings.kafka_version = Some(version.into());
+        self
+    }
+
+    /// A single rule of replication or control to have otherwise than the release has it: `elr=off`, or
+    /// `truncate_to_hw` for that old rule. A name that is no switch fails the start, with the nearest one.
+    pub fn era(mut self, switch: impl Into<String>) -> Self {
+        self.settings.eras.push(switch.into());
+        self
+    }
+
     /// The brokers' racks, in order.
     pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
         self.settings.racks = racks.into_iter().map(Into::into).collect();

@@ -4,7 +4,7 @@
 //!
 //! A version not known is answered before it gets here, in version 0. Difference: none known.
 
-use klamm_metadata::features::SUPPORTED_FEATURES;
+use klamm_metadata::supported_features;
 use klamm_node::Ctx;
 use klamm_wire::api::APIS;
 use klamm_wire::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
@@ -21,7 +21,9 @@ pub(crate) fn handle(
     rc: RequestContext,
     request: ApiVersionsRequest,
 ) {
-    let api_keys = APIS.iter().filter(|api| api.is_advertised_by_broker()).map(|api| api.entry()).collect();
+    let release = broker.core.settings.kafka_version;
+    let served = APIS.iter().filter(|api| api.is_advertised_by_broker());
+    let api_keys = served.filter_map(|api| api.entry_in(release)).collect();
     let mut response = ApiVersionsResponse::default();
     if rc.api_version >= 3
         && !(is_name(&request.client_software_name) && is_name(&request.client_software_version))
@@ -33,8 +35,8 @@ pub(crate) fn handle(
     response.api_keys = api_keys;
     if rc.api_version >= 3 {
         let image = broker.core.metadata.image();
-        response.supported_features = SUPPORTED_FEATURES
-            .iter()
+        response.supported_features = supported_features(release)
+            .into_iter()
             // Clients before version 4 reject a lowest level of 0.
             .filter(|feature| rc.api_version >= 4 || feature.min > 0)
             .map(|feature| {

@@ -14,6 +14,8 @@
 //!
 //! Reading parses the value again each time: read when a configuration changes, and keep what was read.
 
+use klamm_wire::KafkaVersion;
+
 pub mod broker;
 pub mod def;
 pub mod group;
@@ -84,6 +86,10 @@ pub static DIFFERENT_DEFAULTS: &[DifferentDefault] = &[
     },
 ];
 
+/// Defaults that were others in older releases: the key, the first release with today's default, and the one before.
+pub static OLDER_DEFAULTS: &[(&str, KafkaVersion, &str)] =
+    &[("log.message.timestamp.after.max.ms", KafkaVersion::V4_0, "9223372036854775807")];
+
 /// Server properties that a cluster of `brokers` brokers starts with, below whatever its user sets.
 pub fn properties_of_size(brokers: usize) -> Vec<(&'static str, String)> {
     match brokers {
@@ -141,6 +147,22 @@ mod tests {
         for different in DIFFERENT_DEFAULTS {
             let key = broker_key(different.name).unwrap();
             assert!(different.klamm.starts_with(key.default.unwrap()), "{}", different.name);
+        }
+    }
+
+    #[test]
+    fn an_older_release_has_its_own_defaults() {
+        let after = |release| {
+            let config = BrokerConfig::of_release(release, [].into()).unwrap();
+            let described = config.topic(&[].into()).describe("message.timestamp.after.max.ms").unwrap();
+            assert_eq!(described.source, ConfigSource::Default);
+            assert_eq!(described.synonyms[0].value, described.value);
+            described.value.unwrap()
+        };
+        assert_eq!(after(KafkaVersion::V3_9), i64::MAX.to_string());
+        assert_eq!(after(KafkaVersion::V4_0), "3600000");
+        for (name, _, default) in OLDER_DEFAULTS {
+            broker_key(name).unwrap().parse(default).unwrap();
         }
     }
 }

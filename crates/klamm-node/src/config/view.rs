@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use klamm_wire::KafkaVersion;
+
 use super::def::{ConfigError, ConfigKey, ConfigKind, ConfigType, Key, Scope, Value};
 use super::{broker, broker_key, broker_keys, topic_key};
 
@@ -66,6 +68,7 @@ pub struct DescribedSynonym {
 /// A broker's configuration in its layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BrokerConfig {
+    release: KafkaVersion,
     static_properties: BTreeMap<String, String>,
     dynamic_default: BTreeMap<String, String>,
     dynamic: BTreeMap<String, String>,
@@ -77,6 +80,17 @@ impl BrokerConfig {
     /// # Errors
     /// When a key is unknown or a value is not valid.
     pub fn new(static_properties: BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        Self::of_release(KafkaVersion::NEWEST, static_properties)
+    }
+
+    /// As [`BrokerConfig::new`], with a release's defaults.
+    ///
+    /// # Errors
+    /// As [`BrokerConfig::new`].
+    pub fn of_release(
+        release: KafkaVersion,
+        static_properties: BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
         for (name, value) in &static_properties {
             match broker_key(name) {
                 Some(key) if key.scope == Scope::Managed => {
@@ -85,7 +99,7 @@ impl BrokerConfig {
                 _ => super::validate_static_broker_config(name, value)?,
             }
         }
-        Ok(Self { static_properties, ..Self::default() })
+        Ok(Self { release, static_properties, ..Self::default() })
     }
 
     /// Replaces the broker's own dynamic configuration. A value that is not valid is passed over where it is read, as
@@ -114,7 +128,7 @@ impl BrokerConfig {
         // Kafka shows the node's id under its older name too.
         let name = if name == broker::BROKER_ID.name() { broker::NODE_ID.name() } else { name };
         let key = broker_key(name)?;
-        self.set_value(key).or_else(|| key.parse(key.default?).ok())
+        self.set_value(key).or_else(|| key.parse(self.default_of(key)?).ok())
     }
 
     /// The configuration of a topic that has `overrides` of its own.
@@ -178,6 +192,12 @@ impl BrokerConfig {
         }
     }
 
+    fn default_of(&self, key: &ConfigKey) -> Option<&'static str> {
+        let older =
+            |(name, since, _): &&(&str, KafkaVersion, &str)| *name == key.name && self.release < *since;
+        super::OLDER_DEFAULTS.iter().find(older).map(|(.., default)| *default).or(key.default)
+    }
+
     fn layers(&self) -> [(&BTreeMap<String, String>, ConfigSource); 3] {
         [
             (&self.dynamic, ConfigSource::DynamicBroker),
@@ -206,7 +226,7 @@ impl BrokerConfig {
             }
         }
         for name in names {
-            if let Some(default) = broker_key(name).and_then(|key| key.default) {
+            if let Some(default) = broker_key(name).and_then(|key| self.default_of(key)) {
                 push(name, default, ConfigSource::Default);
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_node::{ConnectionId, Eras, NodeId, WallTime};
+use klamm_wire::release::UnknownRelease;
 use klamm_wire::{ApiKey, Request, StrBytes};
 
 use super::value::Value;
@@ -78,6 +79,7 @@ impl Encoder {
             brokers,
             controllers,
             config,
+            kafka_version,
             eras,
             link,
             wall_epoch,
@@ -103,7 +105,8 @@ impl Encoder {
             self.bytes(key.as_bytes());
             self.bytes(value.as_bytes());
         }
-        // By name: numbers change when a switch is added.
+        // By name: numbers change when a release or switch is added.
+        self.bytes(kafka_version.name().as_bytes());
         self.varint(eras.old().count() as u64);
         for (era, on) in eras.old() {
             self.bytes(format!("{era}={on}").as_bytes());
@@ -339,6 +342,10 @@ impl Decoder {
                 .list(|decoder| Ok((decoder.text()?.to_string(), decoder.text()?.to_string())))?
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
+            kafka_version: self
+                .text()?
+                .parse()
+                .or_else(|error: UnknownRelease| nonsense(error.to_string()))?,
             eras: self.eras()?,
             link: self.link()?,
             wall_epoch: WallTime(self.signed()?),

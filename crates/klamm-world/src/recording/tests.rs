@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use klamm_node::{ConnectionId, Era, Eras, NodeId, TopicPartition, WallTime};
 use klamm_wire::messages::MetadataRequest;
-use klamm_wire::{ApiKey, Request};
+use klamm_wire::{ApiKey, KafkaVersion, Request};
 
 use super::*;
 use crate::client::scripted::{
@@ -25,6 +25,7 @@ fn settings() -> WorldSettings {
         ],
         controllers: vec![NodeId(100), NodeId(-7)],
         config: [("a.b".to_owned(), "c".to_owned())].into(),
+        kafka_version: KafkaVersion::V3_6,
         eras: Eras::NEWEST.with_old(Era::Elr).with_old(Era::TruncateToHw),
         link: LinkSettings { latency: Duration::from_micros(3), jitter: Duration::from_secs(9) },
         wall_epoch: WallTime(-1),

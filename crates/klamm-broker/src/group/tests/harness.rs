@@ -17,7 +17,7 @@ use klamm_wire::messages::{
     LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchResponse, ResponseKind,
     SyncGroupRequest, SyncGroupResponse, TopicName,
 };
-use klamm_wire::{ErrorCode, RecordBatch, Response, StrBytes};
+use klamm_wire::{ErrorCode, KafkaVersion, RecordBatch, Response, StrBytes};
 
 use crate::config::BrokerConfig;
 use crate::core::{CoordinatorEvent, GROUP_METADATA_TOPIC, InternalAppend, LogPiece, RequestContext};
@@ -140,7 +140,9 @@ impl Harness {
         let mut properties: BTreeMap<String, String> =
             config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         properties.insert("offsets.topic.num.partitions".into(), "1".into());
-        let config = GroupConfig::new(&BrokerConfig::new(properties).expect("the keys are known"));
+        let config = GroupConfig::new(
+            &BrokerConfig::new(KafkaVersion::NEWEST, properties).expect("the keys are known"),
+        );
         let log_end = log.last().map_or(0, |b| b.header.next_offset());
         let broker = FakeBroker {
             log,

@@ -39,6 +39,8 @@ subjects! {
     create_topics
     delete_topics
     create_partitions
+    elect_leaders
+    reassignments
     configs
     produce
     producers

@@ -92,8 +92,7 @@ fn cancel(
     partition: &PartitionRegistration,
 ) -> Result<Option<MetadataRecord>, ApiError> {
     if !partition.is_reassigning() {
-        let message = "No partition reassignment is in progress.";
-        return Err(ApiError::new(ErrorCode::NoReassignmentInProgress, message));
+        return Err(ErrorCode::NoReassignmentInProgress.into());
     }
     let invalid = |message: String| ApiError::new(ErrorCode::InvalidReplicaAssignment, message);
     let replicas = without(&partition.replicas, &partition.adding_replicas);

@@ -7,6 +7,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
+mod elect_leaders;
 mod fetch;
 mod fetch_sessions;
 mod find_coordinator;
@@ -16,6 +17,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod producers;
+mod reassignments;
 mod records;
 mod strict;
 
@@ -43,6 +45,8 @@ pub const SUBJECTS: &[Subject] = &[
     plain("create_topics", create_topics::run),
     plain("delete_topics", delete_topics::run),
     plain("create_partitions", create_partitions::run),
+    plain("elect_leaders", elect_leaders::run),
+    plain("reassignments", reassignments::run),
     plain("configs", configs::run),
     plain("produce", produce::run),
     plain("producers", producers::run),

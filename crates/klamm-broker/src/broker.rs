@@ -77,6 +77,15 @@ pub struct PartitionView {
     pub high_watermark: i64,
 }
 
+/// A broker that did not start.
+#[derive(Debug)]
+pub struct BootFailure {
+    /// Why.
+    pub error: LogError,
+    /// Its disk, for another try. Files may be open on it.
+    pub disk: Box<dyn Disk>,
+}
+
 /// A broker. Every method is one step: it never blocks, and what it does to the outside are effects in `ctx`.
 ///
 /// The caller delivers requests, responses and timers in any order; after each call [`Broker::next_deadline`] may have changed.
@@ -95,10 +104,14 @@ impl Broker {
         settings: BrokerSettings,
         mut disk: Box<dyn Disk>,
         ctx: &mut Ctx<'_>,
-    ) -> Result<Self, LogError> {
-        let config = BrokerConfig::new(settings.kafka_version, properties(&settings))
-            .map_err(|error| LogError::Invalid(error.to_string()))?;
-        let (replicas, metadata) = open_logs(&settings, &config, &mut *disk, ctx)?;
+    ) -> Result<Self, BootFailure> {
+        let opened = BrokerConfig::new(settings.kafka_version, properties(&settings))
+            .map_err(|error| LogError::Invalid(error.to_string()))
+            .and_then(|config| Ok((open_logs(&settings, &config, &mut *disk, ctx)?, config)));
+        let ((replicas, metadata), config) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(BootFailure { error, disk }),
+        };
         let previous_epoch = replicas.dirs.previous_broker_epoch();
         let sessions = FetchSessionCache::new(
             usize::try_from(config.get(broker::MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS)).unwrap_or(0),

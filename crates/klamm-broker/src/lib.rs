@@ -28,6 +28,6 @@ mod replica_fetcher;
 mod replica_manager;
 mod replication_quota;
 
-pub use broker::{Broker, BrokerSettings, PartitionView};
+pub use broker::{BootFailure, Broker, BrokerSettings, PartitionView};
 pub use group::GroupView;
 pub use inspect::{FollowerView, LeaderView, ReplicaInspection, ReplicaView};

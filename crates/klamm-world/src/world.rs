@@ -646,18 +646,26 @@ impl World {
         let mut effects = std::mem::take(&mut self.effects);
         let booted = match self.broker_settings(id) {
             Some(settings) => self.slots[slot].boot(self.now, &mut self.trace, &mut effects, |disk, ctx| {
-                Broker::boot(settings, disk, ctx).map(|node| Node::Broker(Box::new(node)))
+                let booted = Broker::boot(settings, disk, ctx).map(|node| Node::Broker(Box::new(node)));
+                booted.map_err(|failure| (failure.error, Some(failure.disk)))
             }),
             None => {
                 let settings = self.controller_settings(id);
                 self.slots[slot].boot(self.now, &mut self.trace, &mut effects, |disk, ctx| {
-                    Controller::boot(settings, disk, ctx).map(|node| Node::Controller(Box::new(node)))
+                    let booted = Controller::boot(settings, disk, ctx);
+                    booted.map(|node| Node::Controller(Box::new(node))).map_err(|error| (error, None))
                 })
             }
         };
         match booted {
             Some(Ok(())) => out.push(Output::NodeStarted { node: id }),
-            Some(Err(error)) => out.push(Output::NodeFailed { node: id, message: error.to_string() }),
+            Some(Err((error, disk))) => {
+                if let Some(mut disk) = disk {
+                    disk.crash();
+                    self.slots[slot].disk = Some(disk);
+                }
+                out.push(Output::NodeFailed { node: id, message: error.to_string() });
+            }
             None => out.push(Output::NodeFailed {
                 node: id,
                 message: "its disk was lost when an earlier start failed".to_owned(),

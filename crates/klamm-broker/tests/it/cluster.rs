@@ -175,6 +175,17 @@ impl Cluster {
         }
     }
 
+    /// Starts a node, which must fail; what it says.
+    pub(crate) fn start_fails(&mut self, node: i32) -> String {
+        let mut out = Vec::new();
+        self.world.handle(self.now, Input::Command(Command::Start(NodeId(node))), &mut out);
+        let failed = out.into_iter().find_map(|output| match output {
+            Output::NodeFailed { message, .. } => Some(message),
+            _ => None,
+        });
+        failed.expect("a start that fails")
+    }
+
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use klamm_log::Disk;
 use klamm_node::{NodeId, TraceKind};
 use klamm_wire::messages::describe_log_dirs_response::DescribeLogDirsResult;
-use klamm_wire::messages::{DescribeLogDirsRequest, ResponseKind};
-use klamm_wire::{ErrorCode, Uuid};
+use klamm_wire::messages::{DescribeLogDirsRequest, FindCoordinatorRequest, HeartbeatRequest, ResponseKind};
+use klamm_wire::{ErrorCode, StrBytes, Uuid};
 use klamm_world::{Command, LinkSettings, WorldSettings};
 
 use crate::cluster::{Cluster, Outcome, fetch};
@@ -278,4 +278,63 @@ fn a_directory_that_fails_at_the_start_is_left_out() {
     let dirs = log_dirs(&mut c, broker, "t");
     assert!(dirs[0].2.iter().all(|p| !in_d1.contains(p)), "{dirs:?}");
     assert_eq!(dirs[1].1, ErrorCode::KafkaStorageError.code());
+}
+
+#[test]
+fn a_broker_that_does_not_start_can_be_started_when_its_disk_works_again() {
+    let (mut c, breakers) = with_directories(&[]);
+    c.create_topic("t", 1, 3, &[]);
+    c.produce("t", 0, "a");
+    let broker = c.leader("t", 0);
+    c.command(Command::Crash(NodeId(broker)));
+    breakers[&broker].fail("logs", Failing::Reads);
+    let failed = c.start_fails(broker);
+    assert!(failed.contains("input/output error"), "{failed}");
+    breakers[&broker].heal();
+    c.command(Command::Start(NodeId(broker)));
+    c.wait_for("the whole ISR", Duration::from_secs(30), |c| isr(c, "t", 0) == [1, 2, 3]);
+    assert_eq!(c.status("t", 0).logs[&NodeId(broker)].log_end, 1);
+}
+
+#[test]
+fn groups_whose_partition_is_in_a_failed_directory_are_found_elsewhere() {
+    let (mut c, breakers) = two_directories(&[("offsets.topic.num.partitions", "12")]);
+    let groups: Vec<StrBytes> = (0..30).map(|n| StrBytes::from(format!("g{n}"))).collect();
+    let find = |c: &mut Cluster| -> Vec<i32> {
+        let keys = FindCoordinatorRequest::default().with_coordinator_keys(groups.clone());
+        let ResponseKind::FindCoordinator(answer) = c.ask(3, 4, keys) else { panic!("another answer") };
+        assert!(answer.coordinators.iter().all(|found| found.error_code == 0), "{answer:?}");
+        answer.coordinators.iter().map(|found| found.node_id.0).collect()
+    };
+    let beat = |c: &mut Cluster, broker: i32, group: &StrBytes| {
+        let request = HeartbeatRequest::default()
+            .with_group_id(group.clone().into())
+            .with_member_id(StrBytes::from_static_str("m"));
+        let ResponseKind::Heartbeat(answer) = c.ask(broker, 4, request) else { panic!("another answer") };
+        ErrorCode::from_code(answer.error_code).expect("a known error")
+    };
+    let mine: Vec<StrBytes> =
+        find(&mut c).iter().zip(&groups).filter(|(at, _)| **at == 1).map(|(_, g)| g.clone()).collect();
+    for group in &mine {
+        assert_eq!(beat(&mut c, 1, group), ErrorCode::UnknownMemberId);
+    }
+    // Written to once a minute, if not before.
+    breakers[&1].fail("d1/", Failing::Writes);
+    c.run(Duration::from_secs(61));
+    let (mut lost, mut kept) = (0, 0);
+    let after = find(&mut c);
+    for (group, now) in groups.iter().zip(after).filter(|(group, _)| mine.contains(group)) {
+        match beat(&mut c, 1, group) {
+            ErrorCode::NotCoordinator => {
+                lost += 1;
+                assert_ne!(now, 1);
+                assert_eq!(beat(&mut c, now, group), ErrorCode::UnknownMemberId);
+            }
+            error => {
+                kept += 1;
+                assert_eq!((error, now), (ErrorCode::UnknownMemberId, 1));
+            }
+        }
+    }
+    assert!(lost > 0 && kept > 0, "{lost} lost, {kept} kept");
 }

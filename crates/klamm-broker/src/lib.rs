@@ -27,7 +27,9 @@ mod purgatory;
 mod replica_fetcher;
 mod replica_manager;
 mod replication_quota;
+mod stored_log;
 
 pub use broker::{BootFailure, Broker, BrokerSettings, PartitionView};
 pub use group::GroupView;
 pub use inspect::{FollowerView, LeaderView, ReplicaInspection, ReplicaView};
+pub use stored_log::{StoredLog, StoredRecord};

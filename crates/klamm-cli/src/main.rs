@@ -7,6 +7,7 @@ mod groups;
 mod output;
 mod produce;
 mod replay;
+mod scenario;
 mod serve;
 mod topics;
 
@@ -29,6 +30,7 @@ enum Command {
     Consume(consume::Arguments),
     Groups(groups::Arguments),
     Replay(replay::Arguments),
+    Scenario(scenario::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
         Command::Consume(arguments) => consume::run(&arguments),
         Command::Groups(arguments) => groups::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Scenario(arguments) => {
+            return scenario::run(arguments).unwrap_or_else(|error| errors::report(Err(error)));
+        }
     };
     errors::report(result)
 }

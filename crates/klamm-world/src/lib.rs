@@ -27,7 +27,7 @@ pub use client::{
 };
 pub use fault::{Fault, FaultError, FaultId, FaultStatus};
 pub use input::{ClientRequest, Command, Input, Output};
-pub use klamm_broker::GroupView;
+pub use klamm_broker::{GroupView, StoredLog, StoredRecord};
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;
 pub use status::{ClusterStatus, GroupStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use klamm_broker::{Broker, GroupView};
+use klamm_broker::{Broker, GroupView, StoredLog};
 use klamm_controller::Controller;
 use klamm_metadata::{LeaderRecoveryState, MetadataImage};
 use klamm_node::{NodeId, TopicPartition};
@@ -216,6 +216,11 @@ impl World {
             leader_recovery_state: registration.leader_recovery_state,
             logs,
         })
+    }
+
+    /// The log of a partition's replica, record by record; `None` when the broker does not run or holds none such.
+    pub fn stored_log(&self, node: NodeId, topic: &str, partition: i32) -> Option<StoredLog> {
+        self.broker(node)?.stored_log(topic, partition)
     }
 
     /// Every topic with its number of partitions, by name.

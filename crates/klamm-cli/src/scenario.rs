@@ -1,0 +1,206 @@
+//! `klamm scenario`: run, check and begin scenario files.
+
+use std::fs;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use klamm_scenario::{Mistakes, Options, report::text};
+
+/// A file is wrong: nothing of it was run.
+const WRONG: u8 = 2;
+
+#[derive(clap::Args)]
+#[command(about = "Run scenario files: what happens to a cluster, and what must hold")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenarios in virtual time. Exit code: 0 all held, 1 an expectation failed, 2 a file is wrong
+    Run(Run),
+    /// Check scenario files without running them
+    Check {
+        /// Files, or folders of which every .kdl file is taken
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Write a scenario to begin with
+    New {
+        /// The file to write; it must not exist yet
+        path: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// Files, or folders of which every .kdl file is taken
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// The root of every random draw, instead of the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run so many times, with the seeds that follow: all but the first with other latencies and interleavings
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    repeat: u64,
+    /// Show what was decided in each step
+    #[arg(long)]
+    trace: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Run(run) => run_all(&run),
+        Command::Check { paths } => check_all(&paths),
+        Command::New { path } => new(&path),
+    }
+}
+
+/// A scenario to begin with.
+const TEMPLATE: &str = include_str!("scenario.kdl");
+
+fn new(path: &Path) -> anyhow::Result<ExitCode> {
+    let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            say_error(&format!("{}: {error}", path.display()));
+            return Ok(ExitCode::from(WRONG));
+        }
+    };
+    file.write_all(TEMPLATE.as_bytes())?;
+    say(&format!("wrote {}; run it with: klamm scenario run {}", path.display(), path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The files, read; `None` when one cannot be, which has been said.
+fn read(paths: &[PathBuf]) -> Option<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    let mut all = true;
+    for path in paths {
+        match scenario_files(path) {
+            Ok(found) if found.is_empty() => {
+                say_error(&format!("{} holds no .kdl file", path.display()));
+                all = false;
+            }
+            Ok(found) => files.extend(found),
+            Err(error) => {
+                say_error(&format!("{}: {error}", path.display()));
+                all = false;
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    for file in files {
+        match fs::read_to_string(&file) {
+            Ok(text) => texts.push((file.display().to_string(), text)),
+            Err(error) => {
+                say_error(&format!("{}: {error}", file.display()));
+                all = false;
+            }
+        }
+    }
+    all.then_some(texts)
+}
+
+/// A file itself, or every .kdl file in a folder and in the folders in it, in order.
+fn scenario_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(fs::DirEntry::path);
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            files.extend(scenario_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "kdl") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let Some(files) = read(paths) else { return Ok(ExitCode::from(WRONG)) };
+    let mistakes: Vec<_> =
+        files.iter().filter_map(|(name, text)| klamm_scenario::check(name, text).err()).collect();
+    for mistakes in &mistakes {
+        say_mistakes(mistakes);
+    }
+    if mistakes.is_empty() {
+        say(&format!("{} can be run", count(files.len(), "scenario file")))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(WRONG))
+}
+
+fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
+    let Some(files) = read(&run.paths) else { return Ok(ExitCode::from(WRONG)) };
+    // Every file is checked before any is run.
+    let mistakes: Vec<_> =
+        files.iter().filter_map(|(name, text)| klamm_scenario::check(name, text).err()).collect();
+    if !mistakes.is_empty() {
+        for mistakes in &mistakes {
+            say_mistakes(mistakes);
+        }
+        return Ok(ExitCode::from(WRONG));
+    }
+    let style = text::Style { colour: std::io::stdout().is_terminal(), trace: run.trace };
+    let alone = files.len() == 1 && run.repeat == 1;
+    let mut failed = 0_usize;
+    let mut runs = 0_usize;
+    for (name, text) in &files {
+        for round in 0..run.repeat {
+            let seed = match run.seed {
+                Some(seed) => Some(seed.wrapping_add(round)),
+                None => (round > 0).then_some(round),
+            };
+            let reports = match klamm_scenario::run(name, text, Options { seed, vary: round > 0 }) {
+                Ok(reports) => reports,
+                Err(mistakes) => {
+                    say_mistakes(&mistakes);
+                    return Ok(ExitCode::from(WRONG));
+                }
+            };
+            for report in &reports {
+                runs += 1;
+                failed += usize::from(!report.held());
+                if alone || !report.held() {
+                    say(&text::render(report, style))?;
+                    if round > 0 {
+                        say(&format!(
+                            "seed {}: run it again with --seed {} --repeat 1",
+                            report.seed, report.seed
+                        ))?;
+                    }
+                } else if round == 0 {
+                    say(&text::summary(report, style))?;
+                }
+            }
+        }
+    }
+    if !alone {
+        say(&format!("{}: {} held, {failed} failed", count(runs, "run"), runs - failed))?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}")
+}
+
+fn say_error(text: &str) {
+    eprintln!("klamm: {text}");
+}
+
+fn say_mistakes(mistakes: &Mistakes) {
+    eprint!("{}", mistakes.render(std::io::stderr().is_terminal()));
+}

@@ -1,0 +1,74 @@
+//! What may be expected of a cluster.
+
+use klamm_node::{NodeId, TopicPartition};
+
+/// One expectation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    Partition { partition: TopicPartition, facts: Vec<PartitionFact> },
+    Replica { partition: TopicPartition, broker: NodeId, facts: Vec<ReplicaFact> },
+    Log { partition: TopicPartition, broker: NodeId, from: Option<i64>, records: Vec<RecordPattern> },
+    SameLogs { partition: TopicPartition, brokers: Vec<NodeId> },
+    Result { client: String, records: Vec<String>, error: Option<String>, offset: Option<i64> },
+    Consumed { client: String, partition: TopicPartition, records: Vec<String>, error: Option<String> },
+    Broker { broker: NodeId, facts: Vec<BrokerFact> },
+    Topic { topic: String, exists: Option<bool>, partitions: Option<i32> },
+    Group { group: String, facts: Vec<GroupFact> },
+    Committed { group: String, partition: TopicPartition, offset: i64 },
+    Happened { text: String, node: Option<NodeId>, times: Option<i64> },
+    HappenedBefore { first: String, second: String },
+    Never { text: String, node: Option<NodeId> },
+}
+
+/// What the controller says of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PartitionFact {
+    Leader(Option<NodeId>),
+    LeaderEpoch(i64),
+    PartitionEpoch(i64),
+    Isr(Vec<NodeId>),
+    Elr(Vec<NodeId>),
+    LastKnownLeader(Option<NodeId>),
+    Replicas(Vec<NodeId>),
+    Adding(Vec<NodeId>),
+    Removing(Vec<NodeId>),
+    Recovering(bool),
+    LogEnd(i64),
+    HighWatermark(i64),
+}
+
+/// What a broker says of its replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReplicaFact {
+    LogStart(i64),
+    LogEnd(i64),
+    HighWatermark(i64),
+    LeaderEpoch(i64),
+    Epochs(Vec<(i32, i64)>),
+    Hosted(bool),
+}
+
+/// How a broker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BrokerFact {
+    Up(bool),
+    Fenced(bool),
+    Registered(bool),
+    ShuttingDown(bool),
+}
+
+/// How a group is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GroupFact {
+    State(String),
+    Generation(i64),
+    Members(i64),
+    Coordinator(NodeId),
+}
+
+/// A record in a log: its value, and the epoch of its batch if that matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordPattern {
+    pub(crate) value: String,
+    pub(crate) epoch: Option<i32>,
+}

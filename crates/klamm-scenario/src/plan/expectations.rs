@@ -1,0 +1,280 @@
+//! Lines of what must hold.
+
+use klamm_node::NodeId;
+
+use super::Planner;
+use super::read::Read;
+use crate::error::Mistake;
+use crate::expect::{BrokerFact, Expectation, GroupFact, PartitionFact, RecordPattern, ReplicaFact};
+use crate::line::{Line, Value};
+
+/// A range of names such as `r0..r9` may have so many.
+const MAX_RANGE: u64 = 100_000;
+
+impl Planner<'_> {
+    pub(super) fn expectations(&mut self, line: &Line) -> Vec<Expectation> {
+        if line.block.is_empty() {
+            self.wrong("nothing is expected here", line.span, "an empty block");
+        }
+        line.block.iter().flat_map(|child| self.expectation(child)).collect()
+    }
+
+    fn expectation(&mut self, line: &Line) -> Vec<Expectation> {
+        let before = self.mistakes.len();
+        let all = match line.word.as_str() {
+            "partition" => self.partition_expectation(line),
+            "replica" => self.replica(line),
+            "log" => self.log(line),
+            "same-logs" => self.same_logs(line),
+            "result" => self.result(line),
+            "consumed" => self.consumed(line),
+            "broker" => self.broker_expectation(line),
+            "topic" => Some(vec![Expectation::Topic {
+                topic: line.text(0),
+                exists: line.prop_flag("exists"),
+                partitions: line.prop_int("partitions").and_then(|count| i32::try_from(count).ok()),
+            }]),
+            "group" => self.group(line),
+            "committed" => self.committed(line),
+            "happened" => Some(vec![Expectation::Happened {
+                text: line.text(0),
+                node: self.node_prop(line, "node"),
+                times: line.prop_int("times"),
+            }]),
+            "happened-before" => {
+                Some(vec![Expectation::HappenedBefore { first: line.text(0), second: line.text(1) }])
+            }
+            "never" => {
+                Some(vec![Expectation::Never { text: line.text(0), node: self.node_prop(line, "node") }])
+            }
+            _ => None,
+        };
+        let empty = match all.as_deref() {
+            Some([first, ..]) => says_nothing(first),
+            _ => false,
+        };
+        if empty && self.mistakes.len() == before {
+            self.wrong(
+                format!("this `{}` says nothing that could be checked", line.word),
+                line.span,
+                "expect something of it",
+            );
+        }
+        all.unwrap_or_default()
+    }
+
+    fn node_prop(&mut self, line: &Line, name: &str) -> Option<NodeId> {
+        let (id, span) = (line.prop_int(name)?, line.get(name)?.span);
+        self.known_node(id, span)
+    }
+
+    fn partition_expectation(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let partition = self.partition_at(line, 0)?;
+        let mut facts = Vec::new();
+        for (name, value) in &line.props {
+            let int = || match value.value {
+                Value::Int(number) => Some(number),
+                _ => None,
+            };
+            facts.push(match name.as_str() {
+                "leader" => PartitionFact::Leader(self.broker_or_none(line, name)?),
+                "leader-epoch" => PartitionFact::LeaderEpoch(int()?),
+                "partition-epoch" => PartitionFact::PartitionEpoch(int()?),
+                "isr" => PartitionFact::Isr(self.brokers_prop(line, name)?),
+                "elr" => PartitionFact::Elr(self.brokers_prop(line, name)?),
+                "last-known-leader" => PartitionFact::LastKnownLeader(self.broker_or_none(line, name)?),
+                "replicas" => PartitionFact::Replicas(self.brokers_prop(line, name)?),
+                "adding" => PartitionFact::Adding(self.brokers_prop(line, name)?),
+                "removing" => PartitionFact::Removing(self.brokers_prop(line, name)?),
+                "recovering" => PartitionFact::Recovering(line.prop_flag(name)?),
+                "log-end" => PartitionFact::LogEnd(int()?),
+                "high-watermark" => PartitionFact::HighWatermark(int()?),
+                _ => return None,
+            });
+        }
+        Some(vec![Expectation::Partition { partition, facts }])
+    }
+
+    fn broker_or_none(&mut self, line: &Line, name: &str) -> Option<Option<NodeId>> {
+        match line.get(name)?.value {
+            Value::Int(_) => self.broker_prop(line, name).map(Some),
+            _ => Some(None),
+        }
+    }
+
+    fn replica(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let partition = self.partition_of(line)?;
+        let mut facts = Vec::new();
+        for (name, value) in &line.props {
+            let int = || match value.value {
+                Value::Int(number) => Some(number),
+                _ => None,
+            };
+            facts.push(match name.as_str() {
+                "log-start" => ReplicaFact::LogStart(int()?),
+                "log-end" => ReplicaFact::LogEnd(int()?),
+                "high-watermark" => ReplicaFact::HighWatermark(int()?),
+                "leader-epoch" => ReplicaFact::LeaderEpoch(int()?),
+                "hosted" => ReplicaFact::Hosted(line.prop_flag(name)?),
+                "epochs" => {
+                    let text = line.prop_text(name)?;
+                    let Some(epochs) = epochs(&text) else {
+                        self.mistakes.push(
+                            Mistake::new(
+                                format!("{text:?} is no leader-epoch cache"),
+                                value.span,
+                                "not understood",
+                            )
+                            .help("each entry is epoch@offset, such as \"0@0 1@10\"; none for an empty one"),
+                        );
+                        return None;
+                    };
+                    ReplicaFact::Epochs(epochs)
+                }
+                _ => continue,
+            });
+        }
+        let brokers = self.brokers(line);
+        let each =
+            |broker| Expectation::Replica { partition: partition.clone(), broker, facts: facts.clone() };
+        Some(brokers.into_iter().map(each).collect())
+    }
+
+    fn log(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let partition = self.partition_of(line)?;
+        let brokers = self.brokers(line);
+        let mut records = Vec::new();
+        for (at, arg) in line.args.iter().enumerate() {
+            if !matches!(arg.value, Value::Text(_)) {
+                continue;
+            }
+            let text = line.text(at);
+            let (values, epoch) = match text.rsplit_once('@') {
+                Some((values, epoch)) => match epoch.parse() {
+                    Ok(epoch) => (values.to_owned(), Some(epoch)),
+                    Err(_) => {
+                        self.mistakes.push(
+                            Mistake::new(format!("`{epoch}` is no leader epoch"), arg.span, "after the @")
+                                .help("a record reads \"a@0\", several \"r0..r9@0\""),
+                        );
+                        continue;
+                    }
+                },
+                None => (text, None),
+            };
+            records.extend(expand(&values).into_iter().map(|value| RecordPattern { value, epoch }));
+        }
+        let from = line.prop_int("from");
+        let each = |broker| Expectation::Log {
+            partition: partition.clone(),
+            broker,
+            from,
+            records: records.clone(),
+        };
+        Some(brokers.into_iter().map(each).collect())
+    }
+
+    fn same_logs(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let partition = self.partition_of(line)?;
+        let brokers = self.brokers(line);
+        if brokers.len() < 2 {
+            self.wrong("`same-logs` compares at least two brokers", line.span, "with what?");
+        }
+        Some(vec![Expectation::SameLogs { partition, brokers }])
+    }
+
+    fn result(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let client = self.known_producer(line)?;
+        let records = self.sent_records(line, &client);
+        let (error, offset) = (line.prop_text("error"), line.prop_int("offset"));
+        Some(vec![Expectation::Result { client, records, error, offset }])
+    }
+
+    fn consumed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let client = self.known_consumer(line)?;
+        let partition = self.partition_of(line)?;
+        let records = (1..line.args.len()).flat_map(|at| expand(&line.text(at))).collect();
+        let error = line.prop_text("error");
+        Some(vec![Expectation::Consumed { client, partition, records, error }])
+    }
+
+    fn broker_expectation(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let mut facts = Vec::new();
+        for (name, _) in &line.props {
+            let flag = line.prop_flag(name)?;
+            facts.push(match name.as_str() {
+                "up" => BrokerFact::Up(flag),
+                "fenced" => BrokerFact::Fenced(flag),
+                "registered" => BrokerFact::Registered(flag),
+                "shutting-down" => BrokerFact::ShuttingDown(flag),
+                _ => continue,
+            });
+        }
+        let brokers = self.brokers(line);
+        Some(brokers.into_iter().map(|broker| Expectation::Broker { broker, facts: facts.clone() }).collect())
+    }
+
+    fn group(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let mut facts = Vec::new();
+        for (name, _) in &line.props {
+            facts.push(match name.as_str() {
+                "state" => GroupFact::State(line.prop_text(name)?),
+                "generation" => GroupFact::Generation(line.prop_int(name)?),
+                "members" => GroupFact::Members(line.prop_int(name)?),
+                "coordinator" => GroupFact::Coordinator(self.broker_prop(line, name)?),
+                _ => continue,
+            });
+        }
+        Some(vec![Expectation::Group { group: line.text(0), facts }])
+    }
+
+    fn committed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let partition = self.partition_at(line, 1)?;
+        let Value::Int(offset) = line.args.get(2)?.value else { return None };
+        Some(vec![Expectation::Committed { group: line.text(0), partition, offset }])
+    }
+}
+
+/// Whether an expectation holds whatever happens.
+fn says_nothing(expectation: &Expectation) -> bool {
+    match expectation {
+        Expectation::Partition { facts, .. } => facts.is_empty(),
+        Expectation::Replica { facts, .. } => facts.is_empty(),
+        Expectation::Broker { facts, .. } => facts.is_empty(),
+        Expectation::Group { facts, .. } => facts.is_empty(),
+        Expectation::Result { error, offset, .. } => error.is_none() && offset.is_none(),
+        Expectation::Topic { exists, partitions, .. } => exists.is_none() && partitions.is_none(),
+        Expectation::Happened { text, .. } | Expectation::Never { text, .. } => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// `r0..r9` as ten names; anything else as itself.
+pub(crate) fn expand(text: &str) -> Vec<String> {
+    let split = |name: &str| {
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (prefix, number) = name.split_at(name.len() - digits);
+        Some((prefix.to_owned(), number.parse::<u64>().ok()?))
+    };
+    if let Some((first, last)) = text.split_once("..")
+        && let (Some((prefix, from)), Some((other, to))) = (split(first), split(last))
+        && prefix == other
+        && from <= to
+        && to - from < MAX_RANGE
+    {
+        return (from..=to).map(|number| format!("{prefix}{number}")).collect();
+    }
+    vec![text.to_owned()]
+}
+
+/// `"0@0 1@10"`.
+fn epochs(text: &str) -> Option<Vec<(i32, i64)>> {
+    if text == "none" {
+        return Some(Vec::new());
+    }
+    let entries = text.split_whitespace().map(|entry| {
+        let (epoch, offset) = entry.split_once('@')?;
+        Some((epoch.parse().ok()?, offset.parse().ok()?))
+    });
+    entries.collect()
+}

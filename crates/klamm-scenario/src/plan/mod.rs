@@ -1,0 +1,466 @@
+//! From lines to steps: names resolved, faults that cannot be and expectations that can never be checked found, before
+//! anything runs.
+
+mod expectations;
+mod read;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use klamm_node::{Eras, NodeId, TopicPartition};
+use klamm_wire::KafkaVersion;
+
+use self::read::Read;
+use crate::error::{Mistake, Mistakes};
+use crate::line::{Line, Scenario, Span, Value};
+use crate::step::{Step, TopicSpec};
+
+/// A scenario that can be run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// One for each release and variant.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// One way through the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// The Kafka release, when the file names any.
+    pub(crate) version: Option<String>,
+    pub(crate) variant: Option<String>,
+    pub(crate) cluster: ClusterSpec,
+    pub(crate) topics: Vec<TopicSpec>,
+    pub(crate) steps: Vec<Planned>,
+}
+
+/// A step and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) step: Step,
+    /// The line as it reads, its block left out.
+    pub(crate) text: String,
+    pub(crate) span: Span,
+}
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct ClusterSpec {
+    pub(crate) brokers: i32,
+    pub(crate) controllers: i32,
+    pub(crate) seed: u64,
+    pub(crate) latency: Duration,
+    pub(crate) jitter: Duration,
+    pub(crate) racks: BTreeMap<NodeId, String>,
+    pub(crate) configs: BTreeMap<String, String>,
+    pub(crate) release: KafkaVersion,
+    pub(crate) eras: Eras,
+}
+
+impl Default for ClusterSpec {
+    fn default() -> Self {
+        Self {
+            brokers: 3,
+            controllers: 1,
+            seed: 0,
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            racks: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            release: KafkaVersion::NEWEST,
+            eras: Eras::NEWEST,
+        }
+    }
+}
+
+/// What has a name at a point of the file.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    brokers: BTreeSet<NodeId>,
+    controllers: BTreeSet<NodeId>,
+    topics: BTreeMap<String, i32>,
+    producers: BTreeMap<String, Sent>,
+    consumers: BTreeSet<String>,
+    down: BTreeSet<NodeId>,
+}
+
+/// The records that a producer has sent.
+#[derive(Debug, Clone, Default)]
+struct Sent {
+    records: BTreeSet<String>,
+}
+
+/// Plans every run of a scenario.
+pub(crate) fn plan(name: &str, text: &str, scenario: &Scenario) -> Result<Plan, Mistakes> {
+    let mut mistakes = Vec::new();
+    let mut seen = BTreeSet::new();
+    let (mut id, mut title) = (String::new(), String::new());
+    match scenario.lines.iter().find(|line| line.word != "note") {
+        Some(line) if line.word == "scenario" => {
+            id = line.text(0);
+            title = line.prop_text("title").unwrap_or_default();
+        }
+        other => mistakes.push(
+            Mistake::new("a scenario begins with its name", other.map_or_else(Span::default, |line| line.span), "before this")
+                .help("for example: scenario \"ACK-02\" title=\"acks=1: an acknowledged record is lost on failover\""),
+        ),
+    }
+    let versions = list(scenario, "versions", &mut mistakes);
+    let variants = list(scenario, "variants", &mut mistakes);
+    for line in scenario.lines.iter().filter(|line| line.word == "versions") {
+        for version in &line.args {
+            if let Value::Text(text) = &version.value
+                && let Err(error) = text.parse::<KafkaVersion>()
+            {
+                mistakes.push(Mistake::new(error.to_string(), version.span, "unknown release"));
+            }
+        }
+    }
+    let mut runs = Vec::new();
+    for version in either(&versions) {
+        for variant in either(&variants) {
+            let mut planner = Planner {
+                run: Run {
+                    version: version.clone(),
+                    variant: variant.clone(),
+                    cluster: ClusterSpec::default(),
+                    topics: Vec::new(),
+                    steps: Vec::new(),
+                },
+                names: Names::default(),
+                mistakes: &mut mistakes,
+                seen: &mut seen,
+                variants: &variants,
+                begun: false,
+            };
+            planner.set_release();
+            planner.set_nodes();
+            planner.head(&scenario.lines);
+            planner.set_nodes();
+            planner.steps(&scenario.lines);
+            runs.push(planner.run);
+        }
+    }
+    never_run(&scenario.lines, &seen, &mut mistakes);
+    if mistakes.is_empty() { Ok(Plan { id, title, runs }) } else { Err(Mistakes::new(name, text, mistakes)) }
+}
+
+/// The arguments of the one line with this word.
+fn list(scenario: &Scenario, word: &str, mistakes: &mut Vec<Mistake>) -> Vec<String> {
+    let mut lines = scenario.lines.iter().filter(|line| line.word == word);
+    let list = lines.next().map(|line| (0..line.args.len()).map(|at| line.text(at)).collect());
+    for again in lines {
+        mistakes.push(Mistake::new(
+            format!("`{word}` is given twice"),
+            again.span,
+            "name all of them in one line",
+        ));
+    }
+    list.unwrap_or_default()
+}
+
+fn either(names: &[String]) -> Vec<Option<String>> {
+    if names.is_empty() { vec![None] } else { names.iter().cloned().map(Some).collect() }
+}
+
+/// Blocks that belong to no run: what stands there would never be checked.
+fn never_run(lines: &[Line], seen: &BTreeSet<usize>, mistakes: &mut Vec<Mistake>) {
+    for line in lines {
+        if matches!(line.word.as_str(), "profile" | "when") && !seen.contains(&line.span.start) {
+            mistakes.push(
+                Mistake::new(
+                    "this block belongs to no run, so nothing in it would ever be checked",
+                    line.span,
+                    "never run",
+                )
+                .help("`versions` and `variants` say which runs there are"),
+            );
+        } else {
+            never_run(&line.block, seen, mistakes);
+        }
+    }
+}
+
+/// The place of a release among all that are known.
+fn release(text: &str) -> Option<usize> {
+    let version: KafkaVersion = text.parse().ok()?;
+    KafkaVersion::ALL.iter().position(|known| *known == version)
+}
+
+/// Whether a release fulfils a condition such as `>=3.7`; `None` for what is no condition.
+fn fulfils(version: usize, condition: &str) -> Option<bool> {
+    let number = condition.trim_start_matches(['<', '>', '=']);
+    let operator = &condition[..condition.len() - number.len()];
+    let bound = release(number.trim())?;
+    Some(match operator {
+        "" | "=" => version == bound,
+        ">=" => version >= bound,
+        ">" => version > bound,
+        "<=" => version <= bound,
+        "<" => version < bound,
+        _ => return None,
+    })
+}
+
+struct Planner<'a> {
+    run: Run,
+    names: Names,
+    mistakes: &'a mut Vec<Mistake>,
+    /// Where the `profile` and `when` blocks stand that belong to some run.
+    seen: &'a mut BTreeSet<usize>,
+    variants: &'a [String],
+    /// Whether a step has come: the head is over.
+    begun: bool,
+}
+
+impl Planner<'_> {
+    fn wrong(&mut self, message: impl Into<String>, span: Span, label: impl Into<String>) {
+        self.mistakes.push(Mistake::new(message, span, label));
+    }
+
+    fn set_release(&mut self) {
+        if let Some(release) = self.run.version.as_deref().and_then(|version| version.parse().ok()) {
+            self.run.cluster.release = release;
+            self.run.cluster.eras = Eras::of(release);
+        }
+    }
+
+    fn set_nodes(&mut self) {
+        let ClusterSpec { brokers, controllers, .. } = self.run.cluster;
+        self.names.brokers = (1..=brokers).map(NodeId).collect();
+        self.names.controllers = (100..100 + controllers).map(NodeId).collect();
+    }
+
+    /// What the cluster is made of: read before the rest, since everything else refers to it.
+    fn head(&mut self, lines: &[Line]) {
+        for line in lines {
+            match line.word.as_str() {
+                "cluster" => self.cluster(line),
+                "config" => {
+                    for (key, value) in line.configs() {
+                        self.run.cluster.configs.insert(key, value);
+                    }
+                }
+                "era" => {
+                    for arg in &line.args {
+                        let Value::Text(text) = &arg.value else { continue };
+                        if let Err(error) = self.run.cluster.eras.set(text) {
+                            self.mistakes.push(Mistake::new(error.to_string(), arg.span, "unknown"));
+                        }
+                    }
+                }
+                "profile" | "when" if self.belongs(line) => self.head(&line.block),
+                _ => {}
+            }
+        }
+    }
+
+    fn cluster(&mut self, line: &Line) {
+        let limits = [("brokers", 1, 99), ("controllers", 1, 9)];
+        for (name, least, most) in limits {
+            let Some(value) = line.get(name) else { continue };
+            let Value::Int(number) = value.value else { continue };
+            if (least..=most).contains(&number) {
+                let number = i32::try_from(number).unwrap_or(1);
+                if name == "brokers" {
+                    self.run.cluster.brokers = number;
+                } else {
+                    self.run.cluster.controllers = number;
+                }
+            } else {
+                self.wrong(
+                    format!("`{name}` is a number from {least} to {most}"),
+                    value.span,
+                    format!("this is {number}"),
+                );
+            }
+        }
+        self.set_nodes();
+        let cluster = &mut self.run.cluster;
+        cluster.seed =
+            line.prop_int("seed").and_then(|seed| u64::try_from(seed).ok()).unwrap_or(cluster.seed);
+        cluster.latency = line.prop_time("latency").unwrap_or(cluster.latency);
+        cluster.jitter = line.prop_time("jitter").unwrap_or(cluster.jitter);
+        for child in &line.block {
+            let Some(node) = self.broker(child, 0) else { continue };
+            if let Some(rack) = child.prop_text("rack") {
+                self.run.cluster.racks.insert(node, rack);
+            }
+        }
+    }
+
+    /// Whether a `profile` or `when` block belongs to this run.
+    fn belongs(&mut self, line: &Line) -> bool {
+        let mut belongs = false;
+        for arg in &line.args {
+            let Value::Text(text) = &arg.value else { continue };
+            if line.word == "profile" {
+                let version =
+                    self.run.version.as_deref().and_then(release).unwrap_or(KafkaVersion::ALL.len() - 1);
+                match fulfils(version, text) {
+                    Some(fulfilled) => belongs |= fulfilled,
+                    None => self.mistakes.push(
+                        Mistake::new(
+                            format!("{text:?} is no condition on Kafka's release"),
+                            arg.span,
+                            "unknown",
+                        )
+                        .help("for example \"3.6\", \">=3.7\" or \"<4.0\""),
+                    ),
+                }
+            } else if self.variants.contains(text) {
+                belongs |= self.run.variant.as_ref() == Some(text);
+            } else {
+                let mistake =
+                    Mistake::new(format!("there is no variant `{text}`"), arg.span, "unknown variant");
+                self.mistakes.push(mistake.suggest(text, self.variants.iter().map(String::as_str)));
+            }
+        }
+        if belongs {
+            self.seen.insert(line.span.start);
+        }
+        belongs
+    }
+
+    /// The one partition of the file, where there is only one.
+    fn only_partition(&self) -> Option<TopicPartition> {
+        let mut topics = self.names.topics.iter();
+        match (topics.next(), topics.next()) {
+            (Some((topic, 1)), None) => Some(TopicPartition::new(topic.clone(), 0)),
+            _ => None,
+        }
+    }
+
+    fn known_partition(&mut self, text: &str, span: Span) -> Option<TopicPartition> {
+        let (topic, index) = crate::syntax::shape::partition(text)?;
+        match self.names.topics.get(topic) {
+            Some(count) if index < *count => Some(TopicPartition::new(topic.to_owned(), index)),
+            Some(count) => {
+                let count = *count;
+                self.wrong(
+                    format!("topic `{topic}` has no partition {index}"),
+                    span,
+                    format!("its partitions are 0 to {}", count - 1),
+                );
+                None
+            }
+            None => {
+                self.unknown_topic(topic, span);
+                None
+            }
+        }
+    }
+
+    fn unknown_topic(&mut self, topic: &str, span: Span) {
+        let mistake = Mistake::new(format!("there is no topic `{topic}`"), span, "unknown topic");
+        self.mistakes.push(mistake.suggest(topic, self.names.topics.keys().map(String::as_str)));
+    }
+
+    /// The partition in an argument, else the only one of the file.
+    fn partition_at(&mut self, line: &Line, at: usize) -> Option<TopicPartition> {
+        match line.args.get(at) {
+            Some(arg) => self.known_partition(&line.text(at), arg.span),
+            None => self.default_partition(line),
+        }
+    }
+
+    /// The partition in a property, else the only one of the file.
+    fn partition_prop(&mut self, line: &Line, name: &str) -> Option<TopicPartition> {
+        match (line.get(name), line.prop_text(name)) {
+            (Some(value), Some(text)) => self.known_partition(&text, value.span),
+            _ => self.default_partition(line),
+        }
+    }
+
+    fn default_partition(&mut self, line: &Line) -> Option<TopicPartition> {
+        let only = self.only_partition();
+        if only.is_none() {
+            self.mistakes.push(
+                Mistake::new(
+                    "which partition?",
+                    line.span,
+                    "there is not exactly one partition in this file",
+                )
+                .help("name it, such as t-0"),
+            );
+        }
+        only
+    }
+
+    fn broker(&mut self, line: &Line, at: usize) -> Option<NodeId> {
+        let arg = line.args.get(at)?;
+        let Value::Int(id) = arg.value else { return None };
+        self.known_broker(id, arg.span)
+    }
+
+    fn known_broker(&mut self, id: i64, span: Span) -> Option<NodeId> {
+        let node = i32::try_from(id).ok().map(NodeId).filter(|node| self.names.brokers.contains(node));
+        if node.is_none() {
+            let brokers = self.names.brokers.len();
+            let message = format!("there is no broker {id}");
+            self.mistakes.push(
+                Mistake::new(message, span, "unknown broker").help(format!("the brokers are 1 to {brokers}")),
+            );
+        }
+        node
+    }
+
+    fn known_node(&mut self, id: i64, span: Span) -> Option<NodeId> {
+        let node = i32::try_from(id).ok().map(NodeId);
+        let node =
+            node.filter(|node| self.names.brokers.contains(node) || self.names.controllers.contains(node));
+        if node.is_none() {
+            let (brokers, controllers) = (self.names.brokers.len(), self.names.controllers.len());
+            let help = match controllers {
+                1 => format!("the brokers are 1 to {brokers}, the controller is 100"),
+                _ => format!("the brokers are 1 to {brokers}, the controllers 100 to {}", 99 + controllers),
+            };
+            self.mistakes
+                .push(Mistake::new(format!("there is no node {id}"), span, "unknown node").help(help));
+        }
+        node
+    }
+
+    fn broker_prop(&mut self, line: &Line, name: &str) -> Option<NodeId> {
+        let (id, span) = (line.prop_int(name)?, line.get(name)?.span);
+        self.known_broker(id, span)
+    }
+
+    /// Known nodes in the arguments.
+    fn nodes(&mut self, line: &Line) -> Vec<NodeId> {
+        let ids = line.args.iter().filter_map(|arg| match arg.value {
+            Value::Int(id) => Some((id, arg.span)),
+            _ => None,
+        });
+        let ids: Vec<_> = ids.collect();
+        ids.into_iter().filter_map(|(id, span)| self.known_node(id, span)).collect()
+    }
+
+    /// Known brokers in the arguments.
+    fn brokers(&mut self, line: &Line) -> Vec<NodeId> {
+        let ids = line.args.iter().filter_map(|arg| match arg.value {
+            Value::Int(id) => Some((id, arg.span)),
+            _ => None,
+        });
+        let ids: Vec<_> = ids.collect();
+        ids.into_iter().filter_map(|(id, span)| self.known_broker(id, span)).collect()
+    }
+
+    /// Known brokers in a property: `"1,2,3"`, `2` or `none`.
+    fn brokers_prop(&mut self, line: &Line, name: &str) -> Option<Vec<NodeId>> {
+        let value = line.get(name)?;
+        let ids = match &value.value {
+            Value::Int(id) => vec![*id],
+            Value::Text(text) => crate::syntax::shape::nodes(text)?.into_iter().map(i64::from).collect(),
+            _ => return None,
+        };
+        let span = value.span;
+        let twice = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id));
+        if let Some((_, id)) = twice {
+            self.wrong(format!("broker {id} is named twice"), span, "once is enough");
+        }
+        Some(ids.into_iter().filter_map(|id| self.known_broker(id, span)).collect())
+    }
+}

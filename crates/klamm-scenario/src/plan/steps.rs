@@ -1,0 +1,462 @@
+//! Lines that make something happen.
+
+use std::time::Duration;
+
+use klamm_node::{NodeId, TopicPartition};
+
+use super::read::Read;
+use super::{Planned, Planner, Sent};
+use crate::error::Mistake;
+use crate::line::{Line, Value};
+use crate::step::{
+    Admin, Consume, ConsumerSpec, How, Placement, ProducerSpec, Resource, Send, Step, TopicSpec, Wait, When,
+};
+use crate::syntax::grammar::{self, Place};
+
+const MAX_RECORDS: i64 = 100_000;
+
+impl Planner<'_> {
+    pub(super) fn steps(&mut self, lines: &[Line]) {
+        for line in lines {
+            self.check_order(line);
+            if let Some(step) = self.step(line) {
+                self.push(line, step);
+            }
+        }
+    }
+
+    fn push(&mut self, line: &Line, step: Step) {
+        self.run.steps.push(Planned { step, text: line.head(), span: line.span });
+    }
+
+    /// What the cluster is made of is said before anything happens in it.
+    fn check_order(&mut self, line: &Line) {
+        let head = grammar::word(Place::Step, &line.word).is_some_and(|word| word.place == Place::Head);
+        let client = matches!(line.word.as_str(), "producer" | "consumer");
+        if !head {
+            self.begun |= !matches!(line.word.as_str(), "note" | "profile" | "when");
+        } else if self.begun && !client {
+            let mistake = Mistake::new(
+                format!("`{}` comes before the first step", line.word),
+                line.span,
+                "too late here",
+            );
+            self.mistakes.push(match line.word.as_str() {
+                "topic" => mistake.help("`create-topic` creates a topic while the scenario runs"),
+                "config" => mistake.help("`alter-config` changes configuration while the scenario runs"),
+                _ => mistake,
+            });
+        }
+    }
+
+    fn step(&mut self, line: &Line) -> Option<Step> {
+        Some(match line.word.as_str() {
+            "note" => {
+                let prose: Vec<_> = (0..line.args.len()).map(|at| line.text(at)).collect();
+                Step::Note(prose.join("\n"))
+            }
+            "topic" => {
+                let topic = self.topic(line)?;
+                self.run.topics.push(topic);
+                return None;
+            }
+            "producer" => Step::Producer(self.producer(line)),
+            "consumer" => Step::Consumer(self.consumer(line)),
+            "send" => Step::Send { send: self.send(line)?, wait: None },
+            "produce" => Step::Send { send: self.send(line)?, wait: Some(wait(line)) },
+            "await" => self.await_results(line)?,
+            "consume" => Step::Consume(self.consume(line)?),
+            "advance" => Step::Advance(time(line)),
+            "at" => {
+                self.push(line, Step::AdvanceTo(time(line)));
+                self.steps(&line.block);
+                return None;
+            }
+            "settle" => Step::Settle(line.prop_time("within").unwrap_or(Duration::from_secs(60))),
+            "start" => Step::Start(self.turn(line, true)),
+            "stop" => Step::End(How::Stop, self.turn(line, false)),
+            "crash" => Step::End(How::Crash, self.turn(line, false)),
+            "power-loss" => Step::End(How::PowerLoss, self.turn(line, false)),
+            "link" => self.link(line)?,
+            "skew" => self.skew(line)?,
+            "create-topic" => {
+                let topic = self.topic(line)?;
+                Step::Admin { ask: Admin::CreateTopic(topic), error: error(line) }
+            }
+            "delete-topic" => {
+                let topic = line.text(0);
+                if self.names.topics.remove(&topic).is_none() && error(line) == "NONE" {
+                    self.unknown_topic(&topic, line.args[0].span);
+                }
+                Step::Admin { ask: Admin::DeleteTopic(topic), error: error(line) }
+            }
+            "alter-config" => self.alter_config(line)?,
+            "profile" | "when" => {
+                if self.belongs(line) {
+                    self.steps(&line.block);
+                }
+                return None;
+            }
+            "expect" => Step::Expect { when: When::Now, all: self.expectations(line) },
+            "expect-eventually" => {
+                let within = line.prop_time("within").unwrap_or(Duration::from_secs(60));
+                let not_before = line.prop_time("not-before").unwrap_or_default();
+                if not_before > within {
+                    self.wrong("it cannot hold: `not-before` is after `within`", line.span, "never possible");
+                }
+                Step::Expect { when: When::Eventually { within, not_before }, all: self.expectations(line) }
+            }
+            "expect-always" => {
+                let Some(during) = line.prop_time("during") else {
+                    self.wrong("`expect-always` needs to know how long", line.span, "add `during=10s`");
+                    return None;
+                };
+                Step::Expect { when: When::Always(during), all: self.expectations(line) }
+            }
+            // The head's words, which were read before.
+            _ => return None,
+        })
+    }
+
+    fn topic(&mut self, line: &Line) -> Option<TopicSpec> {
+        let name = line.text(0);
+        let expects_error = line.prop_text("error").is_some_and(|error| error != "NONE");
+        if self.names.topics.contains_key(&name) && !expects_error {
+            self.wrong(format!("there is a topic `{name}` already"), line.span, "named twice");
+            return None;
+        }
+        let placement = self.placement(line)?;
+        let topic = TopicSpec { name, placement, configs: line.configs() };
+        if !expects_error {
+            self.names.topics.insert(topic.name.clone(), topic.partitions());
+        }
+        Some(topic)
+    }
+
+    fn placement(&mut self, line: &Line) -> Option<Placement> {
+        if let Some(factor) = line.prop_int("replication-factor") {
+            let partitions = line.prop_int("partitions").unwrap_or(1);
+            let both = line
+                .get("replicas")
+                .map(|value| value.span)
+                .or_else(|| line.block.first().map(|child| child.span));
+            if let Some(span) = both {
+                self.wrong(
+                    "replicas are placed by hand or by the controller, not both",
+                    span,
+                    "or leave `replication-factor` out",
+                );
+            }
+            return Some(Placement::Controller {
+                partitions: i32::try_from(partitions).ok()?,
+                replication_factor: i16::try_from(factor).ok()?,
+            });
+        }
+        if line.block.is_empty() {
+            let replicas = self
+                .brokers_prop(line, "replicas")
+                .unwrap_or_else(|| self.names.brokers.iter().copied().collect());
+            let partitions = line.prop_int("partitions").unwrap_or(1);
+            let Some(partitions) =
+                usize::try_from(partitions).ok().filter(|count| (1..=10_000).contains(count))
+            else {
+                self.wrong("`partitions` is a number from 1 to 10000", line.span, "in this line");
+                return None;
+            };
+            if replicas.is_empty() {
+                self.wrong("a partition needs a replica", line.span, "no replicas");
+                return None;
+            }
+            return Some(Placement::Manual(vec![replicas; partitions]));
+        }
+        let mut all = Vec::new();
+        for (at, child) in line.block.iter().enumerate() {
+            let replicas = self.brokers_prop(child, "replicas").unwrap_or_default();
+            if child.text(0) != at.to_string() {
+                self.wrong(
+                    format!("this is partition {at}"),
+                    child.span,
+                    "partitions are named in order, from 0",
+                );
+            }
+            if replicas.is_empty() {
+                self.wrong("a partition needs a replica", child.span, "for example replicas=\"1,2\"");
+            }
+            all.push(replicas);
+        }
+        Some(Placement::Manual(all))
+    }
+
+    fn producer(&mut self, line: &Line) -> ProducerSpec {
+        let name = line.text(0);
+        self.new_client(line, &name);
+        self.names.producers.insert(name.clone(), Sent::default());
+        let acks = acks(line).unwrap_or(-1);
+        let idempotent = line.prop_flag("idempotence").unwrap_or(acks == -1);
+        if idempotent && acks != -1 {
+            self.wrong("an idempotent producer has acks=all", line.span, "Kafka's producer refuses this too");
+        }
+        ProducerSpec {
+            name,
+            acks,
+            idempotent,
+            retries: line.prop_int("retries").and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
+            retry_backoff: line.prop_time("retry-backoff").unwrap_or(Duration::from_millis(100)),
+            request_timeout: line.prop_time("request-timeout").unwrap_or(Duration::from_secs(30)),
+            delivery_timeout: line.prop_time("delivery-timeout").unwrap_or(Duration::from_secs(120)),
+        }
+    }
+
+    fn consumer(&mut self, line: &Line) -> ConsumerSpec {
+        let name = line.text(0);
+        self.new_client(line, &name);
+        self.names.consumers.insert(name.clone());
+        let isolation = line.prop_text("isolation").unwrap_or_else(|| "read_uncommitted".to_owned());
+        if !matches!(isolation.as_str(), "read_uncommitted" | "read_committed") {
+            let span = line.get("isolation").map_or(line.span, |value| value.span);
+            let mistake = Mistake::new(format!("there is no isolation level `{isolation}`"), span, "unknown");
+            self.mistakes.push(mistake.suggest(&isolation, ["read_uncommitted", "read_committed"]));
+        }
+        ConsumerSpec {
+            name,
+            read_committed: isolation == "read_committed",
+            rack: line.prop_text("rack"),
+            request_timeout: line.prop_time("request-timeout").unwrap_or(Duration::from_secs(30)),
+        }
+    }
+
+    fn new_client(&mut self, line: &Line, name: &str) {
+        if self.names.producers.contains_key(name) || self.names.consumers.contains(name) {
+            self.wrong(format!("there is a client `{name}` already"), line.span, "named twice");
+        }
+    }
+
+    pub(super) fn known_producer(&mut self, line: &Line) -> Option<String> {
+        let name = line.text(0);
+        if self.names.producers.contains_key(&name) {
+            return Some(name);
+        }
+        let mistake = Mistake::new(
+            format!("there is no producer `{name}`"),
+            line.args.first()?.span,
+            "unknown producer",
+        );
+        self.mistakes.push(if self.names.producers.is_empty() {
+            mistake.help(format!("say `producer {name}` before"))
+        } else {
+            mistake.suggest(&name, self.names.producers.keys().map(String::as_str))
+        });
+        None
+    }
+
+    pub(super) fn known_consumer(&mut self, line: &Line) -> Option<String> {
+        let name = line.text(0);
+        if self.names.consumers.contains(&name) {
+            return Some(name);
+        }
+        let mistake = Mistake::new(
+            format!("there is no consumer `{name}`"),
+            line.args.first()?.span,
+            "unknown consumer",
+        );
+        self.mistakes.push(if self.names.consumers.is_empty() {
+            mistake.help(format!("say `consumer {name}` before"))
+        } else {
+            mistake.suggest(&name, self.names.consumers.iter().map(String::as_str))
+        });
+        None
+    }
+
+    fn send(&mut self, line: &Line) -> Option<Send> {
+        let client = self.known_producer(line)?;
+        let to = self.partition_prop(line, "to")?;
+        let mut records: Vec<_> =
+            (1..line.args.len()).map(|at| (line.text(at), line.args[at].span)).collect();
+        if let Some(count) = line.prop_int("count") {
+            let span = line.get("count").map_or(line.span, |value| value.span);
+            if count > MAX_RECORDS {
+                self.wrong(format!("`count` is at most {MAX_RECORDS}"), span, "too many");
+                return None;
+            }
+            let prefix = line.prop_text("prefix").unwrap_or_else(|| "r".to_owned());
+            let already = self.names.producers.get(&client).map_or(0, |sent| {
+                (0..).take_while(|number| sent.records.contains(&format!("{prefix}{number}"))).count()
+            });
+            records.extend(
+                (already..)
+                    .take(usize::try_from(count).ok()?)
+                    .map(|number| (format!("{prefix}{number}"), span)),
+            );
+        }
+        if records.is_empty() {
+            self.mistakes.push(
+                Mistake::new("there is nothing to send", line.span, "which records?")
+                    .help("for example: send p a b, or: send p count=10"),
+            );
+            return None;
+        }
+        for (record, span) in &records {
+            let sent = self.names.producers.get_mut(&client)?;
+            if !sent.records.insert(record.clone()) {
+                self.mistakes.push(
+                    Mistake::new(
+                        format!("`{client}` has sent a record `{record}` before"),
+                        *span,
+                        "its result could not be told from that one's",
+                    )
+                    .help("give each record another name; a producer's retries are not steps"),
+                );
+            }
+        }
+        let broker = self.broker_prop(line, "broker");
+        Some(Send {
+            client,
+            to,
+            records: records.into_iter().map(|(record, _)| record).collect(),
+            acks: acks(line),
+            broker,
+            one_batch: line.prop_flag("batch").unwrap_or(false),
+        })
+    }
+
+    fn await_results(&mut self, line: &Line) -> Option<Step> {
+        let client = self.known_producer(line)?;
+        let records = self.sent_records(line, &client);
+        Some(Step::Await { client, records, wait: wait(line) })
+    }
+
+    /// Records in the arguments, which must have been sent; `r0..r9` is ten.
+    pub(super) fn sent_records(&mut self, line: &Line, client: &str) -> Vec<String> {
+        let mut records = Vec::new();
+        for (at, arg) in line.args.iter().enumerate().skip(1) {
+            for record in super::expectations::expand(&line.text(at)) {
+                let sent = self.names.producers.get(client);
+                if sent.is_some_and(|sent| sent.records.contains(&record)) {
+                    records.push(record);
+                } else {
+                    let known: Vec<_> = sent.iter().flat_map(|sent| sent.records.iter()).cloned().collect();
+                    let mistake = Mistake::new(
+                        format!("`{client}` has sent no record `{record}`"),
+                        arg.span,
+                        "never sent",
+                    );
+                    self.mistakes.push(mistake.suggest(&record, known.iter().take(20).map(String::as_str)));
+                }
+            }
+        }
+        records
+    }
+
+    fn consume(&mut self, line: &Line) -> Option<Consume> {
+        let client = self.known_consumer(line)?;
+        let partition = self.partition_at(line, 1)?;
+        Some(Consume {
+            client,
+            partition,
+            from: line.prop_int("from"),
+            broker: self.broker_prop(line, "broker"),
+            epoch: line.prop_int("epoch").and_then(|epoch| i32::try_from(epoch).ok()),
+            error: error(line),
+        })
+    }
+
+    /// Nodes that go up or down, each of which must be the other way before.
+    fn turn(&mut self, line: &Line, up: bool) -> Vec<NodeId> {
+        let nodes = self.nodes(line);
+        for (at, node) in nodes.iter().enumerate() {
+            let span = line.args.get(at).map_or(line.span, |arg| arg.span);
+            let was_down = self.names.down.contains(node);
+            if up && !was_down {
+                self.wrong(format!("node {node} runs already"), span, "nothing to start");
+            } else if !up && was_down {
+                self.mistakes.push(
+                    Mistake::new(format!("node {node} is down already"), span, "impossible")
+                        .help(format!("say `start {node}` before")),
+                );
+            }
+            if up {
+                self.names.down.remove(node);
+            } else {
+                self.names.down.insert(*node);
+            }
+        }
+        nodes
+    }
+
+    fn link(&mut self, line: &Line) -> Option<Step> {
+        let nodes = self.nodes(line);
+        let [from, to] = nodes[..] else { return None };
+        if from == to {
+            self.wrong(format!("node {from} has no link to itself"), line.span, "impossible");
+        }
+        Some(Step::Link {
+            from,
+            to,
+            latency: line.prop_time("latency").unwrap_or_default(),
+            jitter: line.prop_time("jitter").unwrap_or_default(),
+            one_way: line.prop_flag("one-way").unwrap_or(false),
+        })
+    }
+
+    fn skew(&mut self, line: &Line) -> Option<Step> {
+        let node = *self.nodes(line).first()?;
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        match (line.prop_time("ahead"), line.prop_time("behind")) {
+            (Some(ahead), None) => Some(Step::Skew(node, millis(ahead))),
+            (None, Some(behind)) => Some(Step::Skew(node, -millis(behind))),
+            _ => {
+                self.wrong("`skew` needs `ahead` or `behind`", line.span, "for example: skew 2 ahead=1h");
+                None
+            }
+        }
+    }
+
+    fn alter_config(&mut self, line: &Line) -> Option<Step> {
+        let resource = match line.args.first() {
+            Some(arg) => {
+                let topic = line.text(0);
+                if !self.names.topics.contains_key(&topic) && error(line) == "NONE" {
+                    self.unknown_topic(&topic, arg.span);
+                    return None;
+                }
+                Resource::Topic(topic)
+            }
+            None => Resource::Broker(self.broker_prop(line, "broker")),
+        };
+        let configs = line.configs();
+        if configs.is_empty() {
+            self.wrong(
+                "there is nothing to set",
+                line.span,
+                "for example: alter-config t min.insync.replicas=1",
+            );
+        }
+        Some(Step::Admin { ask: Admin::AlterConfig { resource, configs }, error: error(line) })
+    }
+
+    pub(super) fn partition_of(&mut self, line: &Line) -> Option<TopicPartition> {
+        self.partition_prop(line, "of")
+    }
+}
+
+fn time(line: &Line) -> Duration {
+    match line.args.first().map(|arg| &arg.value) {
+        Some(Value::Time(time)) => *time,
+        _ => Duration::ZERO,
+    }
+}
+
+fn error(line: &Line) -> String {
+    line.prop_text("error").unwrap_or_else(|| "NONE".to_owned())
+}
+
+fn wait(line: &Line) -> Wait {
+    Wait { error: error(line), offset: line.prop_int("offset"), within: line.prop_time("within") }
+}
+
+fn acks(line: &Line) -> Option<i16> {
+    match &line.get("acks")?.value {
+        Value::Int(acks) => i16::try_from(*acks).ok(),
+        _ => Some(-1),
+    }
+}

@@ -1,0 +1,223 @@
+//! A run as text: one row a step, and under it the replicas where something changed.
+
+use std::fmt::Write as _;
+
+use klamm_node::NodeId;
+
+use super::{LogState, PartitionState, Report, Row, State};
+use crate::run::time;
+
+/// How many records of a log are shown one by one: the newest.
+const SHOWN: usize = 8;
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Style {
+    /// Whether colours are used. They never say anything that the text does not.
+    pub colour: bool,
+    /// Whether what was decided is shown for each step.
+    pub trace: bool,
+}
+
+/// The whole run.
+pub fn render(report: &Report, style: Style) -> String {
+    let mut out = String::new();
+    let paint = Paint(style.colour);
+    let name = report.name();
+    let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    let _ = writeln!(out, "{}{name}", paint.bold(&format!("{}: {}", report.id, report.title)));
+    let mut before = State::default();
+    for row in &report.rows {
+        render_row(row, &before, style, &mut out);
+        before.clone_from(&row.state);
+    }
+    let _ = writeln!(out, "{}", verdict(report, paint));
+    out
+}
+
+/// One line: whether it held.
+pub fn summary(report: &Report, style: Style) -> String {
+    let name = report.name();
+    let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    format!("{} {}{name}: {}", verdict(report, Paint(style.colour)), report.id, report.title)
+}
+
+fn verdict(report: &Report, paint: Paint) -> String {
+    if report.held() { paint.green("held") } else { paint.red("FAILED") }
+}
+
+fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
+    let paint = Paint(style.colour);
+    if row.prose {
+        for line in row.text.lines() {
+            let _ = writeln!(out, "              {}", paint.italic(line));
+        }
+        return;
+    }
+    let mark = match (row.failures.is_empty(), row.expects) {
+        (false, _) => paint.red("✗"),
+        (true, true) => paint.green("✓"),
+        (true, false) => "·".to_owned(),
+    };
+    let _ = writeln!(out, "{:>12}  {mark} {}", format!("+{}", time(row.at)), paint.bold(&row.text));
+    for told in &row.told {
+        let _ = writeln!(out, "                  {told}");
+    }
+    for failure in &row.failures {
+        let _ = writeln!(out, "                {} line {}: {}", paint.red("✗"), row.line, failure.what);
+        let _ = writeln!(out, "                    expected  {}", paint.green(&indented(&failure.expected)));
+        let _ = writeln!(out, "                    actual    {}", paint.red(&indented(&failure.actual)));
+    }
+    for (broker, state) in &row.state.brokers {
+        if before.brokers.get(broker).is_some_and(|old| old != state) {
+            let words = match (state.up, state.fenced) {
+                (true, true) => "up, fenced",
+                (true, false) => "up",
+                (false, true) => "down, fenced",
+                (false, false) => "down, not fenced yet",
+            };
+            let _ = writeln!(out, "                broker {broker}: {}", paint.yellow(words));
+        }
+    }
+    for (name, partition) in &row.state.partitions {
+        let old = before.partitions.get(name);
+        if old != Some(partition) || !row.failures.is_empty() {
+            render_partition(&name.to_string(), partition, old, &row.state, paint, out);
+        }
+    }
+    if style.trace || !row.failures.is_empty() {
+        for event in &row.trace {
+            let _ = writeln!(out, "                  {}", paint.dim(&event.to_string()));
+        }
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n                              ")
+}
+
+fn render_partition(
+    name: &str,
+    partition: &PartitionState,
+    old: Option<&PartitionState>,
+    state: &State,
+    paint: Paint,
+    out: &mut String,
+) {
+    let changed = |is: bool, text: String| if is { paint.yellow(&text) } else { text };
+    let leader = partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
+    let head = [
+        changed(
+            old.is_some_and(|old| {
+                (old.leader, old.leader_epoch) != (partition.leader, partition.leader_epoch)
+            }),
+            format!("leader {leader} epoch {}", partition.leader_epoch),
+        ),
+        changed(
+            old.is_some_and(|old| old.partition_epoch != partition.partition_epoch),
+            format!("partition epoch {}", partition.partition_epoch),
+        ),
+        changed(old.is_some_and(|old| old.isr != partition.isr), format!("ISR {}", ids(&partition.isr))),
+        changed(old.is_some_and(|old| old.elr != partition.elr), format!("ELR {}", ids(&partition.elr))),
+    ];
+    let shown = if partition.elr.is_empty() && old.is_none_or(|old| old.elr.is_empty()) {
+        &head[..3]
+    } else {
+        &head[..]
+    };
+    let _ = writeln!(out, "                {name}  {}", shown.join("  "));
+    for (broker, log) in &partition.replicas {
+        let old = old
+            .and_then(|old| old.replicas.iter().find(|(other, _)| other == broker))
+            .and_then(|(_, log)| log.as_ref());
+        let role = match (partition.leader == Some(*broker), partition.isr.contains(broker)) {
+            (true, _) => "leader  ",
+            (false, true) => "in sync ",
+            (false, false) => "        ",
+        };
+        let body = match log {
+            Some(log) => changed(old.is_some_and(|old| old != log), render_log(log)),
+            None if state.brokers.get(broker).is_some_and(|broker| broker.up) => {
+                "has no replica yet".to_owned()
+            }
+            None => "down".to_owned(),
+        };
+        let _ = writeln!(out, "                  {broker} {role} {body}");
+    }
+}
+
+/// `0..9@0 a10@0 ┊ a11@0   end 12  high watermark 11`: the mark stands before the first record above the high watermark.
+fn render_log(log: &LogState) -> String {
+    let mut out = String::new();
+    let folded = if log.records.len() > SHOWN + 1 { log.records.len() - SHOWN } else { 0 };
+    let mut at = 0;
+    let mut marked = false;
+    while at < log.records.len() {
+        let (offset, epoch, value) = &log.records[at];
+        if !marked && *offset >= log.high_watermark {
+            out.push_str("┊ ");
+            marked = true;
+        }
+        if at < folded {
+            // A run of one epoch, on one side of the high watermark.
+            let run = log.records[at..folded]
+                .iter()
+                .take_while(|(other, same, _)| same == epoch && (*other >= log.high_watermark) == marked)
+                .count();
+            let _ = match run {
+                1 => write!(out, "{offset}:{value}@{epoch} "),
+                _ => write!(out, "{offset}..{}@{epoch} ", log.records[at + run - 1].0),
+            };
+            at += run;
+        } else {
+            let _ = write!(out, "{value}@{epoch} ");
+            at += 1;
+        }
+    }
+    if !marked {
+        out.push_str("┊ ");
+    }
+    let start = if log.start > 0 { format!(" start {} ", log.start) } else { String::new() };
+    format!("{out} {start} end {}  high watermark {}", log.end, log.high_watermark)
+}
+
+fn ids(ids: &[NodeId]) -> String {
+    if ids.is_empty() {
+        return "none".to_owned();
+    }
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Colours, where they are wanted.
+#[derive(Debug, Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn italic(self, text: &str) -> String {
+        self.with("3", text)
+    }
+
+    fn red(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn green(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn yellow(self, text: &str) -> String {
+        self.with("33", text)
+    }
+}

@@ -1,0 +1,243 @@
+//! Requests as values, and what their answers say.
+
+use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
+use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use klamm_wire::messages::metadata_request::MetadataRequestTopic;
+use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use klamm_wire::messages::{
+    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, MetadataRequest, ProduceRequest, ProducerId, ResponseKind, TopicName,
+};
+use klamm_wire::record::builder::BatchBuilder;
+use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
+
+use super::wire::Answer;
+use crate::step::{Admin, Placement, Resource, TopicSpec};
+
+/// How long brokers may take over what an administrator asks.
+const ADMIN_TIMEOUT_MS: i32 = 30_000;
+
+fn topic_name(topic: &str) -> TopicName {
+    TopicName(StrBytes::from(topic.to_owned()))
+}
+
+/// Kafka's name for an error's number.
+pub(crate) fn error_name(code: i16) -> String {
+    ErrorCode::from_code(code).map_or_else(|| format!("error {code}"), |code| code.name().to_owned())
+}
+
+pub(crate) const METADATA: (ApiKey, i16) = (ApiKey::Metadata, 12);
+pub(crate) const INIT_PRODUCER_ID: (ApiKey, i16) = (ApiKey::InitProducerId, 4);
+pub(crate) const PRODUCE: (ApiKey, i16) = (ApiKey::Produce, 11);
+pub(crate) const FETCH: (ApiKey, i16) = (ApiKey::Fetch, 12);
+
+pub(crate) fn metadata(topic: &str) -> Request {
+    let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
+    Request::Metadata(
+        MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false),
+    )
+}
+
+/// A partition's leader, or Kafka's name of why there is none.
+pub(crate) fn leader(answer: &Response, partition: i32) -> Result<NodeId, String> {
+    let Some(ResponseKind::Metadata(answer)) = kind(answer) else { return Err("DISCONNECTED".to_owned()) };
+    let Some(topic) = answer.topics.first() else {
+        return Err(ErrorCode::UnknownTopicOrPartition.to_string());
+    };
+    if topic.error_code != 0 {
+        return Err(error_name(topic.error_code));
+    }
+    let Some(found) = topic.partitions.iter().find(|found| found.partition_index == partition) else {
+        return Err(ErrorCode::UnknownTopicOrPartition.to_string());
+    };
+    match found.error_code {
+        _ if found.leader_id.0 >= 0 => Ok(NodeId(found.leader_id.0)),
+        0 => Err(ErrorCode::LeaderNotAvailable.to_string()),
+        code => Err(error_name(code)),
+    }
+}
+
+fn kind(answer: &Response) -> Option<&ResponseKind> {
+    match answer {
+        Response::Other(kind) => Some(kind),
+        Response::Fetch(_) => None,
+    }
+}
+
+pub(crate) fn init_producer_id() -> Request {
+    Request::InitProducerId(
+        InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1),
+    )
+}
+
+/// Producer id and epoch.
+pub(crate) fn identity(answer: &Response) -> Result<(i64, i16), String> {
+    match kind(answer) {
+        Some(ResponseKind::InitProducerId(answer)) if answer.error_code == 0 => {
+            Ok((answer.producer_id.0, answer.producer_epoch))
+        }
+        Some(ResponseKind::InitProducerId(answer)) => Err(error_name(answer.error_code)),
+        _ => Err("DISCONNECTED".to_owned()),
+    }
+}
+
+/// A batch to produce.
+#[derive(Debug)]
+pub(crate) struct Produce<'a> {
+    pub(crate) to: &'a TopicPartition,
+    pub(crate) acks: i16,
+    pub(crate) timeout_ms: i32,
+    /// Producer id, epoch, and first sequence.
+    pub(crate) identity: Option<(i64, i16, i32)>,
+    pub(crate) values: &'a [String],
+    pub(crate) wall: i64,
+}
+
+pub(crate) fn produce(produce: &Produce<'_>) -> Request {
+    let mut builder = BatchBuilder::new();
+    if let Some((id, epoch, sequence)) = produce.identity {
+        builder = builder.producer(id, epoch, sequence);
+    }
+    for value in produce.values {
+        builder.push(produce.wall, None, Some(value.as_bytes()), &[]);
+    }
+    let records = builder.build().expect("uncompressed batches always build").to_bytes();
+    let data = PartitionProduceData::default().with_index(produce.to.partition).with_records(Some(records));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(produce.to.topic.clone()))
+        .with_partition_data(vec![data]);
+    Request::Produce(
+        ProduceRequest::default()
+            .with_transactional_id(None)
+            .with_acks(produce.acks)
+            .with_timeout_ms(produce.timeout_ms)
+            .with_topic_data(vec![topic]),
+    )
+}
+
+/// The error and base offset of the one partition in a Produce response.
+pub(crate) fn produced(answer: &Response) -> (i16, i64) {
+    let Some(ResponseKind::Produce(answer)) = kind(answer) else { return (-1, -1) };
+    let partition = answer.responses.first().and_then(|topic| topic.partition_responses.first());
+    partition.map_or((-1, -1), |partition| (partition.error_code, partition.base_offset))
+}
+
+/// What to read.
+#[derive(Debug)]
+pub(crate) struct Fetch<'a> {
+    pub(crate) partition: &'a TopicPartition,
+    pub(crate) offset: i64,
+    pub(crate) epoch: Option<i32>,
+    pub(crate) read_committed: bool,
+    pub(crate) rack: Option<&'a str>,
+}
+
+pub(crate) fn fetch(fetch: &Fetch<'_>) -> Request {
+    let partition = FetchPartition::default()
+        .with_partition(fetch.partition.partition)
+        .with_current_leader_epoch(fetch.epoch.unwrap_or(-1))
+        .with_last_fetched_epoch(-1)
+        .with_log_start_offset(-1)
+        .with_fetch_offset(fetch.offset)
+        .with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(fetch.partition.topic.clone()))
+        .with_partitions(vec![partition]);
+    Request::Fetch(
+        FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(0)
+            .with_min_bytes(0)
+            .with_max_bytes(50 << 20)
+            .with_isolation_level(fetch.read_committed.into())
+            .with_session_id(0)
+            .with_session_epoch(-1)
+            .with_rack_id(StrBytes::from(fetch.rack.unwrap_or_default().to_owned()))
+            .with_topics(vec![topic]),
+    )
+}
+
+pub(crate) fn create_topic(spec: &TopicSpec) -> Request {
+    let mut topic = CreatableTopic::default().with_name(topic_name(&spec.name));
+    topic = match &spec.placement {
+        Placement::Manual(partitions) => {
+            let assignments = partitions.iter().enumerate().map(|(at, replicas)| {
+                CreatableReplicaAssignment::default()
+                    .with_partition_index(i32::try_from(at).unwrap_or(i32::MAX))
+                    .with_broker_ids(replicas.iter().map(|node| BrokerId(node.0)).collect())
+            });
+            topic.with_num_partitions(-1).with_replication_factor(-1).with_assignments(assignments.collect())
+        }
+        Placement::Controller { partitions, replication_factor } => {
+            topic.with_num_partitions(*partitions).with_replication_factor(*replication_factor)
+        }
+    };
+    let configs = spec.configs.iter().map(|(key, value)| {
+        CreatableTopicConfig::default()
+            .with_name(StrBytes::from(key.clone()))
+            .with_value(Some(StrBytes::from(value.clone())))
+    });
+    Request::CreateTopics(
+        CreateTopicsRequest::default()
+            .with_topics(vec![topic.with_configs(configs.collect())])
+            .with_timeout_ms(ADMIN_TIMEOUT_MS),
+    )
+}
+
+/// What an administrator asks, and in which version.
+pub(crate) fn admin(ask: &Admin) -> (ApiKey, i16, Request) {
+    match ask {
+        Admin::CreateTopic(topic) => (ApiKey::CreateTopics, 7, create_topic(topic)),
+        Admin::DeleteTopic(topic) => {
+            let request = DeleteTopicsRequest::default()
+                .with_topic_names(vec![topic_name(topic)])
+                .with_timeout_ms(ADMIN_TIMEOUT_MS);
+            (ApiKey::DeleteTopics, 5, Request::DeleteTopics(request))
+        }
+        Admin::AlterConfig { resource, configs } => {
+            let (kind, name) = match resource {
+                Resource::Topic(topic) => (2, topic.clone()),
+                Resource::Broker(node) => (4, node.map(|node| node.to_string()).unwrap_or_default()),
+            };
+            let configs = configs.iter().map(|(key, value)| {
+                AlterableConfig::default()
+                    .with_name(StrBytes::from(key.clone()))
+                    .with_config_operation(0)
+                    .with_value(Some(StrBytes::from(value.clone())))
+            });
+            let resource = AlterConfigsResource::default()
+                .with_resource_type(kind)
+                .with_resource_name(StrBytes::from(name))
+                .with_configs(configs.collect());
+            let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+            (ApiKey::IncrementalAlterConfigs, 1, Request::IncrementalAlterConfigs(request))
+        }
+    }
+}
+
+/// What an administrator's request ended in: Kafka's name of an error, and what the broker says about it.
+pub(crate) fn admin_result(answer: &Answer) -> (String, Option<String>) {
+    let Answer::Response(answer) = answer else { return ("DISCONNECTED".to_owned(), None) };
+    let text = |message: &Option<StrBytes>| message.as_ref().map(ToString::to_string);
+    let (code, message) = match kind(answer) {
+        Some(ResponseKind::CreateTopics(answer)) => {
+            answer.topics.first().map_or((0, None), |topic| (topic.error_code, text(&topic.error_message)))
+        }
+        Some(ResponseKind::DeleteTopics(answer)) => {
+            answer.responses.first().map_or((0, None), |topic| (topic.error_code, text(&topic.error_message)))
+        }
+        Some(ResponseKind::IncrementalAlterConfigs(answer)) => answer
+            .responses
+            .first()
+            .map_or((0, None), |resource| (resource.error_code, text(&resource.error_message))),
+        _ => (-1, None),
+    };
+    (error_name(code), message)
+}

@@ -1,0 +1,380 @@
+//! Whether expectations hold.
+
+use klamm_metadata::LeaderRecoveryState;
+use klamm_node::{NodeId, TopicPartition};
+
+use super::Runner;
+use crate::expect::{BrokerFact, Expectation, GroupFact, PartitionFact, RecordPattern, ReplicaFact};
+use crate::report::Failure;
+
+impl Runner {
+    /// What of all this does not hold now.
+    pub(super) fn check(&self, all: &[Expectation]) -> Vec<Failure> {
+        all.iter().flat_map(|expectation| self.check_one(expectation)).collect()
+    }
+
+    fn check_one(&self, expectation: &Expectation) -> Vec<Failure> {
+        match expectation {
+            Expectation::Partition { partition, facts } => self.check_partition(partition, facts),
+            Expectation::Replica { partition, broker, facts } => {
+                self.check_replica(partition, *broker, facts)
+            }
+            Expectation::Log { partition, broker, from, records } => {
+                self.check_log(partition, *broker, *from, records)
+            }
+            Expectation::SameLogs { partition, brokers } => self.check_same(partition, brokers),
+            Expectation::Result { client, records, error, offset } => {
+                self.check_results(client, records, error.as_deref(), *offset)
+            }
+            Expectation::Consumed { client, partition, records, error } => {
+                self.check_consumed(client, partition, records, error.as_deref())
+            }
+            Expectation::Broker { broker, facts } => self.check_broker(*broker, facts),
+            Expectation::Topic { topic, exists, partitions } => {
+                let count = self.stage.world.topics().get(topic.as_bytes()).copied();
+                let what = format!("topic {topic}");
+                let mut check = Check::new(what);
+                if let Some(exists) = exists {
+                    check.flag("exists", *exists, count.is_some());
+                }
+                if let Some(partitions) = partitions {
+                    check.number("partitions", (*partitions).into(), count.map(i64::from));
+                }
+                check.failures
+            }
+            Expectation::Group { group, facts } => self.check_group(group, facts),
+            Expectation::Committed { group, partition, offset } => {
+                let groups = self.stage.world.groups();
+                let actual = groups
+                    .get(group.as_bytes())
+                    .and_then(|group| group.group.offsets.get(partition).copied());
+                let mut check = Check::new(format!("group {group} committed of {partition}"));
+                check.number("offset", *offset, actual);
+                check.failures
+            }
+            Expectation::Happened { text, node, times } => {
+                let found = self.find(text, *node).count();
+                let fits = match times {
+                    Some(times) => i64::try_from(found) == Ok(*times),
+                    None => found > 0,
+                };
+                let expected =
+                    times.map_or_else(|| "at least once".to_owned(), |times| format!("{times} times"));
+                Check::new("the trace").unless(
+                    fits,
+                    format!("{} {expected}", named(text, *node)),
+                    format!("{found} times"),
+                )
+            }
+            Expectation::Never { text, node } => {
+                let found = self.find(text, *node).next().map(|(_, line)| line);
+                let actual = found.clone().unwrap_or_default();
+                Check::new("the trace").unless(
+                    found.is_none(),
+                    format!("never {}", named(text, *node)),
+                    actual,
+                )
+            }
+            Expectation::HappenedBefore { first, second } => {
+                let places = [first, second].map(|text| self.find(text, None).next().map(|(at, _)| at));
+                let (fits, actual) = match places {
+                    [Some(one), Some(other)] => (one < other, "the other way round".to_owned()),
+                    [None, _] => (false, format!("{} never happened", named(first, None))),
+                    [_, None] => (false, format!("{} never happened", named(second, None))),
+                };
+                let expected = format!("{} before {}", named(first, None), named(second, None));
+                Check::new("the trace").unless(fits, expected, actual)
+            }
+        }
+    }
+
+    /// Trace events since the first step with a text in their line, without its time.
+    fn find<'a>(&'a self, text: &'a str, node: Option<NodeId>) -> impl Iterator<Item = (usize, String)> + 'a {
+        let events = self.trace_from(self.trace_before).enumerate();
+        events.filter_map(move |(at, event)| {
+            let line = event.kind.to_string();
+            (line.contains(text) && node.is_none_or(|node| event.node == Some(node)))
+                .then(|| (at, event.to_string()))
+        })
+    }
+
+    fn check_partition(&self, partition: &TopicPartition, facts: &[PartitionFact]) -> Vec<Failure> {
+        let mut check = Check::new(partition.to_string());
+        let Some(status) = self.stage.world.partition(&partition.topic, partition.partition) else {
+            return check.unless(
+                false,
+                "it exists".to_owned(),
+                "the controller knows of none such, or none runs".to_owned(),
+            );
+        };
+        for fact in facts {
+            match fact {
+                PartitionFact::Leader(leader) => check.text("leader", &node(*leader), &node(status.leader)),
+                PartitionFact::LeaderEpoch(epoch) => {
+                    check.number("leader epoch", *epoch, Some(status.leader_epoch.into()))
+                }
+                PartitionFact::PartitionEpoch(epoch) => {
+                    check.number("partition epoch", *epoch, Some(status.partition_epoch.into()));
+                }
+                PartitionFact::Isr(isr) => check.set("ISR", isr, &status.isr),
+                PartitionFact::Elr(elr) => check.set("ELR", elr, &status.elr),
+                PartitionFact::LastKnownLeader(leader) => {
+                    check.text(
+                        "last known leader",
+                        &node(*leader),
+                        &node(status.last_known_elr.first().copied()),
+                    );
+                }
+                PartitionFact::Replicas(replicas) => {
+                    check.text("replicas", &nodes(replicas), &nodes(&status.replicas))
+                }
+                PartitionFact::Adding(adding) => check.set("adding", adding, &status.adding_replicas),
+                PartitionFact::Removing(removing) => {
+                    check.set("removing", removing, &status.removing_replicas)
+                }
+                PartitionFact::Recovering(recovering) => check.flag(
+                    "recovering",
+                    *recovering,
+                    status.leader_recovery_state == LeaderRecoveryState::Recovering,
+                ),
+                PartitionFact::LogEnd(end) => check.number("log end", *end, status.log_end()),
+                PartitionFact::HighWatermark(mark) => {
+                    check.number("high watermark", *mark, status.high_watermark())
+                }
+            }
+        }
+        check.failures
+    }
+
+    fn check_replica(&self, at: &TopicPartition, broker: NodeId, facts: &[ReplicaFact]) -> Vec<Failure> {
+        let mut check = Check::new(format!("replica of {at} on broker {broker}"));
+        let status = self.stage.world.partition(&at.topic, at.partition);
+        let log = status.and_then(|status| status.logs.get(&broker).copied());
+        for fact in facts {
+            match fact {
+                ReplicaFact::Hosted(hosted) => check.flag("hosted", *hosted, log.is_some()),
+                ReplicaFact::LogStart(start) => {
+                    check.number("log start", *start, log.map(|log| log.log_start))
+                }
+                ReplicaFact::LogEnd(end) => check.number("log end", *end, log.map(|log| log.log_end)),
+                ReplicaFact::HighWatermark(mark) => {
+                    check.number("high watermark", *mark, log.map(|log| log.high_watermark));
+                }
+                ReplicaFact::LeaderEpoch(epoch) => {
+                    check.number("leader epoch", *epoch, log.map(|log| log.leader_epoch.into()));
+                }
+                ReplicaFact::Epochs(expected) => {
+                    let stored = self.stage.world.stored_log(broker, &at.topic, at.partition);
+                    let actual: Vec<_> = stored
+                        .iter()
+                        .flat_map(|stored| &stored.epochs)
+                        .map(|entry| (entry.epoch, entry.start_offset))
+                        .collect();
+                    check.text("epochs", &epochs(expected), &epochs(&actual));
+                }
+            }
+        }
+        check.failures
+    }
+
+    fn check_log(
+        &self,
+        at: &TopicPartition,
+        broker: NodeId,
+        from: Option<i64>,
+        expected: &[RecordPattern],
+    ) -> Vec<Failure> {
+        let mut actual = self.records(broker, at);
+        actual.retain(|(offset, ..)| from.is_none_or(|from| *offset >= from));
+        let fits = actual.len() == expected.len()
+            && actual.iter().zip(expected).all(|((_, epoch, value), pattern)| {
+                pattern.value == *value && pattern.epoch.is_none_or(|expected| expected == *epoch)
+            });
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|pattern| match pattern.epoch {
+                Some(epoch) => format!("{}@{epoch}", pattern.value),
+                None => pattern.value.clone(),
+            })
+            .collect();
+        let actual: Vec<_> = actual.iter().map(|(_, epoch, value)| format!("{value}@{epoch}")).collect();
+        let check = Check::new(format!("log of {at} on broker {broker}"));
+        check.unless(fits, or_empty(expected.join(" ")), or_empty(actual.join(" ")))
+    }
+
+    fn check_same(&self, at: &TopicPartition, brokers: &[NodeId]) -> Vec<Failure> {
+        let logs: Vec<_> = brokers.iter().map(|broker| (broker, self.records(*broker, at))).collect();
+        let Some(((first, expected), others)) = logs.split_first() else { return Vec::new() };
+        let other = others.iter().find(|(_, records)| records != expected);
+        let Some((other, actual)) = other else { return Vec::new() };
+        let show = |broker: &NodeId, records: &[(i64, i32, String)]| {
+            let records: Vec<_> =
+                records.iter().map(|(_, epoch, value)| format!("{value}@{epoch}")).collect();
+            format!("on broker {broker}: {}", or_empty(records.join(" ")))
+        };
+        Check::new(format!("logs of {at}")).unless(false, show(first, expected), show(other, actual))
+    }
+
+    pub(super) fn check_results(
+        &self,
+        client: &str,
+        records: &[String],
+        error: Option<&str>,
+        offset: Option<i64>,
+    ) -> Vec<Failure> {
+        let Some(producer) = self.producers.get(client) else { return Vec::new() };
+        let mut failures = Vec::new();
+        for (index, record) in (0..).zip(records) {
+            let mut check = Check::new(format!("result of {client} {record}"));
+            let outcome = producer.outcome(record);
+            if let Some(error) = error {
+                check.text("error", error, outcome.map_or("PENDING", |(outcome, _)| outcome.error.as_str()));
+            }
+            if let Some(first) = offset {
+                // A result without an offset is -1 for each of its records.
+                let expected = if first < 0 { first } else { first + index };
+                let actual = outcome.map(|(outcome, at)| match outcome.offset {
+                    base if base < 0 => base,
+                    base => base + i64::try_from(at).unwrap_or(i64::MAX),
+                });
+                check.number("offset", expected, actual);
+            }
+            failures.extend(check.failures);
+        }
+        failures
+    }
+
+    fn check_consumed(
+        &self,
+        client: &str,
+        partition: &TopicPartition,
+        records: &[String],
+        error: Option<&str>,
+    ) -> Vec<Failure> {
+        let position = self.consumers.get(client).and_then(|consumer| consumer.position(partition));
+        let mut check = Check::new(format!("{client} of {partition}"));
+        let read: Vec<_> =
+            position.iter().flat_map(|position| &position.records).map(|(_, value)| value.as_str()).collect();
+        check.text("consumed", &or_empty(records.join(" ")), &or_empty(read.join(" ")));
+        if let Some(error) = error {
+            let actual = position.and_then(|position| position.error.as_deref());
+            check.text("error", error, actual.unwrap_or("PENDING"));
+        }
+        check.failures
+    }
+
+    fn check_broker(&self, broker: NodeId, facts: &[BrokerFact]) -> Vec<Failure> {
+        let registered = self.stage.world.metadata().and_then(|image| image.cluster.broker(broker));
+        let mut check = Check::new(format!("broker {broker}"));
+        for fact in facts {
+            match fact {
+                BrokerFact::Up(up) => check.flag("up", *up, self.stage.world.is_up(broker)),
+                BrokerFact::Registered(is) => check.flag("registered", *is, registered.is_some()),
+                BrokerFact::Fenced(fenced) => {
+                    check.flag("fenced", *fenced, registered.is_none_or(|registered| registered.fenced));
+                }
+                BrokerFact::ShuttingDown(is) => {
+                    check.flag(
+                        "shutting down",
+                        *is,
+                        registered.is_some_and(|registered| registered.in_controlled_shutdown),
+                    );
+                }
+            }
+        }
+        check.failures
+    }
+
+    fn check_group(&self, group: &str, facts: &[GroupFact]) -> Vec<Failure> {
+        let groups = self.stage.world.groups();
+        let mut check = Check::new(format!("group {group}"));
+        let Some(status) = groups.get(group.as_bytes()) else {
+            return check.unless(false, "it exists".to_owned(), "no coordinator knows it".to_owned());
+        };
+        for fact in facts {
+            match fact {
+                GroupFact::State(state) => check.text("state", state, &status.group.state.to_string()),
+                GroupFact::Generation(generation) => {
+                    check.number("generation", *generation, Some(status.group.generation.into()));
+                }
+                GroupFact::Members(members) => {
+                    check.number("members", *members, i64::try_from(status.group.members.len()).ok());
+                }
+                GroupFact::Coordinator(broker) => {
+                    check.text("coordinator", &broker.to_string(), &status.coordinator.to_string());
+                }
+            }
+        }
+        check.failures
+    }
+}
+
+/// Compares facts of one thing.
+struct Check {
+    what: String,
+    failures: Vec<Failure>,
+}
+
+impl Check {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), failures: Vec::new() }
+    }
+
+    fn unless(mut self, fits: bool, expected: String, actual: String) -> Vec<Failure> {
+        if !fits {
+            self.failures.push(Failure { what: self.what.clone(), expected, actual });
+        }
+        self.failures
+    }
+
+    fn text(&mut self, name: &str, expected: &str, actual: &str) {
+        if expected != actual {
+            let (expected, actual) = (format!("{name} {expected}"), format!("{name} {actual}"));
+            self.failures.push(Failure { what: self.what.clone(), expected, actual });
+        }
+    }
+
+    fn number(&mut self, name: &str, expected: i64, actual: Option<i64>) {
+        let actual =
+            actual.map_or_else(|| "unknown: nobody who runs has it".to_owned(), |actual| actual.to_string());
+        self.text(name, &expected.to_string(), &actual);
+    }
+
+    fn flag(&mut self, name: &str, expected: bool, actual: bool) {
+        self.text(name, &format!("#{expected}"), &format!("#{actual}"));
+    }
+
+    /// Node ids, in any order.
+    fn set(&mut self, name: &str, expected: &[NodeId], actual: &[NodeId]) {
+        let sorted = |ids: &[NodeId]| {
+            let mut ids = ids.to_vec();
+            ids.sort_unstable();
+            ids
+        };
+        self.text(name, &nodes(&sorted(expected)), &nodes(&sorted(actual)));
+    }
+}
+
+fn node(id: Option<NodeId>) -> String {
+    id.map_or_else(|| "none".to_owned(), |id| id.to_string())
+}
+
+fn nodes(ids: &[NodeId]) -> String {
+    if ids.is_empty() {
+        return "none".to_owned();
+    }
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn epochs(entries: &[(i32, i64)]) -> String {
+    or_empty(entries.iter().map(|(epoch, offset)| format!("{epoch}@{offset}")).collect::<Vec<_>>().join(" "))
+}
+
+fn or_empty(text: String) -> String {
+    if text.is_empty() { "nothing".to_owned() } else { text }
+}
+
+fn named(text: &str, node: Option<NodeId>) -> String {
+    let node = node.map(|node| format!(" on node {node}")).unwrap_or_default();
+    format!("{text:?}{node}")
+}

@@ -1,0 +1,96 @@
+//! Looks at the cluster: for the report, and to find out whether it has settled.
+
+use std::time::Duration;
+
+use klamm_node::TopicPartition;
+
+use super::Runner;
+use crate::report::{BrokerState, LogState, PartitionState, State};
+
+impl Runner {
+    /// Every partition of every topic that is not internal.
+    fn partitions(&self) -> Vec<TopicPartition> {
+        let topics = self.stage.world.topics().into_iter().filter(|(topic, _)| !topic.starts_with("__"));
+        topics
+            .flat_map(|(topic, count)| (0..count).map(move |at| TopicPartition::new(topic.clone(), at)))
+            .collect()
+    }
+
+    /// Whether every replica that runs is in sync and has what the leader has.
+    pub(super) fn is_settled(&self) -> bool {
+        self.partitions().iter().all(|partition| self.is_partition_settled(partition))
+    }
+
+    fn is_partition_settled(&self, at: &TopicPartition) -> bool {
+        let Some(status) = self.stage.world.partition(&at.topic, at.partition) else { return false };
+        let end = status.log_end();
+        end.is_some()
+            && status.adding_replicas.is_empty()
+            && status.removing_replicas.is_empty()
+            && status.replicas.iter().filter(|replica| self.stage.world.is_up(**replica)).all(|replica| {
+                let log = status.logs.get(replica);
+                status.isr.contains(replica)
+                    && log.is_some_and(|log| Some(log.log_end) == end && Some(log.high_watermark) == end)
+            })
+            && status.isr.iter().all(|replica| self.stage.world.is_up(*replica))
+    }
+
+    pub(super) fn unsettled(&self) -> String {
+        let partitions = self.partitions();
+        let unsettled = partitions.iter().filter(|partition| !self.is_partition_settled(partition));
+        let lines = unsettled.map(|at| match self.stage.world.partition(&at.topic, at.partition) {
+            Some(status) => format!("{at}: {status}"),
+            None => format!("{at} is not known"),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    pub(super) fn look(&self) -> State {
+        let world = &self.stage.world;
+        let metadata = world.metadata();
+        let brokers = world.settings().brokers.iter().map(|broker| {
+            let registered = metadata.and_then(|image| image.cluster.broker(broker.node));
+            let fenced = registered.is_none_or(|registered| registered.fenced);
+            (broker.node, BrokerState { up: world.is_up(broker.node), fenced })
+        });
+        let partitions = self.partitions().into_iter().filter_map(|at| {
+            let status = world.partition(&at.topic, at.partition)?;
+            let replicas = status.replicas.iter().map(|replica| {
+                let log = status.logs.get(replica).map(|log| LogState {
+                    start: log.log_start,
+                    end: log.log_end,
+                    high_watermark: log.high_watermark,
+                    records: self.records(*replica, &at),
+                });
+                (*replica, log)
+            });
+            let state = PartitionState {
+                leader: status.leader,
+                leader_epoch: status.leader_epoch,
+                partition_epoch: status.partition_epoch,
+                isr: status.isr.clone(),
+                elr: status.elr.clone(),
+                replicas: replicas.collect(),
+            };
+            Some((at, state))
+        });
+        State { brokers: brokers.collect(), partitions: partitions.collect() }
+    }
+
+    /// A replica's records: offset, epoch, value.
+    pub(super) fn records(&self, broker: klamm_node::NodeId, at: &TopicPartition) -> Vec<(i64, i32, String)> {
+        let stored = self.stage.world.stored_log(broker, &at.topic, at.partition).unwrap_or_default();
+        let records = stored.records.into_iter().map(|record| {
+            let value = record
+                .value
+                .map_or_else(|| "(null)".to_owned(), |value| String::from_utf8_lossy(&value).into_owned());
+            (record.offset, record.leader_epoch, if record.control { "(marker)".to_owned() } else { value })
+        });
+        records.collect()
+    }
+}
+
+/// A time for a person: seconds, to the millisecond.
+pub(crate) fn time(time: Duration) -> String {
+    format!("{}.{:03}s", time.as_secs(), time.subsec_millis())
+}

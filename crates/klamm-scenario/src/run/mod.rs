@@ -1,0 +1,400 @@
+//! Carries a scenario out, step by step, in virtual time.
+
+mod ask;
+mod consumer;
+mod hold;
+mod look;
+pub(crate) use self::look::time;
+mod producer;
+mod stage;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::{Rng, Timestamp, TraceEvent};
+use klamm_world::{Command, LinkSettings};
+
+use self::consumer::Consumer;
+use self::producer::Producer;
+use self::stage::Stage;
+use self::wire::{Answer, Ticket, Wire};
+use crate::plan::{Plan, Planned, Run};
+use crate::report::{Failure, Report, Row};
+use crate::step::{Admin, How, Step, Wait, When};
+
+/// How a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The seed, instead of the file's.
+    pub seed: Option<u64>,
+    /// Varies latencies and interleavings: links between nodes are slower, by what is drawn from the seed.
+    pub vary: bool,
+}
+
+/// The client that stands for the administrator.
+const ADMINISTRATOR: u32 = 0;
+
+/// Runs every release and variant of a plan.
+pub(crate) fn run(file: &str, text: &str, plan: &Plan, options: Options) -> Vec<Report> {
+    plan.runs.iter().map(|run| run_one(file, text, plan, run, options)).collect()
+}
+
+fn run_one(file: &str, text: &str, plan: &Plan, run: &Run, options: Options) -> Report {
+    let seed = options.seed.unwrap_or(run.cluster.seed);
+    let mut report = Report {
+        file: file.to_owned(),
+        id: plan.id.clone(),
+        title: plan.title.clone(),
+        version: run.version.clone(),
+        variant: run.variant.clone(),
+        seed,
+        rows: Vec::new(),
+    };
+    let mut runner =
+        Runner::new(run, seed, if options.vary { varied(seed) } else { LinkSettings::default() });
+    if let Err(message) = runner.set_up(run) {
+        report.rows.push(runner.row(
+            text,
+            None,
+            vec![Failure::new("the cluster before the first step", "it is up, and has its topics", message)],
+        ));
+        return report;
+    }
+    for planned in &run.steps {
+        let failures = runner.step(&planned.step);
+        let failed = !failures.is_empty();
+        report.rows.push(runner.row(text, Some(planned), failures));
+        if failed {
+            break;
+        }
+    }
+    report
+}
+
+/// Links that are slower by up to a few milliseconds, as the seed says.
+fn varied(seed: u64) -> LinkSettings {
+    let mut rng = Rng::stream(seed, "varied links");
+    LinkSettings {
+        latency: Duration::from_micros(rng.below(2_000)),
+        jitter: Duration::from_micros(rng.below(3_000)),
+    }
+}
+
+struct Runner {
+    stage: Stage,
+    began: Timestamp,
+    /// How many trace events there were when the first step began.
+    trace_before: u64,
+    /// How many trace events the rows so far have told of.
+    traced: u64,
+    producers: BTreeMap<String, Producer>,
+    consumers: BTreeMap<String, Consumer>,
+    next_client: u32,
+    told: Vec<String>,
+}
+
+impl Failure {
+    fn new(what: impl Into<String>, expected: impl Into<String>, actual: impl Into<String>) -> Self {
+        Self { what: what.into(), expected: expected.into(), actual: actual.into() }
+    }
+}
+
+impl Runner {
+    fn new(run: &Run, seed: u64, extra: LinkSettings) -> Self {
+        Self {
+            stage: Stage::new(&run.cluster, seed, extra),
+            began: Timestamp::ZERO,
+            trace_before: 0,
+            traced: 0,
+            producers: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            next_client: ADMINISTRATOR + 1,
+            told: Vec::new(),
+        }
+    }
+
+    /// Everything that is there before the first step.
+    fn set_up(&mut self, run: &Run) -> Result<(), String> {
+        self.stage.boot()?;
+        for topic in &run.topics {
+            let (error, message) = self.admin(&Admin::CreateTopic(topic.clone()));
+            if error != "NONE" {
+                return Err(format!("topic `{}`: {error} {}", topic.name, message.unwrap_or_default()));
+            }
+            let ready = |runner: &Self| runner.stage.world.is_topic_ready(&topic.name);
+            if !self.wait(Duration::from_secs(60), ready) {
+                return Err(format!("topic `{}` does not become ready", topic.name));
+            }
+        }
+        // Whole seconds make times readable.
+        self.pass(Duration::from_secs(1));
+        self.began = self.stage.now();
+        self.trace_before = self.stage.world.trace().recorded();
+        self.traced = self.trace_before;
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Vec<Failure> {
+        let now = self.stage.now();
+        match step {
+            Step::Note(_) => {}
+            Step::Producer(spec) => {
+                self.producers.insert(spec.name.clone(), Producer::new(self.next_client, spec.clone()));
+                self.next_client += 1;
+            }
+            Step::Consumer(spec) => {
+                self.consumers.insert(spec.name.clone(), Consumer::new(self.next_client, spec.clone()));
+                self.next_client += 1;
+            }
+            Step::Send { send, wait } => {
+                if let Some(producer) = self.producers.get_mut(&send.client) {
+                    producer.send(send, now);
+                }
+                self.clients();
+                if let Some(wait) = wait {
+                    return self.await_results(&send.client, &send.records, wait);
+                }
+            }
+            Step::Await { client, records, wait } => {
+                let pending = || self.producers.get(client).map(Producer::pending).unwrap_or_default();
+                let records = if records.is_empty() { pending() } else { records.clone() };
+                return self.await_results(client, &records, wait);
+            }
+            Step::Consume(what) => {
+                if let Some(consumer) = self.consumers.get_mut(&what.client) {
+                    consumer.consume(what, now);
+                }
+                self.clients();
+                let reads = |runner: &Self| {
+                    runner.consumers.get(&what.client).is_none_or(|consumer| !consumer.is_reading())
+                };
+                self.wait(Duration::from_secs(120), reads);
+                let position =
+                    self.consumers.get(&what.client).and_then(|consumer| consumer.position(&what.partition));
+                let error = position
+                    .and_then(|position| position.error.clone())
+                    .unwrap_or_else(|| "PENDING".to_owned());
+                if error != what.error {
+                    return vec![Failure::new(
+                        format!("{} reads {}", what.client, what.partition),
+                        what.error.clone(),
+                        error,
+                    )];
+                }
+            }
+            Step::Advance(time) => self.pass(*time),
+            Step::AdvanceTo(time) => {
+                let at = self.began + *time;
+                if at < now {
+                    return vec![Failure::new(
+                        "time",
+                        format!("it is at most {time:?}"),
+                        format!("it is {:?}", now.since(self.began)),
+                    )];
+                }
+                self.pass(at.since(now));
+            }
+            Step::Settle(within) => {
+                if !self.wait(*within, Self::is_settled) {
+                    let unsettled = self.unsettled();
+                    return vec![Failure::new("all replicas", "in sync and equal", unsettled)];
+                }
+            }
+            Step::Start(nodes) => nodes.iter().for_each(|node| self.stage.command(Command::Start(*node))),
+            Step::End(how, nodes) => {
+                for node in nodes {
+                    self.stage.command(match how {
+                        How::Stop => Command::Stop(*node),
+                        How::Crash => Command::Crash(*node),
+                        How::PowerLoss => Command::PowerLoss(*node),
+                    });
+                }
+                if *how == How::Stop {
+                    let stopped = |runner: &Self| nodes.iter().all(|node| !runner.stage.world.is_up(*node));
+                    if !self.wait(Duration::from_secs(300), stopped) {
+                        return vec![Failure::new("stop", "it ends within 5 minutes", "a node still runs")];
+                    }
+                }
+            }
+            Step::Link { from, to, latency, jitter, one_way } => {
+                let link = LinkSettings { latency: *latency, jitter: *jitter };
+                self.stage.command(Command::SetLink { from: *from, to: *to, link });
+                if !one_way {
+                    self.stage.command(Command::SetLink { from: *to, to: *from, link });
+                }
+            }
+            Step::Skew(node, millis) => {
+                self.stage.command(Command::SetWallSkew { node: *node, millis: *millis })
+            }
+            Step::Admin { ask, error } => {
+                let (actual, message) = self.admin(ask);
+                let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+                self.told.push(format!("{actual}{message}"));
+                if actual != *error {
+                    return vec![Failure::new("the result", error.clone(), format!("{actual}{message}"))];
+                }
+                // What was changed is known everywhere before the next step, unless a node cannot know it.
+                self.pass(Duration::from_millis(100));
+            }
+            Step::Expect { when, all } => return self.expect(*when, all),
+        }
+        self.clients();
+        self.stage
+            .trouble
+            .drain(..)
+            .map(|trouble| Failure::new("the cluster", "it runs on", trouble))
+            .collect()
+    }
+
+    /// Waits for results, which must be as expected.
+    fn await_results(&mut self, client: &str, records: &[String], wait: &Wait) -> Vec<Failure> {
+        let patience = self
+            .producers
+            .get(client)
+            .map_or(Duration::from_secs(120), |producer| producer.spec().delivery_timeout);
+        let done = |runner: &Self| {
+            runner
+                .producers
+                .get(client)
+                .is_none_or(|producer| records.iter().all(|record| producer.outcome(record).is_some()))
+        };
+        // A little more, for the client's own timeout to end first.
+        self.wait(wait.within.unwrap_or(patience + Duration::from_secs(1)), done);
+        self.check_results(client, records, Some(&wait.error), wait.offset)
+    }
+
+    /// Asks for something as an administrator, of the first broker that is there.
+    fn admin(&mut self, ask: &Admin) -> (String, Option<String>) {
+        let (key, version, request) = ask::admin(ask);
+        for broker in self.stage.brokers() {
+            let ticket = self.stage.ask(ADMINISTRATOR, broker, key, version, request.clone());
+            if let Some(answer) = self.answer(ticket)
+                && !matches!(answer, Answer::Closed)
+            {
+                return ask::admin_result(&answer);
+            }
+        }
+        ("DISCONNECTED".to_owned(), Some("no broker answers".to_owned()))
+    }
+
+    fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
+        let until = self.stage.now() + Duration::from_secs(60);
+        loop {
+            if let Some(answer) = self.stage.answer(ticket) {
+                return Some(answer);
+            }
+            if !self.tick(until) {
+                return None;
+            }
+        }
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, time: Duration) {
+        let until = self.stage.now() + time;
+        while self.tick(until) {}
+    }
+
+    /// Lets time pass until something holds; false when it does not within the time.
+    fn wait(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let until = self.stage.now() + time;
+        loop {
+            if holds(self) {
+                return true;
+            }
+            if !self.tick(until) {
+                return holds(self);
+            }
+        }
+    }
+
+    /// Lets the next thing happen that is due by `until`, a client's included; false when nothing is.
+    fn tick(&mut self, until: Timestamp) -> bool {
+        let clients = self.producers.values().filter_map(Producer::next_deadline);
+        let clients = clients.chain(self.consumers.values().filter_map(Consumer::next_deadline)).min();
+        let now = self.stage.now();
+        // What a client could do now, it has done: what is left of it waits for something else.
+        let until_client = clients.filter(|at| *at > now && *at < until);
+        let happened = self.stage.step(until_client.unwrap_or(until)) || until_client.is_some();
+        self.clients();
+        happened
+    }
+
+    /// Lets clients do whatever they can do now.
+    fn clients(&mut self) {
+        for producer in self.producers.values_mut() {
+            producer.go_on(&mut self.stage);
+            self.told.extend(producer.take_told());
+        }
+        for consumer in self.consumers.values_mut() {
+            consumer.go_on(&mut self.stage);
+            self.told.extend(consumer.take_told());
+        }
+    }
+
+    fn expect(&mut self, when: When, all: &[crate::expect::Expectation]) -> Vec<Failure> {
+        match when {
+            When::Now => self.check(all),
+            When::Eventually { within, not_before } => {
+                let began = self.stage.now();
+                let held = self.wait(within, |runner| runner.check(all).is_empty());
+                let took = self.stage.now().since(began);
+                if !held {
+                    return self.check(all);
+                }
+                self.told.push(format!("held after {}", look::time(took)));
+                if took < not_before {
+                    return vec![Failure::new(
+                        "how long it took",
+                        format!("at least {}", look::time(not_before)),
+                        look::time(took),
+                    )];
+                }
+                Vec::new()
+            }
+            When::Always(during) => {
+                let until = self.stage.now() + during;
+                loop {
+                    let failures = self.check(all);
+                    if !failures.is_empty() || !self.tick(until) {
+                        return failures;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the trace has recorded since the first step, and from the `from`th event on.
+    fn trace_from(&self, from: u64) -> impl Iterator<Item = &TraceEvent> {
+        let trace = self.stage.world.trace();
+        let kept = trace.events().len() as u64;
+        let skip = from.saturating_sub(trace.recorded() - kept);
+        trace.events().skip(usize::try_from(skip).unwrap_or(usize::MAX))
+    }
+
+    fn row(&mut self, text: &str, planned: Option<&Planned>, failures: Vec<Failure>) -> Row {
+        let trace = self.trace_from(self.traced).cloned().collect();
+        self.traced = self.stage.world.trace().recorded();
+        Row {
+            at: self.stage.now().since(self.began),
+            line: planned.map_or(0, |planned| {
+                1 + text.as_bytes()[..planned.span.start.min(text.len())]
+                    .iter()
+                    .filter(|byte| **byte == b'\n')
+                    .count()
+            }),
+            text: match planned.map(|planned| (&planned.step, &planned.text)) {
+                Some((Step::Note(prose), _)) => prose.clone(),
+                Some((_, text)) => text.clone(),
+                None => String::new(),
+            },
+            prose: planned.is_some_and(|planned| matches!(planned.step, Step::Note(_))),
+            expects: planned.is_some_and(|planned| matches!(planned.step, Step::Expect { .. })),
+            told: std::mem::take(&mut self.told),
+            failures,
+            trace,
+            state: self.look(),
+        }
+    }
+}

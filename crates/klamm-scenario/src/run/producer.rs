@@ -1,0 +1,305 @@
+//! A producer that is told step by step what to send.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::{NodeId, Timestamp, TopicPartition};
+use klamm_wire::ErrorCode;
+
+use super::ask;
+use super::wire::{Answer, Ticket, Wire};
+use crate::step::{ProducerSpec, Send};
+
+/// What came of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Kafka's name of the error; `NONE` for success, `DISCONNECTED` when the connection broke.
+    pub(crate) error: String,
+    /// The first record's offset, as the broker told it; -1 when it told none.
+    pub(crate) offset: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Producer {
+    spec: ProducerSpec,
+    client: u32,
+    /// Producer id and epoch.
+    identity: Option<(i64, i16)>,
+    sequences: BTreeMap<TopicPartition, i32>,
+    batches: Vec<Batch>,
+    /// Results since anybody asked, as lines for a report.
+    told: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    to: TopicPartition,
+    records: Vec<String>,
+    acks: i16,
+    /// The broker to ask, whoever leads.
+    broker: Option<NodeId>,
+    sequence: Option<i32>,
+    retries: u32,
+    delivered_by: Timestamp,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It goes on at this time.
+    Waiting(Timestamp),
+    /// It asks the broker at this place of the list for a producer id.
+    Identifying(Ticket, usize),
+    /// It asks the broker at this place of the list who leads.
+    Locating(Ticket, usize),
+    /// The leader has it.
+    Asked(Ticket, Timestamp),
+    Done(Outcome),
+}
+
+impl Producer {
+    pub(crate) const fn new(client: u32, spec: ProducerSpec) -> Self {
+        Self {
+            spec,
+            client,
+            identity: None,
+            sequences: BTreeMap::new(),
+            batches: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn spec(&self) -> &ProducerSpec {
+        &self.spec
+    }
+
+    pub(crate) fn send(&mut self, send: &Send, now: Timestamp) {
+        let batches: Vec<Vec<String>> = if send.one_batch {
+            vec![send.records.clone()]
+        } else {
+            send.records.iter().map(|record| vec![record.clone()]).collect()
+        };
+        for records in batches {
+            self.batches.push(Batch {
+                to: send.to.clone(),
+                records,
+                acks: send.acks.unwrap_or(self.spec.acks),
+                broker: send.broker,
+                sequence: None,
+                retries: 0,
+                delivered_by: now + self.spec.delivery_timeout,
+                state: State::Waiting(now),
+            });
+        }
+    }
+
+    /// The outcome of the batch with this record, and the record's place in it; `None` while there is none.
+    pub(crate) fn outcome(&self, record: &str) -> Option<(&Outcome, usize)> {
+        self.batches.iter().find_map(|batch| {
+            let at = batch.records.iter().position(|other| other == record)?;
+            match &batch.state {
+                State::Done(outcome) => Some((outcome, at)),
+                _ => None,
+            }
+        })
+    }
+
+    /// Records without a result.
+    pub(crate) fn pending(&self) -> Vec<String> {
+        let pending = self.batches.iter().filter(|batch| !matches!(batch.state, State::Done(_)));
+        pending.flat_map(|batch| batch.records.clone()).collect()
+    }
+
+    /// Results since this was last called.
+    pub(crate) fn take_told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Does whatever can be done now.
+    pub(crate) fn go_on(&mut self, wire: &mut impl Wire) {
+        for at in 0..self.batches.len() {
+            while self.batch(at, wire) {}
+        }
+    }
+
+    /// When it has something to do though nothing is answered.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let deadlines = self.batches.iter().filter_map(|batch| match &batch.state {
+            State::Waiting(at) => Some((*at).min(batch.delivered_by)),
+            State::Asked(_, until) => Some((*until).min(batch.delivered_by)),
+            State::Identifying(..) | State::Locating(..) => Some(batch.delivered_by),
+            State::Done(_) => None,
+        });
+        deadlines.min()
+    }
+
+    /// Takes one step with a batch; false when it waits or is done.
+    fn batch(&mut self, at: usize, wire: &mut impl Wire) -> bool {
+        let now = wire.now();
+        let batch = &self.batches[at];
+        match &batch.state {
+            State::Done(_) => false,
+            _ if batch.delivered_by <= now => {
+                if let State::Asked(ticket, _) = batch.state {
+                    wire.give_up(ticket);
+                }
+                self.done(at, ErrorCode::RequestTimedOut.name().to_owned(), -1);
+                false
+            }
+            State::Waiting(until) => {
+                // Batches of a partition leave in order.
+                let behind = self.batches[..at].iter().any(|before| {
+                    before.to == batch.to && !matches!(before.state, State::Done(_) | State::Asked(..))
+                });
+                *until <= now && !behind && self.ask(at, wire)
+            }
+            State::Identifying(ticket, place) => {
+                let (ticket, place) = (*ticket, *place);
+                let Some(answer) = wire.answer(ticket) else { return false };
+                self.identified(at, place, &answer, wire)
+            }
+            State::Locating(ticket, place) => {
+                let (ticket, place) = (*ticket, *place);
+                let Some(answer) = wire.answer(ticket) else { return false };
+                self.located(at, place, &answer, wire)
+            }
+            State::Asked(ticket, until) => {
+                let (ticket, until) = (*ticket, *until);
+                match wire.answer(ticket) {
+                    Some(answer) => self.answered(at, &answer, now),
+                    None if until <= now => {
+                        wire.give_up(ticket);
+                        self.failed(at, "DISCONNECTED".to_owned(), true, now)
+                    }
+                    None => false,
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, at: usize, wire: &mut impl Wire) -> bool {
+        if self.spec.idempotent && self.identity.is_none() {
+            return self.identify(at, 0, wire);
+        }
+        match self.batches[at].broker {
+            Some(broker) => self.produce(at, broker, wire),
+            None => self.locate(at, 0, wire),
+        }
+    }
+
+    fn identify(&mut self, at: usize, place: usize, wire: &mut impl Wire) -> bool {
+        let Some(broker) = wire.brokers().get(place).copied() else {
+            return self.failed(at, "DISCONNECTED".to_owned(), true, wire.now());
+        };
+        let (key, version) = ask::INIT_PRODUCER_ID;
+        let ticket = wire.ask(self.client, broker, key, version, ask::init_producer_id());
+        self.batches[at].state = State::Identifying(ticket, place);
+        true
+    }
+
+    fn identified(&mut self, at: usize, place: usize, answer: &Answer, wire: &mut impl Wire) -> bool {
+        let Answer::Response(response) = answer else { return self.identify(at, place + 1, wire) };
+        match ask::identity(response) {
+            Ok(identity) => {
+                self.identity = Some(identity);
+                self.ask(at, wire)
+            }
+            Err(error) => self.failed(at, error, true, wire.now()),
+        }
+    }
+
+    fn locate(&mut self, at: usize, place: usize, wire: &mut impl Wire) -> bool {
+        let Some(broker) = wire.brokers().get(place).copied() else {
+            return self.failed(at, "DISCONNECTED".to_owned(), true, wire.now());
+        };
+        let (key, version) = ask::METADATA;
+        let ticket = wire.ask(self.client, broker, key, version, ask::metadata(&self.batches[at].to.topic));
+        self.batches[at].state = State::Locating(ticket, place);
+        true
+    }
+
+    fn located(&mut self, at: usize, place: usize, answer: &Answer, wire: &mut impl Wire) -> bool {
+        let Answer::Response(response) = answer else { return self.locate(at, place + 1, wire) };
+        match ask::leader(response, self.batches[at].to.partition) {
+            Ok(leader) => self.produce(at, leader, wire),
+            Err(error) => self.failed(at, error, true, wire.now()),
+        }
+    }
+
+    fn produce(&mut self, at: usize, broker: NodeId, wire: &mut impl Wire) -> bool {
+        let now = wire.now();
+        let batch = &mut self.batches[at];
+        let identity = self.identity.filter(|_| self.spec.idempotent).map(|(id, epoch)| {
+            let next = self.sequences.entry(batch.to.clone()).or_default();
+            let sequence = *batch.sequence.get_or_insert_with(|| {
+                let sequence = *next;
+                *next += i32::try_from(batch.records.len()).unwrap_or(i32::MAX);
+                sequence
+            });
+            (id, epoch, sequence)
+        });
+        let timeout = self.spec.request_timeout;
+        let request = ask::produce(&ask::Produce {
+            to: &batch.to,
+            acks: batch.acks,
+            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+            identity,
+            values: &batch.records,
+            wall: wire.wall_millis(),
+        });
+        let (key, version) = ask::PRODUCE;
+        let ticket = wire.ask(self.client, broker, key, version, request);
+        if batch.acks == 0 {
+            // Nobody will ever say what came of it.
+            self.done(at, ErrorCode::None.name().to_owned(), -1);
+            return false;
+        }
+        // The broker answers when its own timeout ends; the client waits a little longer for that.
+        self.batches[at].state = State::Asked(ticket, now + timeout + Duration::from_secs(1));
+        true
+    }
+
+    fn answered(&mut self, at: usize, answer: &Answer, now: Timestamp) -> bool {
+        let Answer::Response(response) = answer else {
+            return self.failed(at, "DISCONNECTED".to_owned(), true, now);
+        };
+        let (code, offset) = ask::produced(response);
+        match ErrorCode::from_code(code) {
+            Some(ErrorCode::None) => {
+                self.done(at, ErrorCode::None.name().to_owned(), offset);
+                false
+            }
+            error => self.failed(at, ask::error_name(code), error.is_some_and(ErrorCode::is_retriable), now),
+        }
+    }
+
+    /// Tries again if it may; else that is the result.
+    fn failed(&mut self, at: usize, error: String, retriable: bool, now: Timestamp) -> bool {
+        let batch = &mut self.batches[at];
+        if retriable && batch.retries < self.spec.retries {
+            batch.retries += 1;
+            self.told.push(format!("{} {}: {error}, tries again", self.spec.name, batch.records.join(" ")));
+            batch.state = State::Waiting(now + self.spec.retry_backoff);
+            return false;
+        }
+        if batch.sequence.is_some() {
+            // What comes next must not leave a hole: as Kafka's producer does, begin anew in the next epoch
+            // (`TransactionManager.bumpIdempotentProducerEpoch`).
+            self.identity = self.identity.map(|(id, epoch)| (id, epoch.wrapping_add(1)));
+            self.sequences.clear();
+        }
+        self.done(at, error, -1);
+        false
+    }
+
+    fn done(&mut self, at: usize, error: String, offset: i64) {
+        let batch = &mut self.batches[at];
+        let names = match batch.records.as_slice() {
+            [first, .., last] => format!("{first} … {last}"),
+            records => records.join(" "),
+        };
+        let offset_text = if offset >= 0 { format!(" offset {offset}") } else { String::new() };
+        self.told.push(format!("{} {names}: {error}{offset_text}", self.spec.name));
+        batch.state = State::Done(Outcome { error, offset });
+    }
+}

@@ -1,0 +1,154 @@
+//! What a scenario does, step by step: every name resolved, every value checked.
+
+use std::time::Duration;
+
+use klamm_node::{NodeId, TopicPartition};
+
+use crate::expect::Expectation;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Prose.
+    Note(String),
+    /// Declares a client.
+    Producer(ProducerSpec),
+    /// Declares a client.
+    Consumer(ConsumerSpec),
+    /// Sends records; with `wait`, waits for their results.
+    Send { send: Send, wait: Option<Wait> },
+    /// Waits for the results of records; of all that are pending, when there are none.
+    Await { client: String, records: Vec<String>, wait: Wait },
+    /// Reads a partition.
+    Consume(Consume),
+    /// Lets time pass.
+    Advance(Duration),
+    /// Lets time pass until this long after the first step.
+    AdvanceTo(Duration),
+    /// Lets time pass until all is in sync.
+    Settle(Duration),
+    /// Starts nodes.
+    Start(Vec<NodeId>),
+    /// Ends nodes.
+    End(How, Vec<NodeId>),
+    /// Changes a link.
+    Link { from: NodeId, to: NodeId, latency: Duration, jitter: Duration, one_way: bool },
+    /// Sets a wall clock off, by milliseconds.
+    Skew(NodeId, i64),
+    /// Asks the cluster for something as an administrator does.
+    Admin { ask: Admin, error: String },
+    /// States what must hold.
+    Expect { when: When, all: Vec<Expectation> },
+}
+
+/// How nodes end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Stop,
+    Crash,
+    PowerLoss,
+}
+
+/// When expectations must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Now.
+    Now,
+    /// At some moment within the time, and none before.
+    Eventually { within: Duration, not_before: Duration },
+    /// At every moment of the time.
+    Always(Duration),
+}
+
+/// A simulated producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProducerSpec {
+    pub(crate) name: String,
+    pub(crate) acks: i16,
+    pub(crate) idempotent: bool,
+    pub(crate) retries: u32,
+    pub(crate) retry_backoff: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) delivery_timeout: Duration,
+}
+
+/// A simulated consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConsumerSpec {
+    pub(crate) name: String,
+    pub(crate) read_committed: bool,
+    pub(crate) rack: Option<String>,
+    pub(crate) request_timeout: Duration,
+}
+
+/// Records to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Send {
+    pub(crate) client: String,
+    pub(crate) to: TopicPartition,
+    pub(crate) records: Vec<String>,
+    pub(crate) acks: Option<i16>,
+    pub(crate) broker: Option<NodeId>,
+    pub(crate) one_batch: bool,
+}
+
+/// Results to wait for, and what they must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) error: String,
+    pub(crate) offset: Option<i64>,
+    pub(crate) within: Option<Duration>,
+}
+
+/// A partition to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Consume {
+    pub(crate) client: String,
+    pub(crate) partition: TopicPartition,
+    pub(crate) from: Option<i64>,
+    pub(crate) broker: Option<NodeId>,
+    pub(crate) epoch: Option<i32>,
+    pub(crate) error: String,
+}
+
+/// What an administrator asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admin {
+    CreateTopic(TopicSpec),
+    DeleteTopic(String),
+    AlterConfig { resource: Resource, configs: Vec<(String, String)> },
+}
+
+/// What is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Topic(String),
+    /// One broker, or with `None` all of them.
+    Broker(Option<NodeId>),
+}
+
+/// A topic to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicSpec {
+    pub(crate) name: String,
+    pub(crate) placement: Placement,
+    pub(crate) configs: Vec<(String, String)>,
+}
+
+/// Where a topic's replicas go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// Each partition's replicas.
+    Manual(Vec<Vec<NodeId>>),
+    /// As the controller sees fit.
+    Controller { partitions: i32, replication_factor: i16 },
+}
+
+impl TopicSpec {
+    pub(crate) fn partitions(&self) -> i32 {
+        match &self.placement {
+            Placement::Manual(partitions) => i32::try_from(partitions.len()).unwrap_or(i32::MAX),
+            Placement::Controller { partitions, .. } => *partitions,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Words of what must hold.
+
+use super::{Kind, Place, WORD, Word, any, arg, optional, prop, some};
+
+pub(super) const WORDS: &[Word] = &[
+    Word {
+        name: "partition",
+        place: Place::Expect,
+        args: &[optional("partition", Kind::Partition)],
+        props: &[
+            prop("leader", Kind::NodeOrNone, "the leader"),
+            prop("leader-epoch", Kind::Count, "the leader's epoch"),
+            prop("partition-epoch", Kind::Count, "the partition's epoch"),
+            prop("isr", Kind::Nodes, "the in-sync replicas, in any order"),
+            prop("elr", Kind::Nodes, "the eligible leader replicas, in any order"),
+            prop("last-known-leader", Kind::NodeOrNone, "the last leader, kept while ISR and ELR are empty"),
+            prop("replicas", Kind::Nodes, "the replicas, the preferred leader first"),
+            prop("adding", Kind::Nodes, "the replicas that a reassignment brings in"),
+            prop("removing", Kind::Nodes, "the replicas that a reassignment takes away"),
+            prop("recovering", Kind::Flag, "whether the leader recovers from an unclean election"),
+            prop("log-end", Kind::Count, "the leader's log end"),
+            prop("high-watermark", Kind::Count, "the leader's high watermark"),
+        ],
+        doc: "A partition, as the controller has it; log end and high watermark as its leader has them.",
+        example: "expect { partition t-0 leader=1 leader-epoch=0 partition-epoch=0 isr=\"1,2,3\" elr=none; }",
+        ..WORD
+    },
+    Word {
+        name: "replica",
+        place: Place::Expect,
+        args: &[some("broker", Kind::Node)],
+        props: &[
+            prop("of", Kind::Partition, "the partition; may be left out where the file has only one"),
+            prop("log-start", Kind::Count, "the first offset of the log"),
+            prop("log-end", Kind::Count, "the next offset of the log"),
+            prop("high-watermark", Kind::Count, "its high watermark"),
+            prop("leader-epoch", Kind::Count, "the leader's epoch that the broker knows"),
+            prop("epochs", Kind::Text, "the leader-epoch cache: `epoch@offset` each, such as \"0@0 1@10\""),
+            prop("hosted", Kind::Flag, "whether the broker runs and has the replica at all"),
+        ],
+        doc: "A replica of a partition, as its broker has it; of several brokers, each.",
+        example: "expect { replica 2 3 log-end=0 high-watermark=0 log-start=0; }",
+        ..WORD
+    },
+    Word {
+        name: "log",
+        place: Place::Expect,
+        args: &[some("broker", Kind::Node), any("record", Kind::Text)],
+        props: &[
+            prop("of", Kind::Partition, "the partition; may be left out where the file has only one"),
+            prop("from", Kind::Count, "only the log from this offset on (its start)"),
+        ],
+        doc: "The whole log of a replica (of several brokers, each): every record by its value, with the leader epoch of its \
+              batch after an `@`. `r0..r9@0` is ten records. A record without `@` may have any epoch.",
+        example: "produce p a b\nexpect { log 1 \"a@0\" \"b@0\"; }",
+        ..WORD
+    },
+    Word {
+        name: "same-logs",
+        place: Place::Expect,
+        args: &[some("broker", Kind::Node)],
+        props: &[prop("of", Kind::Partition, "the partition; may be left out where the file has only one")],
+        doc: "These brokers' replicas hold the same records with the same epochs.",
+        example: "expect-eventually { same-logs 1 2 3; }",
+        ..WORD
+    },
+    Word {
+        name: "result",
+        place: Place::Expect,
+        args: &[arg("producer", Kind::Name), some("record", Kind::Text)],
+        props: &[
+            prop("error", Kind::Error, "the result by Kafka's name, NONE for success, PENDING for none yet"),
+            prop(
+                "offset",
+                Kind::Int,
+                "the offset that the broker told; of several records, the first's, the others follow on",
+            ),
+        ],
+        doc: "What came of records that were sent.",
+        example: "send p a\nexpect { result p a error=NONE offset=0; }",
+        ..WORD
+    },
+    Word {
+        name: "consumed",
+        place: Place::Expect,
+        args: &[arg("consumer", Kind::Name), any("record", Kind::Text)],
+        props: &[
+            prop("of", Kind::Partition, "the partition; may be left out where the file has only one"),
+            prop("error", Kind::Error, "what the last `consume` ended in"),
+        ],
+        doc: "Every record that a consumer has read of a partition, in order.",
+        example: "produce p a b\nconsume c\nexpect { consumed c a b; }",
+        ..WORD
+    },
+    Word {
+        name: "broker",
+        place: Place::Expect,
+        args: &[some("broker", Kind::Node)],
+        props: &[
+            prop("up", Kind::Flag, "whether its process runs"),
+            prop("fenced", Kind::Flag, "whether the controller has fenced it"),
+            prop("registered", Kind::Flag, "whether the controller knows it"),
+            prop("shutting-down", Kind::Flag, "whether it is in controlled shutdown"),
+        ],
+        doc: "A broker; of several, each.",
+        example: "expect { broker 1 2 3 up=#true fenced=#false; }",
+        ..WORD
+    },
+    Word {
+        name: "topic",
+        place: Place::Expect,
+        args: &[arg("name", Kind::Name)],
+        props: &[
+            prop("exists", Kind::Flag, "whether the controller knows it"),
+            prop("partitions", Kind::Count, "how many it has"),
+        ],
+        doc: "A topic, as the controller has it.",
+        example: "expect { topic t exists=#true partitions=1; }",
+        ..WORD
+    },
+    Word {
+        name: "group",
+        place: Place::Expect,
+        args: &[arg("group", Kind::Text)],
+        props: &[
+            prop("state", Kind::Text, "Empty, PreparingRebalance, CompletingRebalance, Stable, Dead"),
+            prop("generation", Kind::Int, "its generation"),
+            prop("members", Kind::Count, "how many it has"),
+            prop("coordinator", Kind::Node, "the broker that coordinates it"),
+        ],
+        doc: "A group, as its coordinator has it.",
+        example: "expect-eventually { group g state=Stable; }",
+        ..WORD
+    },
+    Word {
+        name: "committed",
+        place: Place::Expect,
+        args: &[arg("group", Kind::Text), arg("partition", Kind::Partition), arg("offset", Kind::Count)],
+        doc: "The offset that a group has committed.",
+        example: "expect { committed g t-0 10; }",
+        ..WORD
+    },
+    Word {
+        name: "happened",
+        place: Place::Expect,
+        args: &[arg("text", Kind::Text)],
+        props: &[
+            prop("node", Kind::Node, "the node that decided it"),
+            prop("times", Kind::Count, "exactly so often"),
+        ],
+        doc: "A trace event whose line has this text in it, since the first step.",
+        example: "produce p a\nexpect { happened \"high watermark 0 -> 1\" node=1; }",
+        ..WORD
+    },
+    Word {
+        name: "happened-before",
+        place: Place::Expect,
+        args: &[arg("first", Kind::Text), arg("second", Kind::Text)],
+        doc: "Two trace events, the first one of each: this one before that one.",
+        example: "produce p a\nexpect { happened-before \"log end 0 -> 1\" \"high watermark 0 -> 1\"; }",
+        ..WORD
+    },
+    Word {
+        name: "never",
+        place: Place::Expect,
+        args: &[arg("text", Kind::Text)],
+        props: &[prop("node", Kind::Node, "the node that decided it")],
+        doc: "No trace event since the first step has this text in its line.",
+        example: "expect { never \"truncated\"; }",
+        ..WORD
+    },
+];

@@ -168,6 +168,7 @@ impl Harness {
     ask!(create_topics, 7, CreateTopics, CreateTopicsRequest -> CreateTopicsResponse);
     ask!(delete_topics, 6, DeleteTopics, DeleteTopicsRequest -> DeleteTopicsResponse);
     ask!(create_partitions, 3, CreatePartitions, CreatePartitionsRequest -> CreatePartitionsResponse);
+    ask!(assign_replicas_to_dirs, 0, AssignReplicasToDirs, AssignReplicasToDirsRequest -> AssignReplicasToDirsResponse);
     ask!(alter_partition, 3, AlterPartition, AlterPartitionRequest -> AlterPartitionResponse);
     ask!(incremental_alter_configs, 1, IncrementalAlterConfigs, IncrementalAlterConfigsRequest -> IncrementalAlterConfigsResponse);
     ask!(alter_configs, 2, AlterConfigs, AlterConfigsRequest -> AlterConfigsResponse);

@@ -4,6 +4,7 @@
 mod alter_partition;
 mod brokers;
 mod configs;
+mod directories;
 mod elections;
 mod harness;
 mod log;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use klamm_node::{NodeId, TopicPartition};
 
+use klamm_world::Fault;
+
 use crate::expect::Expectation;
 
 /// One step.
@@ -27,26 +29,30 @@ pub(crate) enum Step {
     AdvanceTo(Duration),
     /// Lets time pass until all is in sync.
     Settle(Duration),
-    /// Starts nodes.
-    Start(Vec<NodeId>),
-    /// Ends nodes.
-    End(How, Vec<NodeId>),
+    /// Makes things go wrong, one after another.
+    Inject(Vec<Inject>),
+    /// Stops nodes in order, and waits until they have.
+    Stop(Vec<NodeId>),
+    /// Ends faults with a name; all of them, when there are none.
+    Heal(Vec<String>),
+    /// Lets time pass until a fault has fired so often.
+    AwaitFired { name: String, times: u64, within: Duration },
     /// Changes a link.
     Link { from: NodeId, to: NodeId, latency: Duration, jitter: Duration, one_way: bool },
-    /// Sets a wall clock off, by milliseconds.
-    Skew(NodeId, i64),
     /// Asks the cluster for something as an administrator does.
     Admin { ask: Admin, error: String },
     /// States what must hold.
     Expect { when: When, all: Vec<Expectation> },
 }
 
-/// How nodes end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    Stop,
-    Crash,
-    PowerLoss,
+/// Something that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inject {
+    /// What `heal` and `fired` know it by.
+    pub(crate) name: Option<String>,
+    pub(crate) fault: Fault,
+    /// Whether it may be that it never fires.
+    pub(crate) may_not_fire: bool,
 }
 
 /// When expectations must hold.
@@ -116,7 +122,28 @@ pub(crate) struct Consume {
 pub(crate) enum Admin {
     CreateTopic(TopicSpec),
     DeleteTopic(String),
-    AlterConfig { resource: Resource, configs: Vec<(String, String)> },
+    AddPartitions {
+        topic: String,
+        count: i32,
+    },
+    DeleteRecords {
+        partition: TopicPartition,
+        before: i64,
+    },
+    Elect {
+        unclean: bool,
+        partition: TopicPartition,
+    },
+    /// With `None`, cancels.
+    Reassign {
+        partition: TopicPartition,
+        to: Option<Vec<NodeId>>,
+    },
+    Unregister(NodeId),
+    AlterConfig {
+        resource: Resource,
+        configs: Vec<(String, String)>,
+    },
 }
 
 /// What is configured.

@@ -20,6 +20,10 @@ impl Planner<'_> {
     }
 
     fn expectation(&mut self, line: &Line) -> Vec<Expectation> {
+        self.try_expectation(line).unwrap_or_default()
+    }
+
+    fn try_expectation(&mut self, line: &Line) -> Option<Vec<Expectation>> {
         let before = self.mistakes.len();
         let all = match line.word.as_str() {
             "partition" => self.partition_expectation(line),
@@ -36,6 +40,10 @@ impl Planner<'_> {
             }]),
             "group" => self.group(line),
             "committed" => self.committed(line),
+            "fired" => {
+                let fault = self.known_fault(line, 0)?;
+                Some(vec![Expectation::Fired { fault, times: line.prop_int("times") }])
+            }
             "happened" => Some(vec![Expectation::Happened {
                 text: line.text(0),
                 node: self.node_prop(line, "node"),
@@ -60,7 +68,7 @@ impl Planner<'_> {
                 "expect something of it",
             );
         }
-        all.unwrap_or_default()
+        all
     }
 
     fn node_prop(&mut self, line: &Line, name: &str) -> Option<NodeId> {

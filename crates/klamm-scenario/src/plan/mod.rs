@@ -2,6 +2,7 @@
 //! anything runs.
 
 mod expectations;
+mod faults;
 mod read;
 mod steps;
 
@@ -84,6 +85,11 @@ struct Names {
     producers: BTreeMap<String, Sent>,
     consumers: BTreeSet<String>,
     down: BTreeSet<NodeId>,
+    paused: BTreeSet<NodeId>,
+    /// Every fault that was given a name.
+    faults: BTreeSet<String>,
+    /// Those of them that are not healed.
+    armed: BTreeSet<String>,
 }
 
 /// The records that a producer has sent.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use klamm_node::{NodeId, TopicPartition};
+use klamm_node::TopicPartition;
 
 use super::read::Read;
 use super::{Planned, Planner, Sent};
 use crate::error::Mistake;
 use crate::line::{Line, Value};
 use crate::step::{
-    Admin, Consume, ConsumerSpec, How, Placement, ProducerSpec, Resource, Send, Step, TopicSpec, Wait, When,
+    Admin, Consume, ConsumerSpec, Placement, ProducerSpec, Resource, Send, Step, TopicSpec, Wait, When,
 };
 use crate::syntax::grammar::{self, Place};
 
@@ -73,12 +73,7 @@ impl Planner<'_> {
                 return None;
             }
             "settle" => Step::Settle(line.prop_time("within").unwrap_or(Duration::from_secs(60))),
-            "start" => Step::Start(self.turn(line, true)),
-            "stop" => Step::End(How::Stop, self.turn(line, false)),
-            "crash" => Step::End(How::Crash, self.turn(line, false)),
-            "power-loss" => Step::End(How::PowerLoss, self.turn(line, false)),
             "link" => self.link(line)?,
-            "skew" => self.skew(line)?,
             "create-topic" => {
                 let topic = self.topic(line)?;
                 Step::Admin { ask: Admin::CreateTopic(topic), error: error(line) }
@@ -91,6 +86,9 @@ impl Planner<'_> {
                 Step::Admin { ask: Admin::DeleteTopic(topic), error: error(line) }
             }
             "alter-config" => self.alter_config(line)?,
+            "add-partitions" | "delete-records" | "elect" | "reassign" | "unregister" => {
+                Step::Admin { ask: self.ask(line)?, error: error(line) }
+            }
             "profile" | "when" => {
                 if self.belongs(line) {
                     self.steps(&line.block);
@@ -113,8 +111,8 @@ impl Planner<'_> {
                 };
                 Step::Expect { when: When::Always(during), all: self.expectations(line) }
             }
-            // The head's words, which were read before.
-            _ => return None,
+            // Faults; the rest are the head's words, which were read before.
+            _ => return self.fault(line),
         })
     }
 
@@ -360,29 +358,6 @@ impl Planner<'_> {
         })
     }
 
-    /// Nodes that go up or down, each of which must be the other way before.
-    fn turn(&mut self, line: &Line, up: bool) -> Vec<NodeId> {
-        let nodes = self.nodes(line);
-        for (at, node) in nodes.iter().enumerate() {
-            let span = line.args.get(at).map_or(line.span, |arg| arg.span);
-            let was_down = self.names.down.contains(node);
-            if up && !was_down {
-                self.wrong(format!("node {node} runs already"), span, "nothing to start");
-            } else if !up && was_down {
-                self.mistakes.push(
-                    Mistake::new(format!("node {node} is down already"), span, "impossible")
-                        .help(format!("say `start {node}` before")),
-                );
-            }
-            if up {
-                self.names.down.remove(node);
-            } else {
-                self.names.down.insert(*node);
-            }
-        }
-        nodes
-    }
-
     fn link(&mut self, line: &Line) -> Option<Step> {
         let nodes = self.nodes(line);
         let [from, to] = nodes[..] else { return None };
@@ -396,19 +371,6 @@ impl Planner<'_> {
             jitter: line.prop_time("jitter").unwrap_or_default(),
             one_way: line.prop_flag("one-way").unwrap_or(false),
         })
-    }
-
-    fn skew(&mut self, line: &Line) -> Option<Step> {
-        let node = *self.nodes(line).first()?;
-        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        match (line.prop_time("ahead"), line.prop_time("behind")) {
-            (Some(ahead), None) => Some(Step::Skew(node, millis(ahead))),
-            (None, Some(behind)) => Some(Step::Skew(node, -millis(behind))),
-            _ => {
-                self.wrong("`skew` needs `ahead` or `behind`", line.span, "for example: skew 2 ahead=1h");
-                None
-            }
-        }
     }
 
     fn alter_config(&mut self, line: &Line) -> Option<Step> {
@@ -432,6 +394,54 @@ impl Planner<'_> {
             );
         }
         Some(Step::Admin { ask: Admin::AlterConfig { resource, configs }, error: error(line) })
+    }
+
+    fn ask(&mut self, line: &Line) -> Option<Admin> {
+        Some(match line.word.as_str() {
+            "add-partitions" => {
+                let topic = line.text(0);
+                let count = line.text(1).parse().ok()?;
+                if error(line) == "NONE" {
+                    if !self.names.topics.contains_key(&topic) {
+                        self.unknown_topic(&topic, line.args[0].span);
+                        return None;
+                    }
+                    self.names.topics.insert(topic.clone(), count);
+                }
+                Admin::AddPartitions { topic, count }
+            }
+            "delete-records" => {
+                let partition = self.partition_at(line, 0)?;
+                let Some(before) = line.prop_int("before") else {
+                    self.wrong("`delete-records` needs an offset", line.span, "for example before=5");
+                    return None;
+                };
+                Admin::DeleteRecords { partition, before }
+            }
+            "elect" => {
+                let how = line.text(0);
+                if !matches!(how.as_str(), "preferred" | "unclean") {
+                    let mistake =
+                        Mistake::new(format!("there is no election `{how}`"), line.args[0].span, "unknown");
+                    self.mistakes.push(mistake.suggest(&how, ["preferred", "unclean"]));
+                }
+                Admin::Elect { unclean: how == "unclean", partition: self.partition_at(line, 1)? }
+            }
+            "reassign" => {
+                let partition = self.partition_at(line, 0)?;
+                let to = self.brokers_prop(line, "to");
+                if to.is_some() == line.prop_flag("cancel").unwrap_or(false) {
+                    self.wrong(
+                        "`reassign` needs either `to` or `cancel`",
+                        line.span,
+                        "for example to=\"1,2,4\"",
+                    );
+                    return None;
+                }
+                Admin::Reassign { partition, to }
+            }
+            _ => Admin::Unregister(self.broker(line, 0)?),
+        })
     }
 
     pub(super) fn partition_of(&mut self, line: &Line) -> Option<TopicPartition> {

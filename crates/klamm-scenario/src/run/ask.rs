@@ -1,13 +1,21 @@
 //! Requests as values, and what their answers say.
 
 use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use klamm_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use klamm_wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use klamm_wire::messages::elect_leaders_request::TopicPartitions;
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use klamm_wire::messages::{
+    AlterPartitionReassignmentsRequest, CreatePartitionsRequest, DeleteRecordsRequest, ElectLeadersRequest,
+    UnregisterBrokerRequest,
+};
 use klamm_wire::messages::{
     BrokerId, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, MetadataRequest, ProduceRequest, ProducerId, ResponseKind, TopicName,
@@ -201,6 +209,53 @@ pub(crate) fn admin(ask: &Admin) -> (ApiKey, i16, Request) {
                 .with_timeout_ms(ADMIN_TIMEOUT_MS);
             (ApiKey::DeleteTopics, 5, Request::DeleteTopics(request))
         }
+        Admin::AddPartitions { topic, count } => {
+            let topic = CreatePartitionsTopic::default()
+                .with_name(topic_name(topic))
+                .with_count(*count)
+                .with_assignments(None);
+            let request =
+                CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(ADMIN_TIMEOUT_MS);
+            (ApiKey::CreatePartitions, 3, Request::CreatePartitions(request))
+        }
+        Admin::DeleteRecords { partition, before } => {
+            let records = DeleteRecordsPartition::default()
+                .with_partition_index(partition.partition)
+                .with_offset(*before);
+            let topic = DeleteRecordsTopic::default()
+                .with_name(TopicName(partition.topic.clone()))
+                .with_partitions(vec![records]);
+            let request =
+                DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(ADMIN_TIMEOUT_MS);
+            (ApiKey::DeleteRecords, 2, Request::DeleteRecords(request))
+        }
+        Admin::Elect { unclean, partition } => {
+            let topic = TopicPartitions::default()
+                .with_topic(TopicName(partition.topic.clone()))
+                .with_partitions(vec![partition.partition]);
+            let request = ElectLeadersRequest::default()
+                .with_election_type((*unclean).into())
+                .with_topic_partitions(Some(vec![topic]))
+                .with_timeout_ms(ADMIN_TIMEOUT_MS);
+            (ApiKey::ElectLeaders, 2, Request::ElectLeaders(request))
+        }
+        Admin::Reassign { partition, to } => {
+            let replicas = to.as_ref().map(|to| to.iter().map(|node| BrokerId(node.0)).collect());
+            let what = ReassignablePartition::default()
+                .with_partition_index(partition.partition)
+                .with_replicas(replicas);
+            let topic = ReassignableTopic::default()
+                .with_name(TopicName(partition.topic.clone()))
+                .with_partitions(vec![what]);
+            let request = AlterPartitionReassignmentsRequest::default()
+                .with_topics(vec![topic])
+                .with_timeout_ms(ADMIN_TIMEOUT_MS);
+            (ApiKey::AlterPartitionReassignments, 0, Request::AlterPartitionReassignments(request))
+        }
+        Admin::Unregister(broker) => {
+            let request = UnregisterBrokerRequest::default().with_broker_id(BrokerId(broker.0));
+            (ApiKey::UnregisterBroker, 0, Request::UnregisterBroker(request))
+        }
         Admin::AlterConfig { resource, configs } => {
             let (kind, name) = match resource {
                 Resource::Topic(topic) => (2, topic.clone()),
@@ -237,6 +292,29 @@ pub(crate) fn admin_result(answer: &Answer) -> (String, Option<String>) {
             .responses
             .first()
             .map_or((0, None), |resource| (resource.error_code, text(&resource.error_message))),
+        Some(ResponseKind::CreatePartitions(answer)) => {
+            answer.results.first().map_or((0, None), |topic| (topic.error_code, text(&topic.error_message)))
+        }
+        Some(ResponseKind::DeleteRecords(answer)) => {
+            let partition = answer.topics.first().and_then(|topic| topic.partitions.first());
+            partition.map_or((0, None), |partition| (partition.error_code, None))
+        }
+        Some(ResponseKind::ElectLeaders(answer)) => {
+            let topic = answer.replica_election_results.first();
+            let partition = topic.and_then(|topic| topic.partition_result.first());
+            match (answer.error_code, partition) {
+                (0, Some(partition)) => (partition.error_code, text(&partition.error_message)),
+                (code, _) => (code, None),
+            }
+        }
+        Some(ResponseKind::AlterPartitionReassignments(answer)) => {
+            let partition = answer.responses.first().and_then(|topic| topic.partitions.first());
+            match (answer.error_code, partition) {
+                (0, Some(partition)) => (partition.error_code, text(&partition.error_message)),
+                (code, _) => (code, text(&answer.error_message)),
+            }
+        }
+        Some(ResponseKind::UnregisterBroker(answer)) => (answer.error_code, text(&answer.error_message)),
         _ => (-1, None),
     };
     (error_name(code), message)

@@ -52,6 +52,13 @@ impl Runner {
                 check.number("offset", *offset, actual);
                 check.failures
             }
+            Expectation::Fired { fault, times } => {
+                let fired = self.fired(fault);
+                let fits = times.map_or(fired > 0, |times| u64::try_from(times) == Ok(fired));
+                let expected =
+                    times.map_or_else(|| "it fired".to_owned(), |times| format!("it fired {times} times"));
+                Check::new(format!("fault `{fault}`")).unless(fits, expected, format!("{fired} times"))
+            }
             Expectation::Happened { text, node, times } => {
                 let found = self.find(text, *node).count();
                 let fits = match times {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod consumer;
+mod faults;
 mod hold;
 mod look;
 pub(crate) use self::look::time;
@@ -16,12 +17,13 @@ use klamm_node::{Rng, Timestamp, TraceEvent};
 use klamm_world::{Command, LinkSettings};
 
 use self::consumer::Consumer;
+use self::faults::Injected;
 use self::producer::Producer;
 use self::stage::Stage;
 use self::wire::{Answer, Ticket, Wire};
 use crate::plan::{Plan, Planned, Run};
 use crate::report::{Failure, Report, Row};
-use crate::step::{Admin, How, Step, Wait, When};
+use crate::step::{Admin, Step, Wait, When};
 
 /// How a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,8 +68,12 @@ fn run_one(file: &str, text: &str, plan: &Plan, run: &Run, options: Options) -> 
         let failed = !failures.is_empty();
         report.rows.push(runner.row(text, Some(planned), failures));
         if failed {
-            break;
+            return report;
         }
+    }
+    let inert = runner.inert();
+    if !inert.is_empty() {
+        report.rows.push(runner.row(text, None, inert));
     }
     report
 }
@@ -92,6 +98,7 @@ struct Runner {
     consumers: BTreeMap<String, Consumer>,
     next_client: u32,
     told: Vec<String>,
+    faults: Vec<Injected>,
 }
 
 impl Failure {
@@ -111,6 +118,7 @@ impl Runner {
             consumers: BTreeMap::new(),
             next_client: ADMINISTRATOR + 1,
             told: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -140,10 +148,12 @@ impl Runner {
         match step {
             Step::Note(_) => {}
             Step::Producer(spec) => {
+                self.stage.name_client(self.next_client, &spec.name);
                 self.producers.insert(spec.name.clone(), Producer::new(self.next_client, spec.clone()));
                 self.next_client += 1;
             }
             Step::Consumer(spec) => {
+                self.stage.name_client(self.next_client, &spec.name);
                 self.consumers.insert(spec.name.clone(), Consumer::new(self.next_client, spec.clone()));
                 self.next_client += 1;
             }
@@ -201,20 +211,28 @@ impl Runner {
                     return vec![Failure::new("all replicas", "in sync and equal", unsettled)];
                 }
             }
-            Step::Start(nodes) => nodes.iter().for_each(|node| self.stage.command(Command::Start(*node))),
-            Step::End(how, nodes) => {
-                for node in nodes {
-                    self.stage.command(match how {
-                        How::Stop => Command::Stop(*node),
-                        How::Crash => Command::Crash(*node),
-                        How::PowerLoss => Command::PowerLoss(*node),
-                    });
+            Step::Inject(all) => {
+                let failures = self.inject(all);
+                if !failures.is_empty() {
+                    return failures;
                 }
-                if *how == How::Stop {
-                    let stopped = |runner: &Self| nodes.iter().all(|node| !runner.stage.world.is_up(*node));
-                    if !self.wait(Duration::from_secs(300), stopped) {
-                        return vec![Failure::new("stop", "it ends within 5 minutes", "a node still runs")];
-                    }
+            }
+            Step::Heal(names) => self.heal(names),
+            Step::AwaitFired { name, times, within } => {
+                if !self.wait(*within, |runner| runner.fired(name) >= *times) {
+                    let actual = format!("{} times", self.fired(name));
+                    return vec![Failure::new(
+                        format!("fault `{name}`"),
+                        format!("it fires {times} times"),
+                        actual,
+                    )];
+                }
+            }
+            Step::Stop(nodes) => {
+                nodes.iter().for_each(|node| self.stage.command(Command::Stop(*node)));
+                let stopped = |runner: &Self| nodes.iter().all(|node| !runner.stage.world.is_up(*node));
+                if !self.wait(Duration::from_secs(300), stopped) {
+                    return vec![Failure::new("stop", "it ends within 5 minutes", "a node still runs")];
                 }
             }
             Step::Link { from, to, latency, jitter, one_way } => {
@@ -223,9 +241,6 @@ impl Runner {
                 if !one_way {
                     self.stage.command(Command::SetLink { from: *to, to: *from, link });
                 }
-            }
-            Step::Skew(node, millis) => {
-                self.stage.command(Command::SetWallSkew { node: *node, millis: *millis })
             }
             Step::Admin { ask, error } => {
                 let (actual, message) = self.admin(ask);
@@ -267,7 +282,17 @@ impl Runner {
     /// Asks for something as an administrator, of the first broker that is there.
     fn admin(&mut self, ask: &Admin) -> (String, Option<String>) {
         let (key, version, request) = ask::admin(ask);
-        for broker in self.stage.brokers() {
+        let mut brokers = self.stage.brokers();
+        if let Admin::DeleteRecords { partition, .. } = ask {
+            // Only the leader deletes records.
+            let leader = self
+                .stage
+                .world
+                .partition(&partition.topic, partition.partition)
+                .and_then(|status| status.leader);
+            brokers.sort_by_key(|broker| Some(*broker) != leader);
+        }
+        for broker in brokers {
             let ticket = self.stage.ask(ADMINISTRATOR, broker, key, version, request.clone());
             if let Some(answer) = self.answer(ticket)
                 && !matches!(answer, Answer::Closed)

@@ -19,6 +19,8 @@ const WALL_EPOCH: i64 = 1_704_067_200_000;
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) world: World,
+    /// The clients' `client.id`s.
+    names: BTreeMap<u32, String>,
     connections: BTreeMap<(u32, NodeId), ConnectionId>,
     next_connection: u64,
     next_ticket: u64,
@@ -26,6 +28,8 @@ pub(crate) struct Stage {
     answers: BTreeMap<Ticket, Answer>,
     /// What went wrong that no scenario asks for: a node that could not start, a world that stalled.
     pub(crate) trouble: Vec<String>,
+    /// Why a fault was refused.
+    pub(crate) refused: Vec<String>,
 }
 
 impl Stage {
@@ -55,13 +59,20 @@ impl Stage {
         };
         Self {
             world: World::new(settings, BTreeMap::new()),
+            names: BTreeMap::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
             next_ticket: 0,
             open: BTreeMap::new(),
             answers: BTreeMap::new(),
             trouble: Vec::new(),
+            refused: Vec::new(),
         }
+    }
+
+    /// Gives a client its `client.id`.
+    pub(crate) fn name_client(&mut self, client: u32, name: &str) {
+        self.names.insert(client, name.to_owned());
     }
 
     /// Starts every node, and lets time pass until all of them do their work.
@@ -128,6 +139,7 @@ impl Stage {
                 Output::NodeFailed { node, message } => {
                     self.trouble.push(format!("node {node} failed: {message}"))
                 }
+                Output::FaultRefused { error, .. } => self.refused.push(error.to_string()),
                 Output::Stalled(stall) => self.trouble.push(stall.to_string()),
                 _ => {}
             }
@@ -186,7 +198,9 @@ impl Wire for Stage {
             correlation_id,
             api_key: key,
             api_version: version,
-            client_id: Some(StrBytes::from(format!("client-{client}"))),
+            client_id: Some(StrBytes::from(
+                self.names.get(&client).cloned().unwrap_or_else(|| "klamm".to_owned()),
+            )),
             request,
             inspected: None,
         }));

@@ -3,6 +3,7 @@
 //! The parser, the suggestions for misspelt words and the reference in `docs/scenarios.md` all read this table.
 
 mod expectations;
+mod faults;
 mod reference;
 mod setup;
 mod steps;
@@ -105,6 +106,8 @@ pub enum Kind {
     Nodes,
     /// A node's id, or `none`.
     NodeOrNone,
+    /// A node's id, `clients` or `anyone`.
+    Peer,
     /// A partition, such as `t-0`.
     Partition,
     /// 0, 1 or `all`.
@@ -131,6 +134,7 @@ impl Kind {
             Self::Node => "a node's id",
             Self::Nodes => "node ids, such as \"1,2,3\", or none",
             Self::NodeOrNone => "a node's id, or none",
+            Self::Peer => "a node's id, clients or anyone",
             Self::Partition => "a partition, such as t-0",
             Self::Acks => "0, 1 or all",
             Self::Error => "Kafka's name of an error, such as NOT_LEADER_OR_FOLLOWER",
@@ -142,7 +146,7 @@ impl Kind {
 
 /// Every word, in the order in which the reference shows them.
 pub fn words() -> impl Iterator<Item = &'static Word> {
-    setup::WORDS.iter().chain(steps::WORDS).chain(expectations::WORDS)
+    setup::WORDS.iter().chain(steps::WORDS).chain(faults::WORDS).chain(expectations::WORDS)
 }
 
 /// The word called `name` in a place.

@@ -130,10 +130,11 @@ fn check_value(kind: Kind, name: &str, value: &Spanned, mistakes: &mut Vec<Mista
         (Kind::Count, Value::Int(number)) => *number >= 0,
         (Kind::Share, Value::Int(number)) => (0..=1).contains(number),
         (Kind::Share, Value::Real(number)) => (0.0..=1.0).contains(number),
-        (Kind::Node | Kind::NodeOrNone | Kind::Nodes, Value::Int(number)) => {
+        (Kind::Node | Kind::NodeOrNone | Kind::Nodes | Kind::Peer, Value::Int(number)) => {
             i32::try_from(*number).is_ok_and(|id| id >= 0)
         }
         (Kind::NodeOrNone, Value::Text(text)) => text == "none",
+        (Kind::Peer, Value::Text(text)) => matches!(text.as_str(), "clients" | "anyone"),
         (Kind::Nodes, Value::Text(text)) => nodes(text).is_some(),
         (Kind::Partition, Value::Text(text)) => partition(text).is_some(),
         (Kind::Acks, Value::Int(number)) => matches!(number, 0 | 1 | -1),

@@ -141,6 +141,15 @@ pub(super) const WORDS: &[Word] = &[
         ..WORD
     },
     Word {
+        name: "fired",
+        place: Place::Expect,
+        args: &[arg("fault", Kind::Name)],
+        props: &[prop("times", Kind::Count, "exactly so often (at least once)")],
+        doc: "A fault has fired.",
+        example: "fault Produce nth=1 delay=10ms as=late\nproduce p a\nexpect { fired late times=1; }",
+        ..WORD
+    },
+    Word {
         name: "happened",
         place: Place::Expect,
         args: &[arg("text", Kind::Text)],

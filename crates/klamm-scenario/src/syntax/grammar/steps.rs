@@ -87,57 +87,6 @@ pub(super) const WORDS: &[Word] = &[
         ..WORD
     },
     Word {
-        name: "start",
-        args: &[some("node", Kind::Node)],
-        doc: "Starts nodes that are down, on the disks that they left behind.",
-        example: "crash 1\nstart 1",
-        ..WORD
-    },
-    Word {
-        name: "stop",
-        args: &[some("node", Kind::Node)],
-        doc: "Stops nodes in order. A broker hands its leaderships over first (controlled shutdown), which takes time.",
-        example: "stop 1",
-        ..WORD
-    },
-    Word {
-        name: "crash",
-        args: &[some("node", Kind::Node)],
-        doc: "Kills the processes of nodes. What they had written stays.",
-        example: "crash 1 2",
-        ..WORD
-    },
-    Word {
-        name: "power-loss",
-        args: &[some("node", Kind::Node)],
-        doc: "Cuts the power of nodes. What they had flushed stays; of the rest, a part that is drawn from the seed.",
-        example: "power-loss 2",
-        ..WORD
-    },
-    Word {
-        name: "link",
-        args: &[arg("from", Kind::Node), arg("to", Kind::Node)],
-        props: &[
-            prop("latency", Kind::Time, "how long a message takes (0s)"),
-            prop("jitter", Kind::Time, "how much longer it may take, drawn evenly (0s)"),
-            prop("one-way", Kind::Flag, "only from the first to the second (#false)"),
-        ],
-        doc: "Changes how messages travel between two nodes.",
-        example: "link 1 2 latency=20ms jitter=5ms",
-        ..WORD
-    },
-    Word {
-        name: "skew",
-        args: &[arg("node", Kind::Node)],
-        props: &[
-            prop("ahead", Kind::Time, "how far its wall clock is ahead"),
-            prop("behind", Kind::Time, "how far its wall clock is behind"),
-        ],
-        doc: "Sets a node's wall clock off.",
-        example: "skew 2 ahead=1h",
-        ..WORD
-    },
-    Word {
         name: "create-topic",
         args: &[arg("name", Kind::Name)],
         props: &[
@@ -170,6 +119,53 @@ pub(super) const WORDS: &[Word] = &[
         configs: true,
         doc: "Sets configuration keys of a topic, of one broker, or else of all brokers.",
         example: "alter-config t min.insync.replicas=1\nalter-config unclean.leader.election.enable=#true",
+        ..WORD
+    },
+    Word {
+        name: "add-partitions",
+        args: &[arg("topic", Kind::Name), arg("count", Kind::Count)],
+        props: &[prop("error", Kind::Error, "the result must be this (NONE)")],
+        doc: "Gives a topic more partitions, so that it has this many.",
+        example: "add-partitions t 3",
+        ..WORD
+    },
+    Word {
+        name: "delete-records",
+        args: &[arg("partition", Kind::Partition)],
+        props: &[
+            prop("before", Kind::Count, "the first offset that stays"),
+            prop("error", Kind::Error, "the result must be this (NONE)"),
+        ],
+        doc: "Deletes the records below an offset.",
+        example: "produce p a b\ndelete-records t-0 before=1",
+        ..WORD
+    },
+    Word {
+        name: "elect",
+        args: &[arg("how", Kind::Text), optional("partition", Kind::Partition)],
+        props: &[prop("error", Kind::Error, "the result must be this (NONE)")],
+        doc: "Asks for an election: `preferred` or `unclean`.",
+        example: "elect preferred t-0 error=ELECTION_NOT_NEEDED",
+        ..WORD
+    },
+    Word {
+        name: "reassign",
+        args: &[optional("partition", Kind::Partition)],
+        props: &[
+            prop("to", Kind::Nodes, "the new replicas, the preferred leader first"),
+            prop("cancel", Kind::Flag, "cancels the reassignment that is going on instead (#false)"),
+            prop("error", Kind::Error, "the result must be this (NONE)"),
+        ],
+        doc: "Begins to move a partition's replicas, or cancels it.",
+        example: "cluster brokers=4\ntopic t replicas=\"1,2,3\"\nreassign t-0 to=\"1,2,4\"",
+        ..WORD
+    },
+    Word {
+        name: "unregister",
+        args: &[arg("broker", Kind::Node)],
+        props: &[prop("error", Kind::Error, "the result must be this (NONE)")],
+        doc: "Removes a broker's registration.",
+        example: "crash 3\nunregister 3",
         ..WORD
     },
     Word {

@@ -7,6 +7,7 @@ use klamm_log::disk::FlushOutcome;
 use klamm_log::{Disk, LogConfig, LogError, LogLimits};
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
 use klamm_node::config::{broker, log_dir_paths};
+use klamm_node::pause::Pauses;
 use klamm_node::{
     CallId, ConnectionId, Ctx, Eras, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
 };
@@ -130,6 +131,7 @@ impl Broker {
             lifecycle: Lifecycle::new(ctx.rng.uuid(), previous_epoch),
             replicas,
             assignments: Assignments::default(),
+            pauses: Pauses::default(),
             fetchers: Fetchers::default(),
             alter_partition: AlterPartitionManager::default(),
             sessions,
@@ -258,7 +260,7 @@ impl Broker {
     }
 
     /// Finishes a step: does and hands over what was queued until nothing is left to do.
-    fn settle(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn settle(&mut self, ctx: &mut Ctx<'_>) {
         loop {
             if let Some(event) = self.core.coordinator_events.pop_front() {
                 self.groups.on_event(&mut self.core, ctx, event);

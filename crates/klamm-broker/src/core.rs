@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use klamm_log::{Disk, FetchIsolation, ReadError};
+use klamm_node::pause::Pauses;
 use klamm_node::{
     CallId, ConnectionId, Ctx, NodeId, Origin, ReplyTo, SendError, TimerTable, Timestamp, TopicPartition,
 };
@@ -236,6 +237,8 @@ pub(crate) struct Core {
     pub(crate) replicas: ReplicaManager,
     /// What the controller must be told of its replicas' directories.
     pub(crate) assignments: Assignments,
+    /// The breakpoints that are armed in it.
+    pub(crate) pauses: Pauses,
     /// The leaders that it follows.
     pub(crate) fetchers: Fetchers,
     /// Its proposals of ISRs.

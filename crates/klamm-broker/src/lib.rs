@@ -12,6 +12,7 @@ mod config;
 mod controller_channel;
 mod core;
 mod directories;
+mod faults;
 mod fetch_session;
 mod fetching;
 mod group;
@@ -30,6 +31,7 @@ mod replication_quota;
 mod stored_log;
 
 pub use broker::{BootFailure, Broker, BrokerSettings, PartitionView};
+pub use faults::partition_for_group;
 pub use group::GroupView;
 pub use inspect::{FollowerView, LeaderView, ReplicaInspection, ReplicaView};
 pub use stored_log::{StoredLog, StoredRecord};

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use klamm_log::AppendError;
+use klamm_node::pause::PausePoint;
 use klamm_node::{Ctx, Era, Eras, NodeId, SendError, Timestamp, TopicIdPartition, TopicPartition, TraceKind};
 use klamm_wire::messages::fetch_request::{
     FetchPartition as Asked, FetchTopic, ForgottenTopic, ReplicaState,
@@ -515,6 +516,9 @@ impl Core {
             partition.changes.add(Changes::HIGH_WATERMARK);
         }
         ctx.trace(TraceKind::LogTruncated { partition: partition.name.clone(), from, to, cause });
+        if !self.pauses.is_empty() {
+            self.pauses.tell(ctx, PausePoint::BetweenTruncateAndFetch, &partition.name);
+        }
         self.replicas.note(slot);
     }
 

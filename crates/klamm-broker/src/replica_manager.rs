@@ -243,7 +243,7 @@ impl Core {
     }
 
     /// Wakes everybody who waits for a partition to which something happened.
-    pub(crate) fn on_partition_changed(&mut self, ctx: &mut Ctx<'_>, slot: Slot, changes: Changes) {
+    pub(crate) fn on_partition_changed(&mut self, ctx: &mut Ctx<'_>, slot: Slot, mut changes: Changes) {
         let Some(partition) = self.replicas.get_mut(slot) else { return };
         let high_watermark = partition.log.high_watermark();
         let log_end = partition.log.log_end_offset();
@@ -267,6 +267,12 @@ impl Core {
 
         if high_watermark_moved {
             self.replicas.checkpoint_due = true;
+        }
+        if !self.pauses.is_empty()
+            && leads
+            && self.is_held_behind_high_watermark(ctx, slot, high_watermark_moved)
+        {
+            changes = changes.without(Changes::HIGH_WATERMARK);
         }
         if !self.produce_ops.is_idle() && (changes.has(Changes::HIGH_WATERMARK) || changes.has(Changes::ROLE))
         {

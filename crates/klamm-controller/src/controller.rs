@@ -47,7 +47,7 @@ pub struct Controller {
     /// Answers that wait for the records before this offset to be committed.
     deferred: BTreeMap<i64, Vec<(ReplyTo, Response)>>,
     /// Set once the metadata log cannot be written, or is closed: nothing more is answered.
-    failed: bool,
+    pub(crate) failed: bool,
 }
 
 impl Controller {
@@ -251,7 +251,12 @@ impl Controller {
     }
 
     /// Writes records; a controller that cannot write its log is of no use and stops, as Kafka's does.
-    fn write_or_halt(&mut self, ctx: &mut Ctx<'_>, records: &[MetadataRecord], cause: &'static str) -> bool {
+    pub(crate) fn write_or_halt(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        records: &[MetadataRecord],
+        cause: &'static str,
+    ) -> bool {
         match self.write(ctx, records, cause) {
             Ok(()) => true,
             Err(error) => {

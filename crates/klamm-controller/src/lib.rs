@@ -14,6 +14,7 @@ mod feature_control;
 mod handlers;
 mod index;
 mod inspect;
+mod moves;
 mod partition_change;
 mod placement;
 mod producer_id_control;
@@ -24,4 +25,5 @@ mod state;
 
 pub use controller::Controller;
 pub use inspect::QuorumView;
+pub use moves::Unfit;
 pub use settings::ControllerSettings;

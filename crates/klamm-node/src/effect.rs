@@ -3,7 +3,8 @@
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{Request, Response, StrBytes};
 
-use crate::ids::{ConnectionId, NodeId};
+use crate::ids::{ConnectionId, NodeId, TopicPartition};
+use crate::pause::PausePoint;
 
 /// A call from one node to another; unique within the sending node's life, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +103,15 @@ pub enum Effect {
     Close {
         /// The request's return address.
         to: ReplyTo,
+    },
+    /// Says that the node has come to a named point with a partition, where a breakpoint is armed.
+    Reached {
+        /// The breakpoint's fault.
+        fault: u32,
+        /// The point.
+        at: PausePoint,
+        /// The partition.
+        partition: TopicPartition,
     },
     /// Ends this node's process in order: a controlled shutdown is complete.
     Halt,

@@ -39,7 +39,7 @@ pub(crate) async fn call(
         let closed = outbox.take(&mut answers);
         match answers.pop() {
             Some(Answer::Response { response, .. }) => break Some(response),
-            Some(Answer::Nothing) => break None,
+            Some(Answer::Nothing | Answer::Damaged { .. }) => break None,
             None if closed => break None,
             None => outbox.woken().await,
         }

@@ -72,6 +72,8 @@ struct Connection {
     /// Encoded and not yet sent.
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
+    /// A fault cut an answer off: the connection is closed behind it.
+    cut: bool,
     /// Nothing more is read: the client has closed its side, or sent what is no request.
     ended: bool,
 }
@@ -121,6 +123,7 @@ pub(crate) async fn serve(
         answers: Vec::new(),
         unsent: VecDeque::new(),
         unsent_bytes: 0,
+        cut: false,
         ended: false,
     };
     match connection.run().await {
@@ -147,6 +150,9 @@ impl Connection {
                 // One busy client must not keep a worker thread to itself.
                 tokio::task::consume_budget().await;
                 continue;
+            }
+            if self.cut && self.unsent.is_empty() {
+                return Ok("a fault cut an answer off");
             }
             if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
                 return Ok("the client is done");
@@ -258,13 +264,30 @@ impl Connection {
 
     fn encode(&mut self) {
         for answer in self.answers.drain(..) {
+            if self.cut {
+                break;
+            }
             self.in_flight = self.in_flight.saturating_sub(1);
-            let Answer::Response { correlation_id, api_key, api_version, response } = answer else {
-                continue;
+            let (correlation_id, api_key, api_version, response, damage) = match answer {
+                Answer::Response { correlation_id, api_key, api_version, response } => {
+                    (correlation_id, api_key, api_version, response, None)
+                }
+                Answer::Damaged { correlation_id, api_key, api_version, response, damage } => {
+                    (correlation_id, api_key, api_version, response, Some(damage))
+                }
+                Answer::Nothing => continue,
             };
             self.fetches = self.fetches.saturating_sub(usize::from(api_key == ApiKey::Fetch));
             match encode_response(api_key, api_version, correlation_id, &response) {
                 Ok(slices) => {
+                    let slices = match damage {
+                        None => slices,
+                        Some(damage) => {
+                            let mut frame = slices.concat();
+                            self.cut |= damage.apply(&mut frame);
+                            vec![frame.into()]
+                        }
+                    };
                     self.unsent_bytes += slices.iter().map(Bytes::len).sum::<usize>();
                     self.unsent.extend(slices);
                 }

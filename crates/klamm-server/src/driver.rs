@@ -301,6 +301,10 @@ impl State {
             Output::Response { connection, correlation_id, api_key, api_version, response } => {
                 self.answer(connection, Answer::Response { correlation_id, api_key, api_version, response });
             }
+            Output::Damaged { connection, correlation_id, api_key, api_version, response, damage } => {
+                let answer = Answer::Damaged { correlation_id, api_key, api_version, response, damage };
+                self.answer(connection, answer);
+            }
             Output::NoResponse { connection, .. } => self.answer(connection, Answer::Nothing),
             Output::Close { connection } => {
                 if let Some(outbox) = self.connections.remove(&connection) {

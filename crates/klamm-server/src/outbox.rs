@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use klamm_wire::{ApiKey, Response};
+use klamm_world::Damage;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -11,6 +12,8 @@ use tokio::sync::Notify;
 pub(crate) enum Answer {
     /// Encode and send this.
     Response { correlation_id: i32, api_key: ApiKey, api_version: i16, response: Response },
+    /// Encode this, damage its frame, and send what is left.
+    Damaged { correlation_id: i32, api_key: ApiKey, api_version: i16, response: Response, damage: Damage },
     /// The request is done and has no response.
     Nothing,
 }

@@ -5,12 +5,15 @@
 
 pub mod api;
 pub mod error_code;
+pub mod error_response;
 pub mod fetch_response;
 pub mod frame;
 pub mod internal;
 pub mod limits;
 pub mod record;
 pub mod release;
+pub mod subject;
+pub mod throttle;
 
 pub use api::{Api, ApiKey, DecodedRequest, FrameError, Request, RequestHeader, Response};
 pub use error_code::ErrorCode;

@@ -89,6 +89,11 @@ impl Connections {
         ids
     }
 
+    /// Every connection with its broker, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, NodeId)> {
+        self.by_id.iter().map(|(id, connection)| (*id, connection.broker))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -114,6 +114,43 @@ pub enum Command {
     HealAll,
 }
 
+/// What is done to a response's frame on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// Only its first bytes are sent, its length among them; then the connection is to be closed.
+    Truncate {
+        /// How many.
+        bytes: u32,
+    },
+    /// Bits of one byte are flipped.
+    Corrupt {
+        /// Which byte behind length and correlation id, counted around when there are fewer.
+        byte: u32,
+        /// Which bits.
+        mask: u8,
+    },
+}
+
+impl Damage {
+    /// Damages a frame. Whether the connection is to be closed behind it.
+    pub fn apply(self, frame: &mut Vec<u8>) -> bool {
+        const HEAD: usize = 8;
+        match self {
+            Self::Truncate { bytes } => {
+                frame.truncate(bytes as usize);
+                true
+            }
+            Self::Corrupt { byte, mask } => {
+                if let Some(body) = frame.get_mut(HEAD..).filter(|body| !body.is_empty()) {
+                    let at = byte as usize % body.len();
+                    body[at] ^= mask;
+                }
+                false
+            }
+        }
+    }
+}
+
 /// Something that a world wants its driver to do or know.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
@@ -129,6 +166,21 @@ pub enum Output {
         api_version: i16,
         /// The response.
         response: Response,
+    },
+    /// Send a response whose frame is damaged.
+    Damaged {
+        /// The connection to send it over. The world has forgotten it if the frame is cut.
+        connection: ConnectionId,
+        /// The request's correlation id.
+        correlation_id: i32,
+        /// What was asked.
+        api_key: ApiKey,
+        /// The version to encode it in.
+        api_version: i16,
+        /// The response.
+        response: Response,
+        /// What is done to its bytes.
+        damage: Damage,
     },
     /// A request was handled and has no response: a produce with acks=0.
     NoResponse {

@@ -5,6 +5,7 @@
 //! time it is; the same settings and the same (time, input) pairs give the same history, byte for byte.
 
 mod client;
+mod clocks;
 mod connection;
 pub mod fault;
 mod input;
@@ -26,7 +27,7 @@ pub use client::{
     Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultStatus};
-pub use input::{ClientRequest, Command, Input, Output};
+pub use input::{ClientRequest, Command, Damage, Input, Output};
 pub use klamm_broker::{GroupView, StoredLog, StoredRecord};
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;

@@ -95,6 +95,22 @@ impl Network {
         link.last_arrival
     }
 
+    /// As [`Network::arrival`], for a message that takes `extra` longer.
+    pub(crate) fn arrival_after(
+        &mut self,
+        now: Timestamp,
+        from: NodeId,
+        to: NodeId,
+        extra: Duration,
+    ) -> Timestamp {
+        // So that later messages on the link do not overtake this one.
+        self.link(from, to);
+        let at = self.arrival(now, from, to) + extra;
+        let link = self.link(from, to);
+        link.last_arrival = link.last_arrival.max(at);
+        link.last_arrival
+    }
+
     fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
         let (seed, settings) = (self.seed, self.default);
         self.links.entry((from, to)).or_insert_with(|| Link {
@@ -162,6 +178,18 @@ impl Calls {
     /// The open calls to a node.
     pub(crate) fn to(&self, node: NodeId) -> impl Iterator<Item = CallId> {
         self.open.iter().filter(move |(_, call)| call.to == node).map(|(id, _)| *id)
+    }
+
+    /// Brings every timeout nearer: the caller's clock jumped.
+    pub(crate) fn hasten(&mut self, by: Duration) {
+        let nearer =
+            |at: Timestamp| Timestamp(at.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)));
+        for call in self.open.values_mut() {
+            call.times_out = nearer(call.times_out);
+        }
+        if self.earliest != Timestamp::MAX {
+            self.earliest = nearer(self.earliest);
+        }
     }
 
     /// How many are open.

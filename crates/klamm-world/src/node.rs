@@ -1,16 +1,14 @@
 //! A node's place in the world: its process when it runs, its disk when it does not, its clocks, its open calls.
 
-use std::time::Duration;
-
 use klamm_broker::Broker;
 use klamm_controller::Controller;
 use klamm_log::Disk;
 use klamm_log::disk::FlushOutcome;
-use klamm_node::{
-    CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Rng, SendError, Timestamp, Trace, WallTime,
-};
+use klamm_node::{CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Rng, SendError, Timestamp, Trace};
 use klamm_wire::Response;
 
+use crate::clocks::Clocks;
+use crate::fault::engine::door::Door;
 use crate::network::Calls;
 
 /// A running node.
@@ -117,32 +115,6 @@ impl Node {
     }
 }
 
-/// A node's two clocks, as functions of the world's time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clocks {
-    /// How long the node's machine had been up when the world began.
-    pub(crate) uptime: Duration,
-    /// What the wall clock showed when the world began, in milliseconds since the epoch.
-    pub(crate) wall_epoch: i64,
-    /// How far the wall clock is ahead, in milliseconds.
-    pub(crate) wall_skew: i64,
-}
-
-impl Clocks {
-    fn monotonic(&self, now: Timestamp) -> Timestamp {
-        now + self.uptime
-    }
-
-    /// The moment in the world at which the node's monotonic clock shows `at`.
-    fn to_world(self, at: Timestamp) -> Timestamp {
-        Timestamp(at.0.saturating_sub(u64::try_from(self.uptime.as_nanos()).unwrap_or(u64::MAX)))
-    }
-
-    pub(crate) const fn wall(&self, now: Timestamp) -> WallTime {
-        WallTime(self.wall_epoch.saturating_add(now.as_millis()).saturating_add(self.wall_skew))
-    }
-}
-
 /// A node's place.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -157,6 +129,10 @@ pub(crate) struct Slot {
     pub(crate) deadline: Timestamp,
     pub(crate) clocks: Clocks,
     pub(crate) calls: Calls,
+    /// Keeps out what comes while the node cannot step.
+    pub(crate) door: Door,
+    /// Whether it starts again when it has stopped in order.
+    pub(crate) restarts: bool,
     rng: Rng,
     next_call: u64,
 }
@@ -171,6 +147,8 @@ impl Slot {
             deadline: Timestamp::MAX,
             clocks,
             calls: Calls::default(),
+            door: Door::default(),
+            restarts: false,
             rng: Rng::stream(seed, &format!("node {id}")),
             next_call: 0,
         }
@@ -194,9 +172,24 @@ impl Slot {
             effects,
             next_call: &mut self.next_call,
         };
+        if !self.clocks.is_true() {
+            ctx.trace.set_clock(Some(now));
+        }
         let result = step(node, &mut ctx);
-        self.deadline = node.next_deadline().map_or(Timestamp::MAX, |at| self.clocks.to_world(at));
+        trace.set_clock(None);
+        self.refresh_deadline();
         Some(result)
+    }
+
+    /// Works out again when the node's next timer is due.
+    pub(crate) fn refresh_deadline(&mut self) {
+        let next = self.node.as_ref().and_then(Node::next_deadline);
+        self.deadline = next.map_or(Timestamp::MAX, |at| self.clocks.to_world(at));
+    }
+
+    /// When the node next has something to do.
+    pub(crate) fn next(&self) -> Timestamp {
+        self.door.opens_for(self.deadline.min(self.calls.earliest_timeout()))
     }
 
     /// Starts the node's process with `boot`, which is handed the disk.
@@ -217,7 +210,12 @@ impl Slot {
             effects,
             next_call: &mut self.next_call,
         };
-        let node = match boot(disk, &mut ctx) {
+        if !self.clocks.is_true() {
+            ctx.trace.set_clock(Some(now));
+        }
+        let booted = boot(disk, &mut ctx);
+        trace.set_clock(None);
+        let node = match booted {
             Ok(node) => node,
             Err(error) => return Some(Err(error)),
         };

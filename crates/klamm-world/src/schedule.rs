@@ -54,6 +54,12 @@ impl<E> Schedule<E> {
         self.later.peek().map_or(Timestamp::MAX, |Reverse(entry)| entry.at)
     }
 
+    /// Forgets the events that `keep` says no to.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&E) -> bool) {
+        self.later.retain(|Reverse(entry)| keep(&entry.event));
+        self.present.retain(keep);
+    }
+
     /// How many events wait.
     pub(crate) fn len(&self) -> usize {
         self.later.len() + self.present.len()

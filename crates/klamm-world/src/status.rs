@@ -169,7 +169,7 @@ impl World {
         })
     }
 
-    fn broker(&self, node: NodeId) -> Option<&Broker> {
+    pub(crate) fn broker(&self, node: NodeId) -> Option<&Broker> {
         match &self.slots[self.slot(node)?].node {
             Some(Node::Broker(broker)) => Some(broker),
             _ => None,

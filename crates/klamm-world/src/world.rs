@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use klamm_broker::{Broker, BrokerSettings};
 use klamm_controller::{Controller, ControllerSettings};
-use klamm_log::disk::FlushJob;
+use klamm_log::disk::{FlushJob, FlushOutcome};
 use klamm_log::{Disk, MemoryDisk};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, SendError, Timestamp, Trace,
@@ -16,11 +16,13 @@ use klamm_wire::{Request, Response, StrBytes};
 
 use crate::client::scripted::History;
 use crate::client::{self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent};
+use crate::clocks::Clocks;
 use crate::connection::{Connections, MAX_QUEUED};
-use crate::fault::Faults;
-use crate::input::{ClientRequest, Command, Input, Output};
+use crate::fault::engine::network::OUTSIDE;
+use crate::fault::{Faults, Messages};
+use crate::input::{ClientRequest, Command, Damage, Input, Output};
 use crate::network::{Body, Message, Network};
-use crate::node::{Clocks, Node, Slot};
+use crate::node::{Node, Slot};
 use crate::schedule::Schedule;
 use crate::settings::WorldSettings;
 use crate::stall::{Stall, StepBudget};
@@ -41,9 +43,9 @@ pub struct World {
     now: Timestamp,
     /// Every node, in order of node ids.
     pub(crate) slots: Vec<Slot>,
-    network: Network,
-    schedule: Schedule<Event>,
-    connections: Connections,
+    pub(crate) network: Network,
+    pub(crate) schedule: Schedule<Event>,
+    pub(crate) connections: Connections,
     pub(crate) clients: Vec<ClientSlot>,
     pub(crate) client_history: History,
     pub(crate) trace: Trace,
@@ -60,7 +62,7 @@ pub struct World {
 
 /// Something that happens at its time.
 #[derive(Debug)]
-enum Event {
+pub(crate) enum Event {
     /// A message arrives.
     Arrival(Message),
     /// A connection's broker turns to the next request.
@@ -71,11 +73,29 @@ enum Event {
     ClosedByClient(ConnectionId),
     /// Something happens to a simulated client.
     ToClient(ClientId, ClientEvent),
+    /// A request reaches its node, past the faults that might have hit it.
+    Enter { node: NodeId, incarnation: u32, incoming: Box<Incoming> },
+    /// An answer leaves its node, past the faults that might have hit it.
+    Answer { node: NodeId, to: ReplyTo, response: Response },
+    /// A step that took time is done.
+    Effects { node: NodeId, incarnation: u32, effects: Vec<Effect> },
+    /// A client's request arrives from outside, over a network with faults.
+    FromOutside { broker: NodeId, request: Box<ClientRequest> },
+    /// Something for a client outside gets through a network with faults.
+    ToOutside { broker: NodeId, output: Output },
+    /// A broker learns that a connection is gone.
+    Gone { broker: NodeId, connection: ConnectionId },
+    /// An fsync that a node's disk asked for is done.
+    Flushed { node: NodeId, outcome: FlushOutcome },
+    /// A node is told to stop in order.
+    Stop(NodeId),
+    /// A node that has stopped in order starts again.
+    Restart(NodeId),
 }
 
 /// How a node's process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Shutdown,
     Crash,
     PowerLoss,
@@ -96,11 +116,6 @@ impl World {
     /// empty one in memory.
     pub fn new(settings: WorldSettings, mut disks: BTreeMap<NodeId, Box<dyn Disk>>) -> Self {
         let cluster_id = settings.cluster_id.clone().unwrap_or_else(|| cluster_id(settings.seed));
-        let clocks = |_: NodeId| Clocks {
-            uptime: Duration::ZERO,
-            wall_epoch: settings.wall_epoch.millis(),
-            wall_skew: 0,
-        };
         let mut ids: Vec<_> = settings.brokers.iter().map(|broker| broker.node).collect();
         ids.extend(&settings.controllers);
         ids.sort_unstable();
@@ -109,7 +124,7 @@ impl World {
             .into_iter()
             .map(|id| {
                 let disk = disks.remove(&id).unwrap_or_else(|| Box::new(MemoryDisk::default()));
-                Slot::new(id, settings.seed, clocks(id), disk)
+                Slot::new(id, settings.seed, Clocks::new(settings.wall_epoch.millis()), disk)
             })
             .collect();
         Self {
@@ -203,9 +218,7 @@ impl World {
     }
 
     fn next_event(&self) -> Timestamp {
-        let nodes = self.slots.iter().fold(self.schedule.next(), |earliest, slot| {
-            earliest.min(slot.deadline).min(slot.calls.earliest_timeout())
-        });
+        let nodes = self.slots.iter().fold(self.schedule.next(), |earliest, slot| earliest.min(slot.next()));
         self.clients.iter().fold(nodes, |earliest, client| earliest.min(client.deadline))
     }
 
@@ -250,13 +263,19 @@ impl World {
     fn settle_one(&mut self, out: &mut Vec<Output>) -> bool {
         if let Some(event) = self.schedule.pop_due(self.now) {
             self.happen(event, out);
-        } else if let Some(slot) = self.slots.iter().position(|slot| slot.deadline <= self.now) {
+        } else if self.faults.doors && self.admit_one(out) {
+            // Somebody who waited at a node's door is in.
+        } else if let Some(slot) =
+            self.slots.iter().position(|slot| slot.deadline <= self.now && slot.door.can_step(self.now))
+        {
             let node = self.slots[slot].id;
             if self.take_step(out, || format!("timer of node {node}")) {
                 self.step(slot, out, |node, ctx| node.on_timer(ctx));
             }
-        } else if let Some(slot) =
-            self.slots.iter().position(|slot| slot.calls.earliest_timeout() <= self.now)
+        } else if let Some(slot) = self
+            .slots
+            .iter()
+            .position(|slot| slot.calls.earliest_timeout() <= self.now && slot.door.can_step(self.now))
         {
             for call in self.slots[slot].calls.expire(self.now) {
                 self.respond(slot, call, Err(SendError::TimedOut), out);
@@ -275,14 +294,10 @@ impl World {
         match input {
             Input::Tick => {}
             Input::Connect { connection, broker, host } => self.connect(connection, broker, host, out),
-            Input::Disconnect { connection } => self.disconnect(connection, out),
-            Input::Request(request) => self.request(request, out),
+            Input::Disconnect { connection } => self.on_disconnect(connection, out),
+            Input::Request(request) => self.on_request(request, out),
             Input::Command(command) => self.command(command, out),
-            Input::Flushed { node, outcome } => {
-                if let Some(slot) = self.slot(node) {
-                    self.step(slot, out, |node, ctx| node.on_flushed(ctx, &outcome));
-                }
-            }
+            Input::Flushed { node, outcome } => self.on_flushed(node, outcome, out),
         }
     }
 
@@ -334,11 +349,53 @@ impl World {
         }
     }
 
-    fn disconnect(&mut self, id: ConnectionId, out: &mut Vec<Output>) {
-        if let Some(connection) = self.connections.close(id)
-            && let Some(slot) = self.slot(connection.broker)
+    fn on_disconnect(&mut self, id: ConnectionId, out: &mut Vec<Output>) {
+        if self.faults.network.is_armed()
+            && let Some(broker) = self.connections.get(id).map(|connection| connection.broker)
         {
-            self.step(slot, out, |node, ctx| node.on_disconnect(ctx, id));
+            self.travel(OUTSIDE, broker, Messages::Requests, Event::ClosedByClient(id));
+        } else {
+            self.disconnect(id, out);
+        }
+    }
+
+    pub(crate) fn disconnect(&mut self, id: ConnectionId, out: &mut Vec<Output>) {
+        if let Some(connection) = self.connections.close(id) {
+            if !self.faults.answers.is_empty() {
+                self.forget_struck(
+                    |_, to| matches!(to, ReplyTo::Client { connection, .. } if *connection == id),
+                );
+            }
+            self.gone(connection.broker, id, out);
+        }
+    }
+
+    fn gone(&mut self, broker: NodeId, connection: ConnectionId, out: &mut Vec<Output>) {
+        let Some(slot) = self.slot(broker) else { return };
+        if self.slots[slot].door.is_shut(self.now) {
+            self.slots[slot].door.wait(Event::Gone { broker, connection });
+        } else {
+            self.step(slot, out, |node, ctx| node.on_disconnect(ctx, connection));
+        }
+    }
+
+    fn on_flushed(&mut self, node: NodeId, outcome: FlushOutcome, out: &mut Vec<Output>) {
+        let Some(slot) = self.slot(node) else { return };
+        if self.slots[slot].door.is_shut(self.now) {
+            self.slots[slot].door.wait(Event::Flushed { node, outcome });
+        } else {
+            self.step(slot, out, |node, ctx| node.on_flushed(ctx, &outcome));
+        }
+    }
+
+    fn on_request(&mut self, request: ClientRequest, out: &mut Vec<Output>) {
+        if self.faults.network.is_armed()
+            && let Some(broker) = self.connections.get(request.connection).map(|connection| connection.broker)
+        {
+            let event = Event::FromOutside { broker, request: Box::new(request) };
+            self.travel(OUTSIDE, broker, Messages::Requests, event);
+        } else {
+            self.request(request, out);
         }
     }
 
@@ -362,25 +419,57 @@ impl World {
         let Some(connection) = self.connections.get(request.connection) else { return };
         let ordinal = connection.begin(&request);
         let broker = connection.broker;
-        let reply_to = ReplyTo::Client { connection: request.connection, ordinal };
-        self.listen(broker, reply_to, || Traffic::Request {
-            api_version: request.api_version,
-            request: request.request.clone(),
-        });
-        let Some(connection) = self.connections.get(request.connection) else { return };
         let incoming = Incoming {
-            reply_to,
+            reply_to: ReplyTo::Client { connection: request.connection, ordinal },
             origin: Origin::Client { connection: request.connection, host: connection.host.clone() },
             api_version: request.api_version,
             client_id: request.client_id,
             request: request.request,
             inspected: request.inspected,
         };
-        if let Some(slot) = self.slot(broker)
-            && self.take_step(out, || format!("{:?} from a client to node {broker}", request.api_key))
-        {
-            self.step(slot, out, |node, ctx| node.on_request(ctx, incoming));
+        self.reach(broker, incoming, out);
+    }
+
+    /// A request is at a node's door, where faults may hit it.
+    fn reach(&mut self, node: NodeId, incoming: Incoming, out: &mut Vec<Output>) {
+        if self.faults.requests.is_empty() {
+            self.enter(node, incoming, out);
+        } else if let Some(incoming) = self.strike_request(node, Box::new(incoming), out) {
+            self.enter(node, *incoming, out);
         }
+    }
+
+    fn enter(&mut self, node: NodeId, incoming: Incoming, out: &mut Vec<Output>) {
+        let Some(slot) = self.slot(node) else { return };
+        if self.slots[slot].door.is_shut(self.now) {
+            let incarnation = self.slots[slot].incarnation;
+            self.slots[slot].door.wait(Event::Enter { node, incarnation, incoming: Box::new(incoming) });
+            return;
+        }
+        let step = || match &incoming.origin {
+            Origin::Client { .. } => format!("{} from a client to node {node}", name(&incoming.request)),
+            Origin::Node(from) => format!("{} from node {from} to node {node}", name(&incoming.request)),
+        };
+        if !self.take_step(out, step) {
+            return;
+        }
+        self.listen(node, incoming.reply_to, || Traffic::Request {
+            api_version: incoming.api_version,
+            request: incoming.request.clone(),
+        });
+        self.step(slot, out, |node, ctx| node.on_request(ctx, incoming));
+    }
+
+    /// Lets in one who waited at a node's door, if one can.
+    fn admit_one(&mut self, out: &mut Vec<Output>) -> bool {
+        for slot in 0..self.slots.len() {
+            if let Some(event) = self.slots[slot].door.admit(self.now) {
+                self.happen(event, out);
+                self.slots[slot].door.admitted();
+                return true;
+            }
+        }
+        false
     }
 
     fn happen(&mut self, event: Event, out: &mut Vec<Output>) {
@@ -409,6 +498,29 @@ impl World {
                     self.client_step(index, event);
                 }
             }
+            Event::Enter { node, incarnation, incoming } => {
+                let is_there = self.slot(node).is_some_and(|slot| {
+                    self.slots[slot].node.is_some() && self.slots[slot].incarnation == incarnation
+                });
+                if is_there {
+                    self.enter(node, *incoming, out);
+                }
+            }
+            Event::Answer { node, to, response } => self.answer(node, to, response, None, out),
+            Event::Effects { node, incarnation, mut effects } => {
+                if let Some(slot) = self.slot(node)
+                    && self.slots[slot].node.is_some()
+                    && self.slots[slot].incarnation == incarnation
+                {
+                    self.perform(slot, &mut effects, out);
+                }
+            }
+            Event::FromOutside { request, .. } => self.request(*request, out),
+            Event::ToOutside { output, .. } => out.push(output),
+            Event::Gone { broker, connection } => self.gone(broker, connection, out),
+            Event::Flushed { node, outcome } => self.on_flushed(node, outcome, out),
+            Event::Stop(node) => self.stop(node, out),
+            Event::Restart(node) => self.start(node, out),
         }
     }
 
@@ -420,25 +532,23 @@ impl World {
                     let slot = &self.slots[*slot];
                     slot.node.is_some() && incarnation.is_none_or(|sent_to| sent_to == slot.incarnation)
                 });
-                let Some(slot) = slot else {
+                if slot.is_none() {
                     self.send(to, from, Body::Failure { call, error: SendError::Disconnected });
                     return;
+                }
+                let incoming = Incoming {
+                    reply_to: ReplyTo::Node { node: from, call },
+                    origin: Origin::Node(from),
+                    api_version,
+                    client_id: None,
+                    request: *request,
+                    inspected: None,
                 };
-                if self.take_step(out, || format!("{} from node {from} to node {to}", name(&request))) {
-                    let reply_to = ReplyTo::Node { node: from, call };
-                    self.listen(to, reply_to, || Traffic::Request {
-                        api_version,
-                        request: (*request).clone(),
-                    });
-                    let incoming = Incoming {
-                        reply_to: ReplyTo::Node { node: from, call },
-                        origin: Origin::Node(from),
-                        api_version,
-                        client_id: None,
-                        request: *request,
-                        inspected: None,
-                    };
-                    self.step(slot, out, |node, ctx| node.on_request(ctx, incoming));
+                self.reach(to, incoming, out);
+            }
+            body @ (Body::Response { .. } | Body::Failure { .. }) if self.is_shut(to) => {
+                if let Some(slot) = self.slot(to) {
+                    self.slots[slot].door.wait(Event::Arrival(Message { from, to, body }));
                 }
             }
             Body::Response { call, response } => self.respond_to(to, call, Ok(response), out),
@@ -475,12 +585,29 @@ impl World {
     }
 
     /// Runs one step of a node, then does what it asked for.
-    fn step(&mut self, slot: usize, out: &mut Vec<Output>, step: impl FnOnce(&mut Node, &mut Ctx<'_>)) {
+    pub(crate) fn step(
+        &mut self,
+        slot: usize,
+        out: &mut Vec<Output>,
+        step: impl FnOnce(&mut Node, &mut Ctx<'_>),
+    ) {
         let mut effects = std::mem::take(&mut self.effects);
         self.stepped = Some(self.slots[slot].id);
         self.slots[slot].step(self.now, &mut self.trace, &mut effects, step);
-        self.perform(slot, &mut effects, out);
+        if self.faults.doors
+            && let Some(done) = self.slow_down(slot)
+        {
+            let (node, incarnation) = (self.slots[slot].id, self.slots[slot].incarnation);
+            let effects = std::mem::take(&mut effects);
+            self.schedule.push(self.now, done, Event::Effects { node, incarnation, effects });
+        } else {
+            self.perform(slot, &mut effects, out);
+        }
         self.effects = effects;
+    }
+
+    fn is_shut(&self, node: NodeId) -> bool {
+        self.slot(node).is_some_and(|slot| self.slots[slot].door.is_shut(self.now))
     }
 
     fn perform(&mut self, slot: usize, effects: &mut Vec<Effect>, out: &mut Vec<Output>) {
@@ -497,26 +624,61 @@ impl World {
                     });
                     self.send(node, to, Body::Request { call, incarnation, api_version, request });
                 }
-                Effect::Reply { to: ReplyTo::Node { node: caller, call }, response } => {
-                    self.send(node, caller, Body::Response { call, response });
+                Effect::Reply { to, response } if self.faults.answers.is_empty() => {
+                    self.answer(node, to, response, None, out);
                 }
-                Effect::NoReply { to: ReplyTo::Node { .. } } => {}
-                Effect::Close { to: ReplyTo::Node { node: caller, call } } => {
-                    self.send(node, caller, Body::Failure { call, error: SendError::Disconnected });
-                }
-                Effect::Reply { to: ReplyTo::Client { connection, ordinal }, response } => {
-                    self.finish(connection, ordinal, Some(response), out);
-                }
-                Effect::NoReply { to: ReplyTo::Client { connection, ordinal } } => {
-                    self.finish(connection, ordinal, None, out);
-                }
-                Effect::Close { to: ReplyTo::Client { connection, ordinal } } => {
-                    if self.connections.get(connection).is_some_and(|open| open.end(ordinal).is_some()) {
-                        self.connections.close(connection);
-                        self.emit(node, Output::Close { connection }, out);
+                Effect::Reply { to, response } => {
+                    if let Some(response) = self.strike_answer(to, response, out) {
+                        self.answer(node, to, response, None, out);
                     }
                 }
+                Effect::NoReply { to } => {
+                    if !self.faults.answers.is_empty() && self.strike_no_answer(to) {
+                        self.close_reply(node, to, out);
+                    } else if let ReplyTo::Client { connection, ordinal } = to {
+                        self.finish(connection, ordinal, None, None, out);
+                    }
+                }
+                Effect::Close { to } => {
+                    self.faults.answers.remove(&to);
+                    self.close_reply(node, to, out);
+                }
+                Effect::Reached { fault, at, partition } => self.reached(node, fault, at, &partition),
                 Effect::Halt => self.end(node, End::Shutdown, out),
+            }
+        }
+    }
+
+    /// Sends an answer to whom it is for. Only a client outside can be sent a damaged one.
+    pub(crate) fn answer(
+        &mut self,
+        node: NodeId,
+        to: ReplyTo,
+        response: Response,
+        damage: Option<Damage>,
+        out: &mut Vec<Output>,
+    ) {
+        match to {
+            ReplyTo::Node { node: caller, call } => {
+                self.send(node, caller, Body::Response { call, response })
+            }
+            ReplyTo::Client { connection, ordinal } => {
+                self.finish(connection, ordinal, Some(response), damage, out);
+            }
+        }
+    }
+
+    /// Closes the connection that a request came over.
+    pub(crate) fn close_reply(&mut self, node: NodeId, to: ReplyTo, out: &mut Vec<Output>) {
+        match to {
+            ReplyTo::Node { node: caller, call } => {
+                self.send(node, caller, Body::Failure { call, error: SendError::Disconnected });
+            }
+            ReplyTo::Client { connection, ordinal } => {
+                if self.connections.get(connection).is_some_and(|open| open.end(ordinal).is_some()) {
+                    self.connections.close(connection);
+                    self.emit(node, Output::Close { connection }, out);
+                }
             }
         }
     }
@@ -527,6 +689,7 @@ impl World {
         connection: ConnectionId,
         ordinal: u64,
         response: Option<Response>,
+        damage: Option<Damage>,
         out: &mut Vec<Output>,
     ) {
         let Some(open) = self.connections.get(connection) else { return };
@@ -535,15 +698,26 @@ impl World {
             self.schedule.push(self.now, self.now, Event::NextRequest(connection));
         }
         let (broker, correlation_id) = (open.broker, request.correlation_id);
-        let output = match response {
-            Some(response) => Output::Response {
+        if let Some(Damage::Truncate { .. }) = damage {
+            self.connections.close(connection);
+        }
+        let output = match (response, damage) {
+            (Some(response), Some(damage)) => Output::Damaged {
+                connection,
+                correlation_id,
+                api_key: request.api_key,
+                api_version: request.api_version,
+                response,
+                damage,
+            },
+            (Some(response), None) => Output::Response {
                 connection,
                 correlation_id,
                 api_key: request.api_key,
                 api_version: request.api_version,
                 response,
             },
-            None => Output::NoResponse { connection, correlation_id },
+            (None, _) => Output::NoResponse { connection, correlation_id },
         };
         self.emit(broker, output, out);
     }
@@ -560,6 +734,10 @@ impl World {
             Output::Close { connection } if client::owner(connection).is_some() => {
                 (client::owner(connection), ClientEvent::Lost(connection))
             }
+            output if self.faults.network.is_armed() => {
+                self.travel(broker, OUTSIDE, Messages::Answers, Event::ToOutside { broker, output });
+                return;
+            }
             output => {
                 out.push(output);
                 return;
@@ -567,8 +745,7 @@ impl World {
         };
         let Some(owner) = owner else { return };
         let Some(client) = self.client(owner).map(ClientSlot::node) else { return };
-        let at = self.network.arrival(self.now, broker, client);
-        self.schedule.push(self.now, at, Event::ToClient(owner, event));
+        self.depart(broker, client, Messages::Answers, Event::ToClient(owner, event));
     }
 
     pub(crate) fn client_step(&mut self, index: usize, event: ClientEvent) {
@@ -591,8 +768,7 @@ impl World {
                 request,
                 inspected: None,
             });
-            let at = self.network.arrival(self.now, from, to);
-            self.schedule.push(self.now, at, Event::FromClient { broker: to, opens, request });
+            self.depart(from, to, Messages::Requests, Event::FromClient { broker: to, opens, request });
         }
         for connection in given_up {
             self.close_from_client(id, connection);
@@ -602,8 +778,7 @@ impl World {
     fn close_from_client(&mut self, client: ClientId, connection: ConnectionId) {
         let broker = self.connections.get(connection).map(|open| open.broker);
         if let (Some(broker), Some(from)) = (broker, self.client(client).map(ClientSlot::node)) {
-            let at = self.network.arrival(self.now, from, broker);
-            self.schedule.push(self.now, at, Event::ClosedByClient(connection));
+            self.depart(from, broker, Messages::Requests, Event::ClosedByClient(connection));
         }
     }
 
@@ -630,11 +805,21 @@ impl World {
     }
 
     fn send(&mut self, from: NodeId, to: NodeId, body: Body) {
-        let at = self.network.arrival(self.now, from, to);
-        self.schedule.push(self.now, at, Event::Arrival(Message { from, to, body }));
+        let kind = if matches!(body, Body::Request { .. }) { Messages::Requests } else { Messages::Answers };
+        self.depart(from, to, kind, Event::Arrival(Message { from, to, body }));
     }
 
-    fn start(&mut self, id: NodeId, out: &mut Vec<Output>) {
+    /// Sends a message on its way.
+    fn depart(&mut self, from: NodeId, to: NodeId, kind: Messages, event: Event) {
+        if self.faults.network.is_armed() {
+            self.travel(from, to, kind, event);
+            return;
+        }
+        let at = self.network.arrival(self.now, from, to);
+        self.schedule.push(self.now, at, event);
+    }
+
+    pub(crate) fn start(&mut self, id: NodeId, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(id) else {
             out.push(Output::NodeFailed { node: id, message: format!("there is no node {id}") });
             return;
@@ -657,6 +842,9 @@ impl World {
                 })
             }
         };
+        if !self.faults.registry.is_empty() {
+            self.arm_breakpoints_of(slot, out);
+        }
         match booted {
             Some(Ok(())) => out.push(Output::NodeStarted { node: id }),
             Some(Err((error, disk))) => {
@@ -675,8 +863,12 @@ impl World {
         self.effects = effects;
     }
 
-    fn stop(&mut self, id: NodeId, out: &mut Vec<Output>) {
+    pub(crate) fn stop(&mut self, id: NodeId, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(id) else { return };
+        if self.slots[slot].door.is_shut(self.now) {
+            self.slots[slot].door.wait(Event::Stop(id));
+            return;
+        }
         let mut in_order = true;
         self.step(slot, out, |node, ctx| in_order = node.begin_shutdown(ctx));
         if !in_order {
@@ -684,7 +876,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, id: NodeId, how: End, out: &mut Vec<Output>) {
+    pub(crate) fn end(&mut self, id: NodeId, how: End, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(id) else { return };
         let Some(disk) = self.slots[slot].end() else { return };
         if how == End::PowerLoss {
@@ -706,6 +898,13 @@ impl World {
             }
         }
         out.push(Output::NodeStopped { node: id, cause: how.cause() });
+        if let Some(pause) = self.slots[slot].door.reset() {
+            self.faults.registry.disarm(pause);
+        }
+        self.forget_struck(|node, _| node == id);
+        if std::mem::take(&mut self.slots[slot].restarts) && how == End::Shutdown {
+            self.schedule.push(self.now, self.now, Event::Restart(id));
+        }
     }
 
     fn broker_settings(&self, id: NodeId) -> Option<BrokerSettings> {

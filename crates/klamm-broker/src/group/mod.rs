@@ -13,6 +13,7 @@ mod config;
 mod describe;
 mod done;
 mod fetch;
+mod force;
 mod gather;
 mod host;
 mod join;

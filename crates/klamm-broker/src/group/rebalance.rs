@@ -204,7 +204,18 @@ impl Shard {
         if group.member(member).is_none_or(super::member::Member::has_satisfied_heartbeat) {
             return;
         }
-        self.expel(env, id, &BTreeMap::from([(member.clone(), "session expired")]));
+        self.expire_member(env, id, member, "session expired");
+    }
+
+    /// Removes a member whose session has ended.
+    pub(crate) fn expire_member(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        id: &StrBytes,
+        member: &StrBytes,
+        cause: &'static str,
+    ) {
+        self.expel(env, id, &BTreeMap::from([(member.clone(), cause)]));
         let Some(group) = self.groups.get(id) else { return };
         let _ = match group.state() {
             ClassicState::Stable | ClassicState::CompletingRebalance => {

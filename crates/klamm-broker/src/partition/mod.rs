@@ -46,6 +46,11 @@ impl Changes {
         self.0 == 0
     }
 
+    /// These, but for `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether any of `other` happened.
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -145,6 +145,7 @@ impl Cluster {
             Output::NodeFailed { node, message } => panic!("node {node} failed: {message}"),
             Output::Stalled(stall) => panic!("stalled: {stall:?}"),
             Output::FaultRefused { id, error } => panic!("fault {id} refused: {error}"),
+            Output::Damaged { .. } => panic!("no fault damages frames here"),
             Output::NodeStarted { .. } | Output::NodeStopped { .. } => {}
         }
     }

@@ -16,12 +16,14 @@ pub struct Trace {
     capacity: usize,
     recorded: u64,
     hash: u64,
+    /// The world's time, where the clock of the node that records does not show it.
+    clock: Option<Timestamp>,
 }
 
 impl Trace {
     /// A trace that keeps the newest `capacity` events.
     pub fn new(capacity: usize) -> Self {
-        Self { events: VecDeque::new(), capacity, recorded: 0, hash: 0xcbf2_9ce4_8422_2325 }
+        Self { events: VecDeque::new(), capacity, recorded: 0, hash: 0xcbf2_9ce4_8422_2325, clock: None }
     }
 
     /// Whether events are kept.
@@ -29,9 +31,14 @@ impl Trace {
         self.capacity > 0
     }
 
+    /// Sets the time of the events to come, whatever those who record them believe; `None` leaves it to them.
+    pub const fn set_clock(&mut self, clock: Option<Timestamp>) {
+        self.clock = clock;
+    }
+
     /// Adds an event.
     pub fn record(&mut self, at: Timestamp, node: Option<NodeId>, kind: TraceKind) {
-        let event = TraceEvent { at, node, kind };
+        let event = TraceEvent { at: self.clock.unwrap_or(at), node, kind };
         self.recorded += 1;
         if self.capacity == 0 {
             return;

@@ -52,6 +52,16 @@ pub(crate) fn owner(connection: ConnectionId) -> Option<ClientId> {
     (connection.0 & SIMULATED != 0).then_some(ClientId((connection.0 >> 32 & 0x7fff_ffff) as u32))
 }
 
+/// A client's name on the network.
+pub(crate) fn node_of(client: ClientId) -> NodeId {
+    NodeId(-1 - i32::try_from(client.0).unwrap_or(i32::MAX - 1))
+}
+
+/// Whether this is a client's name on the network.
+pub(crate) const fn is_client(node: NodeId) -> bool {
+    node.0 < 0
+}
+
 /// What a client is handed for one step.
 #[derive(Debug)]
 pub(crate) struct ClientCtx<'a> {
@@ -260,7 +270,7 @@ impl ClientSlot {
 
     /// The client's name on the network.
     pub(crate) fn node(&self) -> NodeId {
-        NodeId(-1 - i32::try_from(self.id.0).unwrap_or(i32::MAX - 1))
+        node_of(self.id)
     }
 
     /// Its `client.id`.

@@ -3,7 +3,7 @@
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::{Api, StrBytes};
 
-use super::{ClusterFault, DiskFault, Fault, FaultError, Link, NetworkFault, NodeFault, Peer, RequestMatch};
+use super::{DiskFault, Fault, FaultError, Link, NetworkFault, NodeFault, Peer, RequestMatch};
 use super::{DiskScope, RequestOrigin};
 use crate::world::World;
 
@@ -55,6 +55,7 @@ impl World {
     fn check_node_fault(&self, node: NodeId, fault: NodeFault) -> Result<(), FaultError> {
         self.check_node(node)?;
         let up = self.is_up(node);
+        let paused = self.slot(node).is_some_and(|slot| self.slots[slot].door.paused.is_some());
         let must_be_up = |what| if up { Ok(()) } else { Err(FaultError::Down(node, what)) };
         let broker = |what| {
             let is_controller = self.settings.controllers.contains(&node);
@@ -65,9 +66,15 @@ impl World {
             NodeFault::Stop => must_be_up("stopped"),
             NodeFault::Crash => must_be_up("crashed"),
             NodeFault::PowerLoss => must_be_up("cut from its power"),
-            NodeFault::Pause => must_be_up("paused"),
-            NodeFault::Fence => broker("fenced"),
-            NodeFault::ExpireSession => broker("fenced"),
+            NodeFault::Pause => {
+                must_be_up("paused")?;
+                if paused { Err(FaultError::Paused(node)) } else { Ok(()) }
+            }
+            NodeFault::Resume if !paused => Err(FaultError::NotPaused(node)),
+            NodeFault::Fence | NodeFault::ExpireSession => {
+                broker("fenced")?;
+                self.check_controller("fenced").map(|_| ())
+            }
             NodeFault::Drift { ppm } if ppm <= -1_000_000 => Err(FaultError::Senseless(
                 "a clock that drifts by -1,000,000 ppm or more stands still or runs backwards".to_owned(),
             )),
@@ -145,27 +152,6 @@ impl World {
         }
     }
 
-    fn check_cluster_fault(&self, fault: &ClusterFault) -> Result<(), FaultError> {
-        match fault {
-            ClusterFault::MoveLeader { partition, to } => {
-                self.check_node(*to)?;
-                self.check_partition(partition)
-            }
-            ClusterFault::MoveCoordinator { group, to } => {
-                self.check_node(*to)?;
-                self.check_group(group)
-            }
-            ClusterFault::HoldIsr { partition } => self.check_partition(partition),
-            ClusterFault::SetIsr { partition, isr } => {
-                isr.iter().try_for_each(|node| self.check_node(*node))?;
-                self.check_partition(partition)
-            }
-            ClusterFault::ForceRebalance { group } | ClusterFault::ExpireMember { group, .. } => {
-                self.check_group(group)
-            }
-        }
-    }
-
     /// Whether the cluster has this partition.
     pub(super) fn check_partition(&self, partition: &TopicPartition) -> Result<(), FaultError> {
         let metadata = self.metadata().ok_or(FaultError::NoController("said of a topic"))?;
@@ -180,14 +166,6 @@ impl World {
             return Ok(());
         }
         Err(FaultError::NoPartition { partition: partition.clone(), count })
-    }
-
-    fn check_group(&self, group: &StrBytes) -> Result<(), FaultError> {
-        let groups = self.groups();
-        if groups.contains_key(group) {
-            return Ok(());
-        }
-        Err(FaultError::NoGroup { group: group.clone(), known: named("groups", groups.keys()) })
     }
 }
 

@@ -1,8 +1,9 @@
 //! Injecting and healing.
 
-use klamm_node::{Timestamp, TraceKind};
+use klamm_node::{NodeId, Timestamp, TraceKind};
 
-use super::{Fault, FaultError, FaultId, FaultStatus};
+use super::engine::request::{Only, RequestRule};
+use super::{Fault, FaultError, FaultId, FaultStatus, NetworkFault, NodeFault};
 use crate::input::{Command, Input, Output};
 use crate::world::World;
 
@@ -50,12 +51,32 @@ impl World {
 
     /// Every fault that was injected, by id, those that are over among them.
     pub fn faults(&self) -> Vec<FaultStatus> {
-        self.faults.registry.statuses().collect()
+        self.faults.registry.statuses().map(|status| self.with_held(status)).collect()
     }
 
     /// One fault.
     pub fn fault(&self, id: FaultId) -> Option<FaultStatus> {
-        self.faults.registry.statuses().find(|status| status.id == id)
+        let status = self.faults.registry.statuses().find(|status| status.id == id)?;
+        Some(self.with_held(status))
+    }
+
+    fn with_held(&self, mut status: FaultStatus) -> FaultStatus {
+        if status.armed {
+            status.held = self.held_by(status.id, &status.fault);
+        }
+        status
+    }
+
+    fn held_by(&self, id: FaultId, fault: &Fault) -> usize {
+        let requests = self.faults.requests.iter().filter(|rule| rule.id == id).map(RequestRule::held).sum();
+        match fault {
+            Fault::Node { node, fault: NodeFault::Pause } => {
+                self.slot(*node).map_or(0, |slot| self.slots[slot].door.waiting())
+            }
+            Fault::Network(_) => self.faults.network.held(id),
+            Fault::Breakpoint(_) => requests + self.held_within(id),
+            _ => requests,
+        }
     }
 
     /// The faults that have not fired: a test that passes with one of them may pass because it was inert.
@@ -77,7 +98,28 @@ impl World {
             let kind = TraceKind::FaultArmed { fault: id.0, text: fault.to_string() };
             self.trace.record(self.now(), None, kind);
         }
-        self.faults.registry.arm(id, fault);
+        self.faults.registry.arm(id, fault.clone());
+        match fault {
+            Fault::Request(fault) => self.arm_request(id, fault.on, Only::All, fault.action),
+            Fault::Node { node, fault } => {
+                self.faults.doors = true;
+                self.arm_node(id, node, fault, out);
+            }
+            Fault::Network(NetworkFault::Reset { link }) => {
+                self.arm_network(id, NetworkFault::Reset { link });
+                self.reset_connections(link, out);
+            }
+            Fault::Network(fault) => self.arm_network(id, fault),
+            Fault::Disk { .. } => {}
+            Fault::Cluster(fault) => self.arm_cluster(id, fault, out),
+            Fault::Breakpoint(breakpoint) => self.arm_breakpoint(id, breakpoint, out),
+        }
+    }
+
+    /// Counts and tells that a fault fired.
+    pub(crate) fn fired(&mut self, id: FaultId, node: Option<NodeId>, text: impl FnOnce() -> String) {
+        let now = self.now();
+        self.faults.registry.fired(id, now, node, &mut self.trace, text);
     }
 
     fn can_inject(&self, id: FaultId, fault: &Fault) -> Result<(), FaultError> {
@@ -104,9 +146,19 @@ impl World {
         }
     }
 
-    fn end_fault(&mut self, id: FaultId, _: &mut Vec<Output>) {
-        if self.faults.registry.disarm(id) {
-            self.trace.record(self.now(), None, TraceKind::FaultHealed { fault: id.0 });
+    pub(crate) fn end_fault(&mut self, id: FaultId, out: &mut Vec<Output>) {
+        if !self.faults.registry.disarm(id) {
+            return;
+        }
+        self.trace.record(self.now(), None, TraceKind::FaultHealed { fault: id.0 });
+        match self.faults.registry.get(id).cloned() {
+            Some(Fault::Request(_)) => self.disarm_request(id),
+            Some(Fault::Node { node, fault }) => self.disarm_node(id, node, fault),
+            Some(Fault::Network(_)) => self.disarm_network(id),
+            Some(Fault::Disk { .. }) => {}
+            Some(Fault::Cluster(_)) => self.disarm_request(id),
+            Some(Fault::Breakpoint(_)) => self.release_breakpoint(id, out),
+            None => {}
         }
     }
 }

@@ -10,6 +10,7 @@ mod breakpoint;
 mod check;
 mod cluster;
 mod disk;
+pub(crate) mod engine;
 mod error;
 mod inject;
 mod network;
@@ -17,9 +18,10 @@ mod node;
 mod registry;
 mod request;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use klamm_node::NodeId;
+use klamm_node::{NodeId, ReplyTo};
 
 pub use breakpoint::Breakpoint;
 pub use cluster::ClusterFault;
@@ -104,9 +106,16 @@ impl From<Breakpoint> for Fault {
 }
 
 /// Everything the world keeps of its faults.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) registry: registry::Registry,
+    /// The faults of requests that are armed, by id.
+    pub(crate) requests: Vec<engine::request::RequestRule>,
+    /// The requests that were let through and whose answers will be hit.
+    pub(crate) answers: BTreeMap<ReplyTo, engine::request::Struck>,
+    pub(crate) network: engine::network::NetworkFaults,
+    /// Whether a node's door was ever shut.
+    pub(crate) doors: bool,
 }
 
 /// How a fault that was injected is doing.

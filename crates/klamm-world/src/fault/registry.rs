@@ -26,7 +26,7 @@ impl Registry {
     }
 
     /// Says that a fault fires no more; false when it did not any more before.
-    pub(super) fn disarm(&mut self, id: FaultId) -> bool {
+    pub(crate) fn disarm(&mut self, id: FaultId) -> bool {
         self.all.get_mut(&id).is_some_and(|entry| std::mem::take(&mut entry.armed))
     }
 
@@ -55,8 +55,13 @@ impl Registry {
         self.all.get(&id).is_some_and(|entry| entry.armed)
     }
 
-    pub(super) fn armed(&self) -> impl Iterator<Item = (FaultId, &Fault)> {
+    pub(crate) fn armed(&self) -> impl Iterator<Item = (FaultId, &Fault)> {
         self.all.iter().filter(|(_, entry)| entry.armed).map(|(id, entry)| (*id, &entry.fault))
+    }
+
+    /// Whether there never was one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     pub(super) fn next_id(&self) -> FaultId {

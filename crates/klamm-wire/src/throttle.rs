@@ -1,0 +1,41 @@
+//! The time that an answer says its client was throttled for.
+
+use kafka_protocol::messages::ResponseKind;
+
+use crate::Response;
+
+macro_rules! throttled {
+    ($kind:expr, $millis:expr; $($api:ident)*) => {
+        match $kind {
+            $(ResponseKind::$api(response) => {
+                response.throttle_time_ms = $millis;
+                true
+            })*
+            _ => false,
+        }
+    };
+}
+
+/// Sets `throttle_time_ms`; false when this answer has no such field.
+pub const fn set_throttle_time(response: &mut Response, millis: i32) -> bool {
+    let kind = match response {
+        Response::Fetch(response) => {
+            response.throttle_time_ms = millis;
+            return true;
+        }
+        Response::Other(kind) => &mut **kind,
+    };
+    throttled!(kind, millis;
+        Produce ListOffsets Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup
+        SyncGroup DescribeGroups ListGroups ApiVersions CreateTopics DeleteTopics DeleteRecords InitProducerId
+        OffsetForLeaderEpoch AddPartitionsToTxn AddOffsetsToTxn EndTxn TxnOffsetCommit DescribeAcls CreateAcls
+        DeleteAcls DescribeConfigs AlterConfigs AlterReplicaLogDirs DescribeLogDirs CreatePartitions
+        CreateDelegationToken RenewDelegationToken ExpireDelegationToken DescribeDelegationToken DeleteGroups
+        ElectLeaders IncrementalAlterConfigs AlterPartitionReassignments ListPartitionReassignments OffsetDelete
+        DescribeClientQuotas AlterClientQuotas DescribeUserScramCredentials AlterUserScramCredentials
+        AlterPartition UpdateFeatures FetchSnapshot DescribeCluster DescribeProducers BrokerRegistration
+        BrokerHeartbeat UnregisterBroker DescribeTransactions ListTransactions AllocateProducerIds
+        ConsumerGroupHeartbeat ConsumerGroupDescribe ControllerRegistration AssignReplicasToDirs
+        DescribeTopicPartitions
+    )
+}

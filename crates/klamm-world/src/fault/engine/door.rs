@@ -1,0 +1,89 @@
+//! A node's door: shut while its process is stopped or at a step that takes time. What comes meanwhile waits outside.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use klamm_node::Timestamp;
+
+use crate::fault::FaultId;
+use crate::world::Event;
+
+/// A node's door.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    /// The fault that stopped the node's process.
+    pub(crate) paused: Option<FaultId>,
+    /// Until when the node is at a step.
+    busy_until: Timestamp,
+    /// How much longer each step takes, and why.
+    pub(crate) slow: Vec<(FaultId, Duration)>,
+    /// What waits outside, in order of arrival.
+    waiting: VecDeque<Event>,
+    /// The first of those that waited is on its way in.
+    admitting: bool,
+}
+
+impl Door {
+    /// Whether what comes must wait: the node cannot step now, or others wait already.
+    pub(crate) fn is_shut(&self, now: Timestamp) -> bool {
+        !self.can_step(now) || !self.waiting.is_empty() && !self.admitting
+    }
+
+    /// Whether the node can step.
+    pub(crate) fn can_step(&self, now: Timestamp) -> bool {
+        self.paused.is_none() && self.busy_until <= now
+    }
+
+    /// When the node next steps, that has something to do at `due`.
+    pub(crate) fn opens_for(&self, due: Timestamp) -> Timestamp {
+        if self.paused.is_some() {
+            return Timestamp::MAX;
+        }
+        let due = if self.waiting.is_empty() { due } else { Timestamp::ZERO };
+        due.max(self.busy_until)
+    }
+
+    /// Has an event wait.
+    pub(crate) fn wait(&mut self, event: Event) {
+        self.waiting.push_back(event);
+    }
+
+    /// Lets in who came first, if the node can step; [`Door::admitted`] must follow.
+    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<Event> {
+        if !self.can_step(now) {
+            return None;
+        }
+        let event = self.waiting.pop_front()?;
+        self.admitting = true;
+        Some(event)
+    }
+
+    /// Who was let in is in.
+    pub(crate) const fn admitted(&mut self) {
+        self.admitting = false;
+    }
+
+    /// Has the node be at its step for `cost` longer; when it is done.
+    pub(crate) fn spend(&mut self, now: Timestamp, cost: Duration) -> Timestamp {
+        self.busy_until = self.busy_until.max(now) + cost;
+        self.busy_until
+    }
+
+    /// How much longer every step takes.
+    pub(crate) fn slowness(&self) -> Duration {
+        self.slow.iter().map(|(_, by)| *by).sum()
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The process is gone, and who waited for it with it. The fault that had stopped it is over.
+    pub(crate) fn reset(&mut self) -> Option<FaultId> {
+        self.busy_until = Timestamp::ZERO;
+        self.waiting.clear();
+        self.admitting = false;
+        self.paused.take()
+    }
+}

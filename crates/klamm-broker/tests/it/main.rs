@@ -10,6 +10,7 @@ mod elections;
 mod eras;
 mod failing_disk;
 mod groups;
+mod partitions;
 mod produce_and_fetch;
 mod reassignment;
 mod recovery;

@@ -774,7 +774,8 @@ impl World {
                 request,
                 inspected: None,
             });
-            self.depart(from, to, Messages::Requests, Event::FromClient { broker: to, opens, request });
+            let broker = client::broker_at(to);
+            self.depart(from, broker, Messages::Requests, Event::FromClient { broker, opens, request });
         }
         for connection in given_up {
             self.close_from_client(id, connection);

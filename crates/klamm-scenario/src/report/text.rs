@@ -87,7 +87,9 @@ fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
     }
     if style.trace || !row.failures.is_empty() {
         for event in &row.trace {
-            let _ = writeln!(out, "                  {}", paint.dim(&event.to_string()));
+            let node = event.node.map_or_else(|| "-".to_owned(), |node| node.to_string());
+            let line = format!("+{} [{node}] {}", time(event.at.since(row.began)), event.kind);
+            let _ = writeln!(out, "                  {}", paint.dim(&line));
         }
     }
 }

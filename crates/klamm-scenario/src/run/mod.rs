@@ -403,6 +403,7 @@ impl Runner {
         self.traced = self.stage.world.trace().recorded();
         Row {
             at: self.stage.now().since(self.began),
+            began: self.began,
             line: planned.map_or(0, |planned| {
                 1 + text.as_bytes()[..planned.span.start.min(text.len())]
                     .iter()

@@ -42,10 +42,10 @@ struct Run {
     /// Files, or folders of which every .kdl file is taken
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The root of every random draw, instead of the file's
+    /// The root of every random draw, instead of the file's; links are slower, by what is drawn from it
     #[arg(long)]
     seed: Option<u64>,
-    /// Run so many times, with the seeds that follow: all but the first with other latencies and interleavings
+    /// Run so many times, with the seeds that follow, each with other latencies and interleavings
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
     /// Show what was decided in each step
@@ -169,7 +169,7 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
                 Some(seed) => Some(seed.wrapping_add(round)),
                 None => (round > 0).then_some(round),
             };
-            let reports = match klamm_scenario::run(name, text, Options { seed, vary: round > 0 }) {
+            let reports = match klamm_scenario::run(name, text, Options { seed, vary: seed.is_some() }) {
                 Ok(reports) => reports,
                 Err(mistakes) => {
                     say_mistakes(&mistakes);

@@ -39,6 +39,7 @@ fn row(row: &Row) -> Value {
         "at_ms": millis(row.at),
         "line": row.line,
         "text": row.text,
+        "block": row.block,
         "held": row.failures.is_empty(),
         "told": row.told,
         "failures": failures.collect::<Vec<_>>(),

@@ -39,6 +39,8 @@ pub struct Row {
     pub line: usize,
     /// The line as it reads.
     pub text: String,
+    /// The lines of its block, where that is not steps.
+    pub block: Vec<String>,
     /// Whether it is prose.
     pub prose: bool,
     /// Whether it states what must hold.

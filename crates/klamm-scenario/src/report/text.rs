@@ -60,6 +60,9 @@ fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
         (true, false) => "·".to_owned(),
     };
     let _ = writeln!(out, "{:>12}  {mark} {}", format!("+{}", time(row.at)), paint.bold(&row.text));
+    for line in &row.block {
+        let _ = writeln!(out, "                    {line}");
+    }
     for told in &row.told {
         let _ = writeln!(out, "                  {told}");
     }

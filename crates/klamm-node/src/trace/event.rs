@@ -132,6 +132,19 @@ pub enum TraceKind {
         /// Why.
         cause: &'static str,
     },
+    /// The controller moved a partition's replicas: a reassignment began, ended, or was changed or cancelled.
+    ReplicasChanged {
+        /// The partition.
+        partition: TopicPartition,
+        /// The replicas now, the preferred leader first.
+        replicas: Vec<NodeId>,
+        /// Those that are being added.
+        adding: Vec<NodeId>,
+        /// Those that are being removed.
+        removing: Vec<NodeId>,
+        /// Why.
+        cause: &'static str,
+    },
     /// A leader asked the controller for another ISR.
     IsrProposed {
         /// The partition.
@@ -366,6 +379,15 @@ impl fmt::Display for TraceKind {
                     "{partition} ISR {} -> {} partition epoch {partition_epoch}: {cause}",
                     Ids(from),
                     Ids(to)
+                )
+            }
+            Self::ReplicasChanged { partition, replicas, adding, removing, cause } => {
+                write!(
+                    f,
+                    "{partition} replicas {} adding {} removing {}: {cause}",
+                    Ids(replicas),
+                    Ids(adding),
+                    Ids(removing)
                 )
             }
             Self::IsrProposed { partition, isr, cause } => {

@@ -97,6 +97,11 @@ impl Log {
         Ok(())
     }
 
+    /// Whether fsyncs of this log are under way.
+    pub const fn is_flushing(&self) -> bool {
+        !self.flushes.is_empty()
+    }
+
     /// Notes how an fsync ended. False when this log did not ask for it.
     pub fn on_flushed(&mut self, outcome: &FlushOutcome, now_ms: i64) -> bool {
         let asked = self.flushes.iter_mut().find(|flush| flush.waiting.contains(&outcome.id));

@@ -38,7 +38,7 @@ impl Recorder {
 
     /// Adds an input. Time alone is not recorded: the next input says how much of it passed.
     pub(crate) fn input(&mut self, now: Timestamp, input: &Input) {
-        if matches!(input, Input::Tick | Input::Flushed { .. }) {
+        if matches!(input, Input::Tick) {
             return;
         }
         self.write(|writer| writer.input(now, input));

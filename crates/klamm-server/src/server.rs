@@ -118,6 +118,7 @@ impl Server {
             link: settings.link,
             wall_epoch: wall_now(),
             trace_capacity: settings.trace_capacity,
+            deferred_flush: data_dir.is_some(),
             ..WorldSettings::default()
         };
         let disks = match &data_dir {

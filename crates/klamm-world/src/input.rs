@@ -34,7 +34,7 @@ pub enum Input {
     Request(ClientRequest),
     /// The cluster's owner does something to it.
     Command(Command),
-    /// An fsync that a node's disk asked for is done. Nothing that anybody can see follows from it, so it is not recorded.
+    /// An fsync that a node's disk asked for is done. A controller commits nothing before.
     Flushed {
         /// The node.
         node: NodeId,

@@ -31,6 +31,9 @@ pub struct WorldSettings {
     pub trace_capacity: usize,
     /// How many entries the scripted clients' history keeps, and of how many operations each remembers the end.
     pub client_history: usize,
+    /// Whether fsyncs end when [`Input::Flushed`](crate::Input::Flushed) says so, as those of real disks do, on disks in memory
+    /// too. A run on real disks is replayed with it.
+    pub deferred_flush: bool,
     /// How many steps may pass without time moving before the world stops with a diagnosis.
     pub step_budget: u64,
 }
@@ -49,6 +52,7 @@ impl Default for WorldSettings {
             wall_epoch: WallTime(0),
             trace_capacity: 0,
             client_history: 1 << 16,
+            deferred_flush: false,
             step_budget: 1_000_000,
         }
     }

@@ -123,7 +123,7 @@ impl World {
         let slots = ids
             .into_iter()
             .map(|id| {
-                let disk = disks.remove(&id).unwrap_or_else(|| Box::new(MemoryDisk::default()));
+                let disk = disks.remove(&id).unwrap_or_else(|| empty_disk(&settings));
                 Slot::new(id, settings.seed, Clocks::new(settings.wall_epoch.millis()), disk)
             })
             .collect();
@@ -153,8 +153,6 @@ impl World {
         self.budget.reset();
         self.advance(now, out);
         if self.stall.is_none() {
-            self.trace.begin(None);
-            self.schedule.follow(None);
             self.apply(input, out);
             self.settle(out);
         }
@@ -263,9 +261,7 @@ impl World {
 
     /// Lets one thing happen that is due at this moment; false when nothing is.
     fn settle_one(&mut self, out: &mut Vec<Output>) -> bool {
-        let due = self.schedule.pop_due(self.now);
-        self.trace.begin(self.schedule.cause());
-        if let Some(event) = due {
+        if let Some(event) = self.schedule.pop_due(self.now) {
             self.happen(event, out);
         } else if self.faults.doors && self.admit_one(out) {
             // Somebody who waited at a node's door is in.
@@ -598,7 +594,6 @@ impl World {
         let mut effects = std::mem::take(&mut self.effects);
         self.stepped = Some(self.slots[slot].id);
         self.slots[slot].step(self.now, &mut self.trace, &mut effects, step);
-        self.schedule.follow(self.trace.effect());
         if self.faults.doors
             && let Some(done) = self.slow_down(slot)
         {
@@ -761,7 +756,6 @@ impl World {
         let given_up = slot.step(self.now, wall, &brokers, event, &mut sent, &mut news);
         let (id, from) = (slot.id, slot.node());
         self.note_client_news(index, news);
-        self.schedule.follow(self.trace.effect());
         for Sent { to, correlation_id, api_key, api_version, request } in sent {
             let slot = &mut self.clients[index];
             let (connection, opens) = slot.connection(to);
@@ -774,8 +768,7 @@ impl World {
                 request,
                 inspected: None,
             });
-            let broker = client::broker_at(to);
-            self.depart(from, broker, Messages::Requests, Event::FromClient { broker, opens, request });
+            self.depart(from, to, Messages::Requests, Event::FromClient { broker: to, opens, request });
         }
         for connection in given_up {
             self.close_from_client(id, connection);
@@ -866,7 +859,6 @@ impl World {
                 message: "its disk was lost when an earlier start failed".to_owned(),
             }),
         }
-        self.schedule.follow(self.trace.effect());
         self.perform(slot, &mut effects, out);
         self.effects = effects;
     }
@@ -894,7 +886,6 @@ impl World {
             disk.crash();
         }
         self.trace.record(self.now, Some(id), TraceKind::NodeStopped { cause: how.cause() });
-        self.schedule.follow(self.trace.effect());
         for connection in self.connections.close_all(id) {
             self.emit(id, Output::Close { connection }, out);
         }
@@ -955,6 +946,10 @@ impl World {
             }
         }
     }
+}
+
+fn empty_disk(settings: &WorldSettings) -> Box<dyn Disk> {
+    Box::new(if settings.deferred_flush { MemoryDisk::with_deferred_flush() } else { MemoryDisk::new() })
 }
 
 /// The id of a cluster with this seed, as Kafka prints one: 16 bytes in URL-safe base64, which is 22 characters.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use memmap2::{MmapMut, MmapOptions};
@@ -34,6 +34,8 @@ pub struct FileDisk {
     next_flush: u64,
     /// The flushes under way, and what becomes durable with them.
     flushing: BTreeMap<FlushId, (FileId, u64)>,
+    /// False once the process that asked for the jobs under way has ended.
+    alive: Arc<Mutex<bool>>,
     _lock: File,
 }
 
@@ -152,6 +154,7 @@ impl FileDisk {
             jobs: Vec::new(),
             next_flush: 0,
             flushing: BTreeMap::new(),
+            alive: Arc::new(Mutex::new(true)),
             _lock: lock,
         })
     }
@@ -501,6 +504,21 @@ impl Disk for FileDisk {
         written.map_err(|e| error(path, &e))
     }
 
+    /// Everything happens in the job, outside the caller's lock: written beside, fsynced, renamed, and the directory fsynced
+    /// (`Utils.atomicMoveWithFallback`).
+    fn replace_file(&mut self, path: &str, contents: &[u8]) -> Result<FlushState, DiskError> {
+        self.forget(path);
+        self.unflushed.remove(path);
+        let flush = FlushId(self.next_flush);
+        self.next_flush += 1;
+        let (real, beside) = (self.real(path), self.real(&format!("{path}.{}.part", flush.0)));
+        let (alive, contents, path) = (Arc::clone(&self.alive), contents.to_vec(), path.to_owned());
+        self.jobs.push(FlushJob::new(flush, move || {
+            replace(&real, &beside, &contents, &alive).map_err(|e| error(&path, &e))
+        }));
+        Ok(FlushState::Pending(flush))
+    }
+
     fn used_bytes(&self) -> u64 {
         fn walk(dir: &Path) -> u64 {
             let Ok(entries) = fs::read_dir(dir) else { return 0 };
@@ -526,6 +544,8 @@ impl Disk for FileDisk {
         }
         self.jobs.clear();
         self.flushing.clear();
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.alive = Arc::new(Mutex::new(true));
     }
 
     fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
@@ -554,6 +574,28 @@ impl Disk for FileDisk {
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
+}
+
+/// Puts a file in another's place, durably, unless the process that wanted it has ended: its successor may have written since.
+fn replace(real: &Path, beside: &Path, contents: &[u8], alive: &Mutex<bool>) -> io::Result<()> {
+    let mut file = File::create(beside)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    drop(file);
+    {
+        let alive = alive.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*alive {
+            fs::remove_file(beside)?;
+            return Err(io::Error::other("the process ended before the file was replaced"));
+        }
+        fs::rename(beside, real)?;
+    }
+    // Elsewhere a directory cannot be opened, and need not be.
+    #[cfg(unix)]
+    if let Some(dir) = real.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn contents(file: &OpenFile) -> &[u8] {

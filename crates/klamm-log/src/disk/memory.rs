@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::rope::Rope;
-use super::{DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushJob, FlushOutcome, FlushState};
+use super::{
+    DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushId, FlushJob, FlushOutcome, FlushState,
+};
 
 /// A disk in memory. Flushing is immediate; what was not flushed is lost with [`Disk::power_loss`] all the same.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +18,31 @@ pub struct MemoryDisk {
     paths: BTreeMap<String, u32>,
     dirs: BTreeSet<String>,
     used: u64,
+    /// The flushes under way, where they are reported from outside.
+    deferred: Option<Deferred>,
+}
+
+/// Flushes that end when [`Disk::complete_flush`] says so.
+#[derive(Debug, Clone, Default)]
+struct Deferred {
+    next: u64,
+    waiting: BTreeMap<FlushId, Waiting>,
+}
+
+/// What becomes durable with a flush.
+#[derive(Debug, Clone)]
+enum Waiting {
+    File(FileId, u64),
+    Replacement { path: String, contents: Vec<u8> },
+}
+
+impl Deferred {
+    fn ask(&mut self, waiting: Waiting) -> FlushState {
+        let flush = FlushId(self.next);
+        self.next += 1;
+        self.waiting.insert(flush, waiting);
+        FlushState::Pending(flush)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +91,11 @@ impl MemoryDisk {
     /// An empty disk.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty disk whose flushes end when they are reported, as a real disk's do: to replay what happened on one.
+    pub fn with_deferred_flush() -> Self {
+        Self { deferred: Some(Deferred::default()), ..Self::default() }
     }
 
     fn file(&self, id: FileId) -> Result<&File, DiskError> {
@@ -194,16 +226,41 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn request_flush(&mut self, file: FileId) -> Result<FlushState, DiskError> {
-        self.flush(file)?;
-        Ok(FlushState::Done)
+    fn request_flush(&mut self, id: FileId) -> Result<FlushState, DiskError> {
+        let file = self.file(id)?;
+        let (len, flushed) = (file.len(), file.flushed);
+        match &mut self.deferred {
+            Some(deferred) if flushed < len => Ok(deferred.ask(Waiting::File(id, len))),
+            _ => {
+                self.flush(id)?;
+                Ok(FlushState::Done)
+            }
+        }
     }
 
     fn take_flush_jobs(&mut self) -> Vec<FlushJob> {
         Vec::new()
     }
 
-    fn complete_flush(&mut self, _: &FlushOutcome) {}
+    fn complete_flush(&mut self, outcome: &FlushOutcome) {
+        let Some(deferred) = &mut self.deferred else { return };
+        let waiting = deferred.waiting.remove(&outcome.id);
+        if outcome.result.is_err() {
+            return;
+        }
+        match waiting {
+            Some(Waiting::File(id, len)) => {
+                if let Ok(file) = self.file_mut(id) {
+                    file.flushed = file.flushed.max(len.min(file.len()));
+                }
+            }
+            Some(Waiting::Replacement { path, contents }) => {
+                // A disk in memory does not refuse.
+                let _ = self.write_file(&path, &contents);
+            }
+            None => {}
+        }
+    }
 
     fn flush(&mut self, file: FileId) -> Result<(), DiskError> {
         let file = self.file_mut(file)?;
@@ -295,13 +352,28 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn replace_file(&mut self, path: &str, contents: &[u8]) -> Result<FlushState, DiskError> {
+        if let Some(deferred) = &mut self.deferred {
+            return Ok(
+                deferred.ask(Waiting::Replacement { path: path.to_owned(), contents: contents.to_vec() })
+            );
+        }
+        self.write_file(path, contents)?;
+        Ok(FlushState::Done)
+    }
+
     fn used_bytes(&self) -> u64 {
         self.used
     }
 
-    fn crash(&mut self) {}
+    fn crash(&mut self) {
+        if let Some(deferred) = &mut self.deferred {
+            deferred.waiting.clear();
+        }
+    }
 
     fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
+        self.crash();
         for (path, slot) in &self.paths {
             let Some(file) = &mut self.files[*slot as usize] else { continue };
             let unflushed = file.len() - file.flushed;

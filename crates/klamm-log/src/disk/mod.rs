@@ -195,6 +195,13 @@ pub trait Disk: Debug + Send {
     /// Replaces a small file, atomically and durably.
     fn write_file(&mut self, path: &str, contents: &[u8]) -> Result<(), DiskError>;
 
+    /// Replaces a small file, atomically, and durably once the flush is done. Until then the old contents stand; a process that
+    /// ends before it leaves them, or the new ones. Whoever acts on the new contents must wait for the flush.
+    fn replace_file(&mut self, path: &str, contents: &[u8]) -> Result<FlushState, DiskError> {
+        self.write_file(path, contents)?;
+        Ok(FlushState::Done)
+    }
+
     /// Bytes in use by all files.
     fn used_bytes(&self) -> u64;
 

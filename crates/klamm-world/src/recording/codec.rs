@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use klamm_log::disk::{DiskError, DiskErrorKind, FlushId, FlushOutcome};
 use klamm_node::{ConnectionId, Eras, NodeId, WallTime};
 use klamm_wire::release::UnknownRelease;
 use klamm_wire::{ApiKey, Request, StrBytes};
@@ -12,6 +13,10 @@ use super::value::Value;
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command, Input};
 use crate::settings::{BrokerSpec, LinkSettings, WorldSettings};
+
+/// The kinds of disk errors, in the order of their numbers.
+const DISK_ERRORS: [DiskErrorKind; 4] =
+    [DiskErrorKind::NotFound, DiskErrorKind::AlreadyExists, DiskErrorKind::Full, DiskErrorKind::Io];
 
 /// Builds one entry at a time.
 #[derive(Debug, Default)]
@@ -85,6 +90,7 @@ impl Encoder {
             wall_epoch,
             trace_capacity,
             client_history,
+            deferred_flush,
             step_budget,
         } = settings;
         self.varint(*seed);
@@ -115,6 +121,7 @@ impl Encoder {
         self.signed(wall_epoch.0);
         self.varint(*trace_capacity as u64);
         self.varint(*client_history as u64);
+        self.varint((*deferred_flush).into());
         self.varint(*step_budget);
     }
 
@@ -139,8 +146,21 @@ impl Encoder {
                 self.varint(4);
                 self.command(command)?;
             }
-            // A replay's disks are in memory, and never ask for it.
-            Input::Flushed { .. } => self.varint(0),
+            Input::Flushed { node, outcome } => {
+                self.varint(5);
+                self.node(*node);
+                self.varint(outcome.id.0);
+                match &outcome.result {
+                    Ok(()) => self.varint(0),
+                    Err(error) => {
+                        self.varint(
+                            1 + DISK_ERRORS.iter().position(|kind| *kind == error.kind).unwrap_or(0) as u64,
+                        );
+                        self.bytes(error.path.as_bytes());
+                        self.bytes(error.message.as_bytes());
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -352,6 +372,7 @@ impl Decoder {
             trace_capacity: usize::try_from(self.varint()?).or_else(|_| nonsense("the trace is too long"))?,
             client_history: usize::try_from(self.varint()?)
                 .or_else(|_| nonsense("the history is too long"))?,
+            deferred_flush: self.varint()? != 0,
             step_budget: self.varint()?,
         })
     }
@@ -375,8 +396,22 @@ impl Decoder {
             2 => Input::Disconnect { connection: ConnectionId(self.varint()?) },
             3 => Input::Request(self.request()?),
             4 => Input::Command(self.command()?),
+            5 => Input::Flushed { node: self.node()?, outcome: self.flush_outcome()? },
             other => return nonsense(format!("there is no input {other}")),
         })
+    }
+
+    fn flush_outcome(&mut self) -> Decoded<FlushOutcome> {
+        let id = FlushId(self.varint()?);
+        let result = match self.varint()? {
+            0 => Ok(()),
+            kind => {
+                let kind = usize::try_from(kind - 1).ok().and_then(|kind| DISK_ERRORS.get(kind));
+                let Some(kind) = kind else { return nonsense("there is no such disk error") };
+                Err(DiskError::new(*kind, &*self.text()?, &*self.text()?))
+            }
+        };
+        Ok(FlushOutcome { id, result })
     }
 
     fn request(&mut self) -> Decoded<ClientRequest> {

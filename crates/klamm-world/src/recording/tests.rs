@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use klamm_log::disk::{DiskError, DiskErrorKind, FlushId, FlushOutcome};
 use klamm_node::{ConnectionId, Era, Eras, NodeId, TopicPartition, WallTime};
 use klamm_wire::messages::MetadataRequest;
 use klamm_wire::{ApiKey, KafkaVersion, Request};
 
 use super::*;
 use crate::client::scripted::{
-    AdminSpec, Assignor, ClientOp, ConsumerOp, GroupSettings, NewRecord, RequestOp, ScriptedConsumerSpec,
-    ScriptedProducerSpec, SeekTo, SendOp, Target,
+    AdminSpec, ClientOp, ConsumerOp, NewRecord, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec,
+    SeekTo, SendOp, Target,
 };
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command};
@@ -31,6 +32,7 @@ fn settings() -> WorldSettings {
         wall_epoch: WallTime(-1),
         trace_capacity: 17,
         client_history: 18,
+        deferred_flush: true,
         step_budget: 99,
     }
 }
@@ -42,7 +44,11 @@ fn client_op(op: ClientOp) -> Input {
 fn inputs() -> Vec<(Timestamp, Input)> {
     let link = LinkSettings { latency: Duration::from_millis(5), jitter: Duration::ZERO };
     let (one, two) = (NodeId(1), NodeId(2));
+    let flushed =
+        |id, result| Input::Flushed { node: one, outcome: FlushOutcome { id: FlushId(id), result } };
     let inputs = [
+        flushed(0, Ok(())),
+        flushed(u64::MAX, Err(DiskError::new(DiskErrorKind::Full, "a/b", "no space left"))),
         Input::Command(Command::Start(one)),
         Input::Command(Command::Stop(two)),
         Input::Command(Command::Crash(one)),
@@ -77,19 +83,6 @@ fn inputs() -> Vec<(Timestamp, Input)> {
             ..RequestOp::any(ApiKey::Metadata, Request::Metadata(MetadataRequest::default()))
         })),
         Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec::default()))),
-        Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec {
-            group: Some(Box::new(GroupSettings {
-                instance_id: Some("i".into()),
-                assignors: vec![Assignor::CooperativeSticky, Assignor::Range],
-                ..GroupSettings::new("g")
-            })),
-            ..ScriptedConsumerSpec::default()
-        }))),
-        client_op(ClientOp::Consumer(ConsumerOp::Subscribe(vec!["t".into()]))),
-        client_op(ClientOp::Consumer(ConsumerOp::Commit(Some(vec![(
-            TopicPartition::new("t", 0),
-            7.into(),
-        )])))),
         client_op(ClientOp::Consumer(ConsumerOp::Assign(vec![TopicPartition::new("t", 0)]))),
         client_op(ClientOp::Consumer(ConsumerOp::Seek {
             partition: TopicPartition::new("t", 0),

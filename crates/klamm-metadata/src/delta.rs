@@ -6,7 +6,7 @@ use std::sync::Arc;
 use klamm_node::NodeId;
 use klamm_wire::{StrBytes, Uuid};
 
-use crate::image::{BrokerRegistration, ConfigResource, PartitionRegistration, TopicImage};
+use crate::image::{BrokerRegistration, ConfigResource, MetadataImage, PartitionRegistration, TopicImage};
 
 /// What changed in one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,48 @@ pub struct MetadataDelta {
 }
 
 impl MetadataDelta {
+    /// What leads from one image to another, as when a snapshot takes the place of what was there.
+    pub fn between(before: &MetadataImage, now: &MetadataImage) -> Self {
+        let mut delta = Self { producer_ids: before.producer_ids != now.producer_ids, ..Self::default() };
+        for topic in now.topics.iter() {
+            let old = before.topics.by_id(topic.id);
+            for (index, partition) in topic.iter() {
+                let old = old.and_then(|topic| topic.partition(index));
+                if old != Some(partition) {
+                    delta.topic(topic.id, &topic.name).note_partition(index, old.cloned());
+                }
+            }
+            if old.is_none() {
+                delta.topic(topic.id, &topic.name).created = true;
+            }
+        }
+        for topic in before.topics.iter().filter(|topic| now.topics.by_id(topic.id).is_none()) {
+            delta.topic(topic.id, &topic.name).removed = Some(Arc::clone(topic));
+        }
+        let ids = before.cluster.brokers().chain(now.cluster.brokers()).map(|broker| broker.id);
+        for id in ids.collect::<BTreeSet<_>>() {
+            let old = before.cluster.broker(id);
+            if old != now.cluster.broker(id) {
+                delta.note_broker(id, old.cloned());
+            }
+        }
+        let changed = |one: &MetadataImage, other: &MetadataImage, delta: &mut Self| {
+            for (resource, keys) in one.configs.iter() {
+                for key in keys
+                    .keys()
+                    .filter(|key| one.configs.value(resource, key) != other.configs.value(resource, key))
+                {
+                    delta.configs.entry(resource.clone()).or_default().insert(key.clone());
+                }
+            }
+            let features = one.features.iter().filter(|(name, level)| other.features.level(name) != *level);
+            delta.features.extend(features.map(|(name, _)| name.clone()));
+        };
+        changed(before, now, &mut delta);
+        changed(now, before, &mut delta);
+        delta
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty()

@@ -8,6 +8,7 @@ pub mod features;
 pub mod image;
 pub mod publisher;
 pub mod record;
+pub mod snapshot;
 pub mod topic_name;
 
 pub use delta::{MetadataDelta, TopicDelta};
@@ -20,6 +21,7 @@ pub use image::{
 };
 pub use publisher::MetadataPublisher;
 pub use record::{MetadataError, MetadataRecord};
+pub use snapshot::SnapshotId;
 
 use klamm_wire::Uuid;
 

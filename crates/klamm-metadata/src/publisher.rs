@@ -9,6 +9,7 @@ use klamm_wire::record::batch::{BatchIter, RecordBatch};
 use crate::delta::MetadataDelta;
 use crate::image::{MetadataImage, Provenance};
 use crate::record::{MetadataError, MetadataRecord};
+use crate::snapshot::SnapshotId;
 
 /// The most bytes that one batch may decompress to. Kafka's controller writes batches of at most 8 MiB.
 const MAX_BATCH_BYTES: usize = 64 << 20;
@@ -76,6 +77,23 @@ impl MetadataPublisher {
             }
             self.load_batch(&batch)?;
         }
+        Ok(())
+    }
+
+    /// Puts a snapshot's contents in the place of everything that was loaded.
+    pub fn load_snapshot(&mut self, contents: &Bytes, id: SnapshotId) -> Result<(), MetadataError> {
+        let mut fresh = Self::default();
+        for batch in BatchIter::new(contents.clone()) {
+            let batch = batch.map_err(|error| MetadataError::Malformed(error.to_string()))?;
+            fresh.load_batch(&batch)?;
+        }
+        // The offsets of registrations lie before the snapshot's end; nobody knows better where.
+        let last = id.end_offset - 1;
+        fresh.register_offsets.values_mut().for_each(|offset| *offset = last);
+        fresh.next_offset = id.end_offset;
+        fresh.image.provenance = Provenance { last_contained_offset: last, last_contained_epoch: id.epoch };
+        fresh.delta = MetadataDelta::between(&self.image, &fresh.image);
+        *self = fresh;
         Ok(())
     }
 

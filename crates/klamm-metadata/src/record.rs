@@ -8,6 +8,24 @@ pub use klamm_wire::internal::metadata::{
     UnregisterBrokerRecord,
 };
 
+/// The version in which metadata.version 4.1-IV1 writes a record (`MetadataVersion`).
+pub const fn version_of(record: &MetadataRecord) -> i16 {
+    match record {
+        MetadataRecord::RegisterBroker(_) => 3,
+        MetadataRecord::Partition(_) | MetadataRecord::PartitionChange(_) => 2,
+        MetadataRecord::BrokerRegistrationChange(record) => {
+            if !record.log_dirs.is_empty() {
+                2
+            } else if record.in_controlled_shutdown != 0 {
+                1
+            } else {
+                0
+            }
+        }
+        _ => 0,
+    }
+}
+
 /// Why a record cannot be read or applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {

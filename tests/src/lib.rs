@@ -11,7 +11,6 @@ pub mod probe;
 pub mod process;
 pub mod serve;
 pub mod toolchain;
-pub mod tools;
 pub mod workspace;
 
 use std::time::{Duration, Instant};

@@ -94,16 +94,11 @@ impl Core {
             _ => None,
         };
         let Some(answer) = answer else {
-            self.controller.rotate();
             return self.propose_again(ctx, sent);
         };
         match ErrorCode::from_code(answer.error_code) {
             Some(ErrorCode::None) => {}
-            Some(ErrorCode::NotController) => {
-                self.controller.rotate();
-                return self.propose_again(ctx, sent);
-            }
-            // STALE_BROKER_EPOCH and whatever else concerns the whole request: again, with what is known then.
+            // NOT_CONTROLLER, STALE_BROKER_EPOCH and whatever else concerns the whole request: again, with what is known then.
             _ => return self.propose_again(ctx, sent),
         }
         let mut answers = BTreeMap::new();

@@ -8,7 +8,7 @@ use klamm_metadata::PartitionRegistration;
 use klamm_node::{Ctx, SendError, TopicIdPartition};
 use klamm_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use klamm_wire::messages::{AssignReplicasToDirsRequest, BrokerId, ResponseKind};
-use klamm_wire::{ErrorCode, Response, Uuid};
+use klamm_wire::{Response, Uuid};
 
 use crate::core::{Call, Core, Timer};
 use crate::partition::Slot;
@@ -115,11 +115,7 @@ impl Core {
                 }
                 true
             }
-            Some(answer) if answer.error_code != ErrorCode::NotController.code() => false,
-            _ => {
-                self.controller.rotate();
-                false
-            }
+            _ => false,
         };
         self.assignments.failures = if taken { 0 } else { self.assignments.failures + 1 };
         if !sent.is_empty() {

@@ -112,11 +112,8 @@ impl Core {
             },
             _ => None,
         };
-        let Some(answer) = answer else { return self.controller.rotate() };
+        let Some(answer) = answer else { return };
         for topic in answer.topics.iter().filter(|topic| topic.error_code != 0) {
-            if topic.error_code == ErrorCode::NotController.code() {
-                self.controller.rotate();
-            }
             if ctx.tracing() {
                 let why = ErrorCode::from_code(topic.error_code).map_or("unknown error", ErrorCode::name);
                 let message = topic.error_message.as_deref().unwrap_or_default();

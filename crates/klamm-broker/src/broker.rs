@@ -336,7 +336,7 @@ fn open_logs(
     };
     let mut replicas = ReplicaManager::new(dirs, found);
     replicas.set_verify_crcs(disk.is_real());
-    Ok((replicas, Metadata::new(metadata)))
+    Ok((replicas, Metadata::open(metadata, disk, ctx.wall.millis())?))
 }
 
 /// The metadata log keeps everything.

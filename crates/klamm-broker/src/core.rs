@@ -120,6 +120,8 @@ pub(crate) enum Call {
     Heartbeat,
     /// A fetch of the metadata log.
     MetadataFetch,
+    /// A piece of a snapshot of the metadata.
+    MetadataSnapshot,
     /// A fetch from a partition leader.
     FollowerFetch {
         /// The leader.
@@ -287,6 +289,7 @@ impl Core {
             Some(Call::Registration) => self.on_registration(ctx, result),
             Some(Call::Heartbeat) => self.on_heartbeat(ctx, result),
             Some(Call::MetadataFetch) => self.on_metadata_fetch(ctx, result),
+            Some(Call::MetadataSnapshot) => self.on_metadata_snapshot(ctx, result),
             Some(Call::FollowerFetch { leader }) => self.on_follower_fetch(ctx, leader, result),
             Some(Call::FollowerOffset { leader, partition, timestamp }) => {
                 self.on_follower_offset(ctx, leader, &partition, timestamp, result);

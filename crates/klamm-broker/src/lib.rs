@@ -22,6 +22,7 @@ mod lifecycle;
 mod log_dirs;
 mod log_tasks;
 mod metadata;
+mod metadata_snapshot;
 mod partition;
 mod producer_ids;
 mod purgatory;

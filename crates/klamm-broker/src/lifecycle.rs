@@ -157,25 +157,22 @@ impl Core {
                 self.communicate(ctx);
             }
             answer => {
-                let retry = match answer {
-                    Some(answer) if answer.error_code == ErrorCode::NotController.code() => {
-                        self.controller.rotate();
-                        self.controller.retry_delay()
-                    }
-                    Some(answer) => {
-                        let code = answer.error_code;
-                        let name = ErrorCode::from_code(code).map_or("an unknown error", ErrorCode::name);
-                        ctx.trace(TraceKind::Note { text: format!("registration refused: {name} ({code})") });
-                        self.config.hot.heartbeat_interval
-                    }
-                    None => {
-                        self.controller.rotate();
-                        self.controller.retry_delay()
-                    }
-                };
-                self.heartbeat_in(ctx, retry);
+                let refused = answer.filter(|answer| answer.error_code != ErrorCode::NotController.code());
+                if let Some(answer) = refused {
+                    let code = answer.error_code;
+                    let name = ErrorCode::from_code(code).map_or("an unknown error", ErrorCode::name);
+                    ctx.trace(TraceKind::Note { text: format!("registration refused: {name} ({code})") });
+                }
+                self.heartbeat_failed(ctx, refused.is_some());
             }
         }
+    }
+
+    /// Asks again: soon where no active controller was reached, which the channel to it does by itself in Kafka, otherwise with the
+    /// next heartbeat.
+    fn heartbeat_failed(&mut self, ctx: &Ctx<'_>, reached: bool) {
+        let delay = if reached { self.config.hot.heartbeat_interval } else { self.controller.retry_delay() };
+        self.heartbeat_in(ctx, delay);
     }
 
     /// A heartbeat was answered.
@@ -185,13 +182,9 @@ impl Core {
         let answer = match result {
             Ok(Response::Other(kind)) => match *kind {
                 ResponseKind::BrokerHeartbeat(answer) => answer,
-                _ => return self.heartbeat_in(ctx, interval),
+                _ => return self.heartbeat_failed(ctx, true),
             },
-            _ => {
-                self.controller.rotate();
-                let delay = self.controller.retry_delay();
-                return self.heartbeat_in(ctx, delay);
-            }
+            Err(_) | Ok(Response::Fetch(_)) => return self.heartbeat_failed(ctx, false),
         };
         match ErrorCode::from_code(answer.error_code) {
             Some(ErrorCode::None) => {
@@ -199,12 +192,8 @@ impl Core {
                     self.lifecycle.offline_dirs.insert(dir, true);
                 }
             }
-            Some(ErrorCode::NotController) => {
-                self.controller.rotate();
-                let delay = self.controller.retry_delay();
-                return self.heartbeat_in(ctx, delay);
-            }
-            _ => return self.heartbeat_in(ctx, interval),
+            Some(ErrorCode::NotController) => return self.heartbeat_failed(ctx, false),
+            _ => return self.heartbeat_failed(ctx, true),
         }
         match self.lifecycle.state {
             LifecycleState::Starting if answer.is_caught_up => {

@@ -3,9 +3,11 @@
 //! The broker fetches `__cluster_metadata` from the active controller like a follower, into a log of its own, and applies what is
 //! committed at its own pace: between the controller's decision and this broker's acting on it lies at least one message.
 
-use klamm_log::{Log, LogError, ReadError};
+use bytes::Bytes;
+use klamm_log::{Disk, Log, LogError, ReadError};
 use klamm_metadata::{
-    METADATA_TOPIC, METADATA_TOPIC_ID, MetadataDelta, MetadataImage, MetadataPublisher, PartitionRegistration,
+    METADATA_TOPIC, METADATA_TOPIC_ID, MetadataDelta, MetadataError, MetadataImage, MetadataPublisher,
+    PartitionRegistration, SnapshotId,
 };
 use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TraceKind};
 use klamm_wire::messages::fetch_request::{FetchPartition as Asked, FetchTopic, ReplicaState};
@@ -15,6 +17,7 @@ use klamm_wire::{ErrorCode, FetchPartition, Response, StrBytes};
 use crate::core::{Call, Core, Timer};
 use crate::lifecycle::LISTENER;
 use crate::log_dirs::Dir;
+use crate::metadata_snapshot::{self, SnapshotDownload};
 
 /// The version that the metadata log is fetched with. From version 18 on the controller answers a parked fetch when its high
 /// watermark moves (KIP-1166), so that commits are learnt of without a wait.
@@ -22,7 +25,7 @@ const FETCH_VERSION: i16 = 18;
 /// How long the controller may wait for something to answer (`KafkaRaftClient.MAX_FETCH_WAIT_MS`).
 const MAX_WAIT_MS: i32 = 500;
 /// `controller.quorum.fetch.timeout.ms`: after that another controller is asked.
-const TIMEOUT_MS: u32 = 2000;
+pub(crate) const TIMEOUT_MS: u32 = 2000;
 /// The most that one answer brings (`KafkaRaftClient.MAX_FETCH_SIZE_BYTES`).
 const MAX_BYTES: i32 = 8 * 1024 * 1024;
 
@@ -32,10 +35,14 @@ pub(crate) struct Metadata {
     publisher: MetadataPublisher,
     log: Log,
     /// The epoch of the controller that is believed to be active.
-    leader_epoch: i32,
+    pub(crate) leader_epoch: i32,
     high_watermark: i64,
     in_flight: bool,
     waiting: bool,
+    /// The snapshot that our log begins after.
+    pub(crate) snapshot: Option<SnapshotId>,
+    /// The snapshot that is being fetched.
+    pub(crate) download: Option<SnapshotDownload>,
 }
 
 /// Where a node listens.
@@ -61,16 +68,31 @@ pub(crate) struct LeaderHint {
 }
 
 impl Metadata {
-    /// The metadata of a broker with this copy of the log, of which nothing is known to be committed yet.
-    pub(crate) fn new(log: Log) -> Self {
-        Self {
-            publisher: MetadataPublisher::new(),
-            leader_epoch: log.latest_epoch().unwrap_or(0),
+    /// The metadata of a broker with this copy of the log, of which nothing is known to be committed yet but what a snapshot
+    /// beside it holds.
+    pub(crate) fn open(mut log: Log, disk: &mut dyn Disk, now_ms: i64) -> Result<Self, LogError> {
+        let (publisher, snapshot) = metadata_snapshot::open(&mut log, disk, now_ms)?;
+        Ok(Self {
+            publisher,
+            leader_epoch: log.latest_epoch().or_else(|| snapshot.map(|id| id.epoch)).unwrap_or(0),
             high_watermark: -1,
             log,
             in_flight: false,
             waiting: false,
-        }
+            snapshot,
+            download: None,
+        })
+    }
+
+    /// Puts a snapshot in the place of everything that was folded in.
+    pub(crate) fn load_snapshot(&mut self, contents: &Bytes, id: SnapshotId) -> Result<(), MetadataError> {
+        self.high_watermark = self.high_watermark.max(id.end_offset);
+        self.publisher.load_snapshot(contents, id)
+    }
+
+    /// The epoch of the last record that we have.
+    fn last_epoch(&self) -> i32 {
+        self.log.latest_epoch().or_else(|| self.snapshot.map(|id| id.epoch)).unwrap_or(0)
     }
 
     /// The cluster as this broker knows it.
@@ -123,12 +145,22 @@ impl Core {
 
     /// Fetches the next piece of the metadata log, unless that is being done.
     pub(crate) fn fetch_metadata(&mut self, ctx: &mut Ctx<'_>) {
-        let metadata = &mut self.metadata;
-        if metadata.in_flight || metadata.waiting {
+        if self.metadata.in_flight || self.metadata.waiting {
             return;
         }
-        metadata.in_flight = true;
-        let (offset, epoch) = (metadata.log.log_end_offset(), metadata.log.latest_epoch().unwrap_or(0));
+        let sent =
+            if self.metadata.download.is_some() { self.fetch_snapshot(ctx) } else { self.fetch_log(ctx) };
+        if sent {
+            self.metadata.in_flight = true;
+        } else if let Some(at) = self.controller.next_free() {
+            self.metadata.waiting = true;
+            self.timers.set(Timer::MetadataRetry, at);
+        }
+    }
+
+    fn fetch_log(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let metadata = &self.metadata;
+        let (offset, epoch) = (metadata.log.log_end_offset(), metadata.last_epoch());
         let asked = Asked::default()
             .with_partition(0)
             .with_current_leader_epoch(metadata.leader_epoch)
@@ -150,55 +182,68 @@ impl Core {
             .with_max_bytes(MAX_BYTES)
             .with_session_epoch(0)
             .with_topics(vec![topic]);
-        self.call_controller(ctx, FETCH_VERSION, request.into(), TIMEOUT_MS, Call::MetadataFetch);
+        self.fetch_from_controller(ctx, FETCH_VERSION, request.into(), TIMEOUT_MS, Call::MetadataFetch)
+    }
+
+    /// A fetch of metadata has ended: whose. `None` when it brought no answer, and all is done that there is to do about it.
+    pub(crate) fn metadata_answered(&mut self, ctx: &mut Ctx<'_>, answered: bool) -> Option<NodeId> {
+        self.metadata.in_flight = false;
+        let from = self.controller.fetching_from.take().unwrap_or_else(|| self.controller.active());
+        if answered {
+            self.controller.reached(from);
+            return Some(from);
+        }
+        self.controller.disconnected(from, ctx.now, ctx.rng);
+        self.fetch_metadata(ctx);
+        None
     }
 
     /// The controller answered.
     pub(crate) fn on_metadata_fetch(&mut self, ctx: &mut Ctx<'_>, result: Result<Response, SendError>) {
-        self.metadata.in_flight = false;
-        let Ok(Response::Fetch(mut response)) = result else {
-            self.controller.rotate();
-            return self.wait_for_controller(ctx);
+        let Some(from) = self.metadata_answered(ctx, result.is_ok()) else { return };
+        let answer = match result {
+            Ok(Response::Fetch(mut response)) if response.error_code == ErrorCode::None => {
+                response.topics.pop().and_then(|mut topic| topic.partitions.pop())
+            }
+            _ => None,
         };
-        let answer = response.topics.pop().and_then(|mut topic| topic.partitions.pop());
-        let Some(answer) = answer.filter(|_| response.error_code == ErrorCode::None) else {
-            self.controller.rotate();
-            return self.wait_for_controller(ctx);
+        let Some(answer) = answer else {
+            self.controller.pause(from, ctx.now);
+            return self.fetch_metadata(ctx);
         };
-        let learnt = self.learn_controller(&answer);
+        let learnt = answer
+            .current_leader
+            .as_ref()
+            .is_some_and(|leader| self.learn_controller(leader.leader_id.0, leader.leader_epoch));
         match answer.error_code {
             ErrorCode::None => {
                 if let Err(error) = self.take_metadata(ctx, &answer) {
                     ctx.trace(TraceKind::Note { text: format!("metadata log: {error}") });
-                    return self.wait_for_controller(ctx);
+                    self.controller.pause(from, ctx.now);
+                    return self.fetch_metadata(ctx);
                 }
                 self.fetch_metadata(ctx);
                 self.publish_metadata(ctx);
             }
-            _ if learnt => self.fetch_metadata(ctx),
             _ => {
-                self.controller.rotate();
-                self.wait_for_controller(ctx);
+                if !learnt {
+                    self.controller.pause(from, ctx.now);
+                }
+                self.fetch_metadata(ctx);
             }
         }
     }
 
     /// Follows what an answer says of the active controller. True when it is news.
-    fn learn_controller(&mut self, answer: &FetchPartition) -> bool {
-        let Some(leader) = &answer.current_leader else { return false };
+    pub(crate) fn learn_controller(&mut self, leader: i32, epoch: i32) -> bool {
         let before = (self.controller.active(), self.metadata.leader_epoch);
-        if leader.leader_epoch >= self.metadata.leader_epoch {
-            self.metadata.leader_epoch = leader.leader_epoch;
-            if leader.leader_id.0 >= 0 {
-                self.controller.learn(NodeId(leader.leader_id.0));
+        if epoch >= self.metadata.leader_epoch {
+            self.metadata.leader_epoch = epoch;
+            if leader >= 0 {
+                self.controller.learn(NodeId(leader));
             }
         }
         before != (self.controller.active(), self.metadata.leader_epoch)
-    }
-
-    fn wait_for_controller(&mut self, ctx: &Ctx<'_>) {
-        self.metadata.waiting = true;
-        self.timers.set(Timer::MetadataRetry, ctx.now + self.controller.retry_delay());
     }
 
     /// The wait is over.
@@ -211,7 +256,12 @@ impl Core {
     fn take_metadata(&mut self, ctx: &mut Ctx<'_>, answer: &FetchPartition) -> Result<(), String> {
         let metadata = &mut self.metadata;
         let now = ctx.wall.millis();
-        metadata.high_watermark = answer.high_watermark;
+        // A new leader does not know yet what is committed.
+        metadata.high_watermark = metadata.high_watermark.max(answer.high_watermark);
+        if let Some(id) = &answer.snapshot_id {
+            metadata.download = Some(SnapshotDownload::new(id.end_offset, id.epoch));
+            return Ok(());
+        }
         if let Some(end) = &answer.diverging_epoch {
             let log_end = metadata.log.log_end_offset();
             let target = match metadata.log.end_offset_for_epoch(end.epoch) {
@@ -233,7 +283,7 @@ impl Core {
             }
         }
         // The controller's word on what is committed; our own log may reach less far.
-        metadata.log.update_high_watermark(answer.high_watermark);
+        metadata.log.update_high_watermark(metadata.high_watermark);
         let committed = metadata.log.high_watermark();
         while metadata.publisher.next_offset() < committed {
             let from = metadata.publisher.next_offset();
@@ -257,13 +307,13 @@ impl Core {
         Ok(())
     }
 
-    fn on_metadata_log_failure(&mut self, ctx: &mut Ctx<'_>, error: &LogError) -> String {
+    pub(crate) fn on_metadata_log_failure(&mut self, ctx: &mut Ctx<'_>, error: &LogError) -> String {
         self.on_log_failure(ctx, Dir::METADATA, error);
         error.to_string()
     }
 
     /// Acts on what was folded in since the last time.
-    fn publish_metadata(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn publish_metadata(&mut self, ctx: &mut Ctx<'_>) {
         if let Some(delta) = self.metadata.publisher.publish() {
             self.apply_metadata(ctx, &delta);
         }

@@ -102,10 +102,7 @@ impl Core {
                     block.producer_id_start.0.saturating_add(block.producer_id_len.into());
                 self.serve_producer_ids(ctx);
             }
-            block => {
-                if block.is_none_or(|block| block.error_code == ErrorCode::NotController.code()) {
-                    self.controller.rotate();
-                }
+            _ => {
                 for to in std::mem::take(&mut self.producer_ids.waiting) {
                     ctx.reply(to, not_yet());
                 }

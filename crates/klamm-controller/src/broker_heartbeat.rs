@@ -61,6 +61,12 @@ impl HeartbeatManager {
         Self { session_timeout, brokers: BTreeMap::new(), contacts: BTreeMap::new() }
     }
 
+    /// Forgets everybody.
+    pub(crate) fn clear(&mut self) {
+        self.brokers.clear();
+        self.contacts.clear();
+    }
+
     pub(crate) fn contact(&mut self, id: NodeId, epoch: i64, now: Timestamp) {
         self.contacts.insert((id, epoch), now);
     }

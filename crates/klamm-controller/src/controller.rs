@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use klamm_log::disk::FlushOutcome;
 use klamm_log::{AppendError, Disk, LogError};
-use klamm_metadata::record::AbortTransactionRecord;
-use klamm_metadata::{MetadataImage, MetadataPublisher, MetadataRecord, Provenance};
+use klamm_metadata::{MetadataImage, MetadataRecord};
 use klamm_node::config::{BrokerConfig, broker};
 use klamm_node::{CallId, Ctx, Effect, Era, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
 use klamm_wire::messages::ResponseKind;
-use klamm_wire::{ErrorCode, Response, StrBytes};
+use klamm_wire::{ErrorCode, Response};
 
 use crate::api_error::ApiError;
 use crate::handlers;
-use crate::handlers::fetch::ParkedFetches;
 use crate::raft::{MAX_RECORDS_PER_BATCH, Raft};
 use crate::settings::ControllerSettings;
+use crate::snapshots::SnapshotGenerator;
 use crate::state::ClusterState;
-use crate::{decisions, feature_control, replication_control};
+use crate::{decisions, replication_control};
 
 /// How soon a periodic task that was not done runs again (`PeriodicTask.DEFAULT_IMMEDIATE_PERIOD_NS`).
 const IMMEDIATELY: Duration = Duration::from_millis(10);
@@ -32,75 +31,126 @@ pub(crate) enum Timer {
     BalanceLeaders,
     /// Elect leaders uncleanly where that is allowed (`electUnclean`).
     ElectUncleanLeaders,
-    /// A parked fetch has waited long enough.
-    Fetch(u64),
 }
 
 /// One controller (`QuorumController`): a state machine over requests, answers and timers.
+///
+/// The one that leads the quorum is active: it decides, on a state that may be ahead of what is committed. The others
+/// fold in what is committed, so that any of them can take over.
 #[derive(Debug)]
 pub struct Controller {
-    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) settings: ControllerSettings,
     pub(crate) raft: Raft,
     pub(crate) state: ClusterState,
     pub(crate) timers: TimerTable<Timer>,
-    pub(crate) fetches: ParkedFetches,
+    /// The epoch in which this controller is active.
+    pub(crate) active: Option<i32>,
+    /// The offset of the next record to be folded into the state.
+    pub(crate) applied: i64,
+    pub(crate) snapshots: SnapshotGenerator,
     /// Answers that wait for the records before this offset to be committed.
-    deferred: BTreeMap<i64, Vec<(ReplyTo, Response)>>,
+    pub(crate) deferred: BTreeMap<i64, Vec<(ReplyTo, Response)>>,
+    /// What nobody may see before this controller's vote or epoch is durable.
+    held: Vec<Effect>,
     /// Set once the metadata log cannot be written, or is closed: nothing more is answered.
     pub(crate) failed: bool,
 }
 
 impl Controller {
-    /// Starts a controller on its disk: loads the metadata log, becomes the quorum's leader where it is alone, and
-    /// writes the records of a new cluster where the log is empty.
+    /// Starts a controller on its disk: opens the metadata log and takes up its part in the quorum. Where it is the only
+    /// voter it leads at once, and writes the records of a new cluster where the log is empty.
     ///
     /// # Errors
     /// When the disk fails, when it holds a log that is not this cluster's, or when a server property has a value that
     /// its key does not take.
     pub fn boot(
         settings: ControllerSettings,
-        mut disk: Box<dyn Disk>,
+        disk: Box<dyn Disk>,
         ctx: &mut Ctx<'_>,
     ) -> Result<Self, LogError> {
         let config = BrokerConfig::of_release(settings.kafka_version, settings.config.clone())
             .map_err(|error| LogError::Invalid(error.to_string()))?;
-        let mut publisher = MetadataPublisher::new();
-        let mut raft = Raft::open(&settings, disk.as_mut(), ctx, &mut publisher)?;
-        let open_transaction = publisher.has_open_transaction();
-        let mut state = ClusterState::new(settings.node, settings.cluster_id.clone(), config, settings.eras);
-        state.load(publisher);
-
-        raft.become_leader(settings.node, disk.as_mut(), ctx.wall.millis()).map_err(storage_error)?;
-        ctx.trace(TraceKind::ControllerElected { epoch: raft.epoch() });
-        state.image.provenance =
-            Provenance { last_contained_offset: raft.next_offset() - 1, last_contained_epoch: raft.epoch() };
-        state.activate(ctx.now);
+        let raft = Raft::open(&settings, &config, disk, ctx)?;
+        let snapshots = SnapshotGenerator::new(&config, ctx.now);
+        let state = ClusterState::new(settings.node, settings.cluster_id.clone(), config, settings.eras);
         let mut controller = Self {
-            disk,
+            settings,
             raft,
             state,
             timers: TimerTable::default(),
-            fetches: ParkedFetches::default(),
+            active: None,
+            applied: 0,
+            snapshots,
             deferred: BTreeMap::new(),
+            held: Vec::new(),
             failed: false,
         };
-        let mut records = Vec::new();
-        if open_transaction {
-            let reason = Some(StrBytes::from_static_str("Controller failover"));
-            records.push(MetadataRecord::AbortTransaction(AbortTransactionRecord { reason }));
-        }
-        if controller.state.image.features.iter().len() == 0 {
-            records.extend(feature_control::bootstrap_records(
-                &settings.bootstrap_features,
-                &controller.state.config,
-            ));
-        }
-        controller.write(ctx, &records, "bootstrap").map_err(storage_error)?;
-        controller.start_timers(ctx.now);
+        let begin = ctx.effects.len();
+        controller.raft.start(ctx)?;
+        controller.settle(ctx)?;
+        controller.hold_back(ctx, begin);
         Ok(controller)
     }
 
-    fn start_timers(&mut self, now: Timestamp) {
+    /// Whether this controller decides for the cluster.
+    pub const fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Whether this controller does its work: it is active, or follows the one that is.
+    pub fn is_ready(&self) -> bool {
+        self.is_active() || self.raft.follows()
+    }
+
+    /// Runs one step: `step`, and everything that follows from it in the quorum.
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        step: impl FnOnce(&mut Self, &mut Ctx<'_>) -> Result<(), LogError>,
+    ) {
+        let begin = ctx.effects.len();
+        if let Err(error) = step(self, ctx).and_then(|()| self.settle(ctx)) {
+            self.halt(ctx, &error.to_string());
+        }
+        self.hold_back(ctx, begin);
+    }
+
+    /// Brings the controller in line with the quorum: who leads, and what is committed.
+    fn settle(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
+        if self.failed {
+            return Ok(());
+        }
+        self.raft.poll(ctx)?;
+        if let Some(epoch) = self.active
+            && !(self.raft.is_leader() && self.raft.epoch() == epoch)
+        {
+            self.renounce(ctx)?;
+        }
+        self.apply_committed(ctx)?;
+        // What a leader must know of the epochs before its own it knows once a record of its own is committed.
+        if self.active.is_none() && self.raft.epoch_start().is_some_and(|start| self.applied > start) {
+            self.claim(ctx)?;
+        }
+        self.answer_committed(ctx);
+        self.maybe_take_snapshot(ctx)?;
+        if self.raft.may_close(ctx.now) {
+            self.close(ctx);
+        }
+        Ok(())
+    }
+
+    /// Keeps what was done since `begin` to itself while what it depends on is not durable, and lets go of what was kept.
+    fn hold_back(&mut self, ctx: &mut Ctx<'_>, begin: usize) {
+        if self.raft.is_persisting() && !self.failed {
+            self.held.extend(ctx.effects.drain(begin..));
+        } else if !self.held.is_empty() {
+            let later = ctx.effects.split_off(begin);
+            ctx.effects.append(&mut self.held);
+            ctx.effects.extend(later);
+        }
+    }
+
+    pub(crate) fn start_timers(&mut self, now: Timestamp) {
         self.timers.set(Timer::FenceStaleBroker, now + self.fence_interval());
         if self.state.eras.on(Era::UncleanSweep) {
             self.timers.set(Timer::ElectUncleanLeaders, now + self.unclean_interval());
@@ -128,88 +178,111 @@ impl Controller {
             ctx.close(incoming.reply_to);
             return;
         }
-        handlers::dispatch(self, ctx, incoming);
+        self.step(ctx, |controller, ctx| handlers::dispatch(controller, ctx, incoming));
     }
 
-    /// Handles the answer to a call of this controller's. A controller that is alone in its quorum makes none.
+    /// Handles the answer to a call of this controller's.
     pub fn on_response(&mut self, ctx: &mut Ctx<'_>, call: CallId, result: Result<Response, SendError>) {
-        let _ = (ctx, call, result);
+        if !self.failed {
+            self.step(ctx, |controller, ctx| controller.raft.on_response(ctx, call, result));
+        }
     }
 
     /// Handles every timer that is due.
     pub fn on_timer(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(timer) = self.timers.pop_due(ctx.now) {
-            if self.failed {
-                return;
+        if self.failed {
+            return;
+        }
+        self.step(ctx, |controller, ctx| {
+            while let Some(timer) = controller.timers.pop_due(ctx.now) {
+                controller.run_task(ctx, timer)?;
             }
-            match timer {
-                Timer::FenceStaleBroker => self.fence_stale_broker(ctx),
-                Timer::BalanceLeaders => {
-                    let mut records = Vec::new();
-                    let more = replication_control::balance_leaders(&self.state, &mut records);
-                    let interval = if more { IMMEDIATELY } else { self.balance_interval() };
-                    self.timers.set(timer, ctx.now + interval);
-                    self.write_or_halt(ctx, &records, "preferred leader election");
-                }
-                Timer::ElectUncleanLeaders => {
-                    let mut records = Vec::new();
-                    let more = replication_control::elect_unclean_leaders(&self.state, &mut records);
-                    let interval = if more { IMMEDIATELY } else { self.unclean_interval() };
-                    self.timers.set(timer, ctx.now + interval);
-                    self.write_or_halt(ctx, &records, "unclean leader election");
-                }
-                Timer::Fetch(id) => handlers::fetch::time_out(self, ctx, id),
+            Ok(())
+        });
+    }
+
+    /// Does one of the tasks of an active controller.
+    fn run_task(&mut self, ctx: &mut Ctx<'_>, timer: Timer) -> Result<(), LogError> {
+        let mut records = Vec::new();
+        match timer {
+            Timer::FenceStaleBroker => self.fence_stale_broker(ctx),
+            Timer::BalanceLeaders => {
+                let more = replication_control::balance_leaders(&self.state, &mut records);
+                let interval = if more { IMMEDIATELY } else { self.balance_interval() };
+                self.timers.set(timer, ctx.now + interval);
+                self.write(ctx, &records, "preferred leader election").map_err(crate::raft::storage_error)
+            }
+            Timer::ElectUncleanLeaders => {
+                let more = replication_control::elect_unclean_leaders(&self.state, &mut records);
+                let interval = if more { IMMEDIATELY } else { self.unclean_interval() };
+                self.timers.set(timer, ctx.now + interval);
+                self.write(ctx, &records, "unclean leader election").map_err(crate::raft::storage_error)
             }
         }
     }
 
     /// Fences at most one broker a pass, so that the effect of each is visible before the next
     /// (`maybeFenceOneStaleBroker`).
-    fn fence_stale_broker(&mut self, ctx: &mut Ctx<'_>) {
+    fn fence_stale_broker(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
         let expired = self.state.heartbeats.remove_expired(ctx.now);
         let interval = if expired.is_some() { IMMEDIATELY } else { self.fence_interval() };
         self.timers.set(Timer::FenceStaleBroker, ctx.now + interval);
-        let Some((id, epoch)) = expired else { return };
+        let Some((id, epoch)) = expired else { return Ok(()) };
         match self.state.image.cluster.broker(id) {
             None => self.state.heartbeats.remove(id),
             Some(broker) if broker.epoch == epoch => {
                 let mut records = Vec::new();
                 replication_control::broker_fenced(&self.state, id, &mut records);
                 self.state.heartbeats.fence(id);
-                self.write_or_halt(ctx, &records, "session timed out");
+                self.write(ctx, &records, "session timed out").map_err(crate::raft::storage_error)?;
             }
             Some(_) => {}
         }
+        Ok(())
     }
 
     /// When `on_timer` wants to be called next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.failed { None } else { self.timers.next() }
+        if self.failed {
+            return None;
+        }
+        [self.timers.next(), self.raft.next_deadline()].into_iter().flatten().min()
     }
 
-    /// Ends the process in order: the log is closed as Kafka closes it, so that the next start need not recover it.
-    /// Where the disk fails it is as after a crash.
+    /// Begins to end the process in order: a leader resigns and waits for a successor. [`Effect::Halt`] says that it is
+    /// done.
     pub fn shut_down(&mut self, ctx: &mut Ctx<'_>) {
+        if !self.failed {
+            self.step(ctx, |controller, ctx| controller.raft.begin_shutdown(ctx));
+        }
+    }
+
+    /// Ends the process: the log is closed as Kafka closes it, so that the next start need not recover it. Where the disk
+    /// fails it is as after a crash.
+    fn close(&mut self, ctx: &mut Ctx<'_>) {
         self.failed = true;
-        if let Err(error) = self.raft.close(self.disk.as_mut(), ctx.wall.millis()) {
+        if let Err(error) = self.raft.close(ctx.wall.millis()) {
             ctx.trace(TraceKind::Note { text: format!("the metadata log was not closed in order: {error}") });
         }
+        ctx.effects.push(Effect::Halt);
     }
 
     /// Ends the controller; its disk goes to the next incarnation.
     pub fn into_disk(self) -> Box<dyn Disk> {
-        self.disk
+        self.raft.into_disk()
     }
 
     /// The controller's disk, for its faults and for flushes.
     pub fn disk_mut(&mut self) -> &mut dyn Disk {
-        self.disk.as_mut()
+        self.raft.disk_mut()
     }
 
     /// Notes how an fsync ended that [`Disk::take_flush_jobs`] handed out.
     pub fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) {
-        if let Err(error) = self.raft.on_flushed(self.disk.as_mut(), outcome, ctx.wall.millis()) {
-            self.halt(ctx, &error.to_string());
+        if self.failed {
+            self.raft.disk_mut().complete_flush(outcome);
+        } else {
+            self.step(ctx, |controller, ctx| controller.raft.on_flushed(ctx, outcome));
         }
     }
 
@@ -229,7 +302,7 @@ impl Controller {
     }
 
     /// Appends records, folds them in and lets the log's fetchers know.
-    fn write(
+    pub(crate) fn write(
         &mut self,
         ctx: &mut Ctx<'_>,
         records: &[MetadataRecord],
@@ -239,30 +312,31 @@ impl Controller {
             return Ok(());
         }
         for chunk in records.chunks(MAX_RECORDS_PER_BATCH) {
-            let first = self.raft.append(self.disk.as_mut(), chunk, ctx.wall.millis())?;
+            let (size, now_ms) = (self.raft.log().size(), ctx.wall.millis());
+            let first = self.raft.append(chunk, now_ms)?;
+            self.snapshots.note_records(self.raft.log().size().saturating_sub(size), now_ms);
             let delta = self
                 .state
                 .replay(first, self.raft.epoch(), chunk)
                 .map_err(|error| AppendError::new(ErrorCode::UnknownServerError, error.to_string()))?;
             decisions::trace(ctx, &self.state, &delta, cause);
         }
-        handlers::fetch::complete(self, ctx);
+        self.applied = self.raft.next_offset();
+        self.raft.advance(ctx)?;
         Ok(())
     }
 
-    /// Writes records; a controller that cannot write its log is of no use and stops, as Kafka's does.
-    pub(crate) fn write_or_halt(
+    /// Writes records that nobody asked for, in a step of their own.
+    pub(crate) fn write_in_step(
         &mut self,
         ctx: &mut Ctx<'_>,
         records: &[MetadataRecord],
         cause: &'static str,
-    ) -> bool {
-        match self.write(ctx, records, cause) {
-            Ok(()) => true,
-            Err(error) => {
-                self.halt(ctx, &error.to_string());
-                false
-            }
+    ) {
+        if self.is_active() && !self.failed {
+            self.step(ctx, |controller, ctx| {
+                controller.write(ctx, records, cause).map_err(crate::raft::storage_error)
+            });
         }
     }
 
@@ -272,7 +346,8 @@ impl Controller {
         ctx.effects.push(Effect::Halt);
     }
 
-    /// Writes records and answers once they are committed.
+    /// Writes records and answers once they are committed. A controller that cannot write its log is of no use and
+    /// stops, as Kafka's does.
     pub(crate) fn commit(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -281,7 +356,8 @@ impl Controller {
         cause: &'static str,
         response: ResponseKind,
     ) {
-        if !self.write_or_halt(ctx, records, cause) {
+        if let Err(error) = self.write(ctx, records, cause) {
+            self.halt(ctx, &error.to_string());
             ctx.close(to);
             return;
         }
@@ -316,11 +392,4 @@ pub(crate) fn check_size(records: &[MetadataRecord]) -> Result<(), ApiError> {
 
 fn millis(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1))
-}
-
-fn storage_error(error: AppendError) -> LogError {
-    match error.storage {
-        Some(storage) => *storage,
-        None => LogError::Invalid(error.message),
-    }
 }

@@ -11,22 +11,48 @@ mod configs;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod describe_quorum;
 mod elect_leaders;
-pub(crate) mod fetch;
+mod fetch;
 mod incremental_alter_configs;
 mod list_partition_reassignments;
+pub(crate) mod not_controller;
 mod unregister_broker;
 
+use klamm_log::LogError;
 use klamm_node::{Ctx, Incoming};
 use klamm_wire::Request;
 
 use crate::controller::Controller;
 
-/// Hands a request to its handler; a request that controllers do not answer closes the connection it came over.
-pub(crate) fn dispatch(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming: Incoming) {
+/// Hands a request to its handler. What only the active controller answers is refused by the others; a request that
+/// controllers do not answer closes the connection it came over.
+pub(crate) fn dispatch(
+    controller: &mut Controller,
+    ctx: &mut Ctx<'_>,
+    incoming: Incoming,
+) -> Result<(), LogError> {
+    let to = incoming.reply_to;
+    match &incoming.request {
+        Request::Fetch(request) => fetch::handle(controller, ctx, to, incoming.api_version, request),
+        Request::Vote(request) => controller.raft.on_vote(ctx, to, request)?,
+        Request::BeginQuorumEpoch(request) => controller.raft.on_begin_epoch(ctx, to, request)?,
+        Request::EndQuorumEpoch(request) => controller.raft.on_end_epoch(ctx, to, request)?,
+        Request::FetchSnapshot(request) => controller.raft.on_fetch_snapshot(ctx, to, request)?,
+        Request::DescribeQuorum(request) => describe_quorum::handle(controller, ctx, to, request),
+        request if !controller.is_active() => match not_controller::answer(request) {
+            Some(response) => ctx.reply(to, response),
+            None => ctx.close(to),
+        },
+        _ => dispatch_active(controller, ctx, incoming),
+    }
+    Ok(())
+}
+
+/// The requests that the active controller answers.
+fn dispatch_active(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming: Incoming) {
     let (to, version) = (incoming.reply_to, incoming.api_version);
     match incoming.request {
-        Request::Fetch(request) => fetch::handle(controller, ctx, to, &request),
         Request::CreateTopics(request) => create_topics::handle(controller, ctx, to, &request),
         Request::DeleteTopics(request) => delete_topics::handle(controller, ctx, to, version, &request),
         Request::AlterConfigs(request) => {

@@ -21,7 +21,9 @@ mod producer_id_control;
 mod raft;
 mod replication_control;
 mod settings;
+mod snapshots;
 mod state;
+mod succession;
 
 pub use controller::Controller;
 pub use inspect::QuorumView;

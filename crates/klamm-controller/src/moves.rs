@@ -20,7 +20,7 @@ pub struct Unfit {
 impl Controller {
     /// Whether it is the one that decides: it leads the quorum, and can write its log.
     pub const fn decides(&self) -> bool {
-        !self.failed
+        !self.failed && self.is_active()
     }
 
     /// Whether [`Controller::move_leader`] could.
@@ -82,7 +82,7 @@ impl Controller {
             let mut records = Vec::new();
             replication_control::broker_fenced(&self.state, broker, &mut records);
             self.state.heartbeats.fence(broker);
-            self.write_or_halt(ctx, &records, "session ended by a fault");
+            self.write_in_step(ctx, &records, "session ended by a fault");
         }
     }
 
@@ -97,6 +97,6 @@ impl Controller {
         let partition_id = partition.partition;
         let mut record = PartitionChangeRecord { topic_id, partition_id, ..PartitionChangeRecord::default() };
         with(&mut record);
-        self.write_or_halt(ctx, &[MetadataRecord::PartitionChange(record)], cause);
+        self.write_in_step(ctx, &[MetadataRecord::PartitionChange(record)], cause);
     }
 }

@@ -9,6 +9,7 @@ use klamm_metadata::{
 };
 use klamm_node::config::{BrokerConfig, broker, topic};
 use klamm_node::{Eras, NodeId, Timestamp};
+use klamm_wire::record::batch::RecordBatch;
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::api_error::ApiError;
@@ -16,6 +17,9 @@ use crate::broker_heartbeat::HeartbeatManager;
 use crate::index::PartitionIndex;
 use crate::partition_change::Rules;
 use klamm_metadata::topic_name;
+
+/// The most bytes that one batch may decompress to. A controller writes batches of at most 8 MiB.
+const MAX_BATCH_BYTES: usize = 64 << 20;
 
 /// The state that every manager reads. Only [`replay`](Self::replay) changes what the metadata log determines.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub(crate) struct ClusterState {
     register_offsets: BTreeMap<NodeId, i64>,
     /// Topics that contain `.` or `_`, by the form that colliding names share.
     collisions: BTreeMap<String, BTreeSet<StrBytes>>,
+    /// The records of the open metadata transaction, with their offsets.
+    transaction: Option<Vec<(i64, MetadataRecord)>>,
 }
 
 impl ClusterState {
@@ -47,6 +53,7 @@ impl ClusterState {
             eras,
             register_offsets: BTreeMap::new(),
             collisions: BTreeMap::new(),
+            transaction: None,
         }
     }
 
@@ -57,8 +64,16 @@ impl ClusterState {
         epoch: i32,
         records: &[MetadataRecord],
     ) -> Result<MetadataDelta, MetadataError> {
+        self.fold(epoch, records.iter().zip(base_offset..))
+    }
+
+    fn fold<'a>(
+        &mut self,
+        epoch: i32,
+        records: impl Iterator<Item = (&'a MetadataRecord, i64)>,
+    ) -> Result<MetadataDelta, MetadataError> {
         let mut delta = MetadataDelta::default();
-        for (record, offset) in records.iter().zip(base_offset..) {
+        for (record, offset) in records {
             self.image.apply(record, &mut delta)?;
             self.image.provenance = Provenance { last_contained_offset: offset, last_contained_epoch: epoch };
             match record {
@@ -73,6 +88,40 @@ impl ClusterState {
         }
         self.follow(&delta);
         Ok(delta)
+    }
+
+    /// Folds in a batch of the log. The records of a metadata transaction wait for its end (KIP-868).
+    pub(crate) fn replay_batch(&mut self, batch: &RecordBatch) -> Result<(), MetadataError> {
+        let header = &batch.header;
+        let epoch = header.partition_leader_epoch;
+        let mut ready = Vec::new();
+        if !header.is_control() {
+            for (offset, record) in decode(batch)? {
+                match (&mut self.transaction, record) {
+                    (None, MetadataRecord::BeginTransaction(_)) => self.transaction = Some(Vec::new()),
+                    (Some(_), MetadataRecord::EndTransaction(_)) => {
+                        ready.extend(self.transaction.take().unwrap_or_default());
+                    }
+                    (Some(_), MetadataRecord::AbortTransaction(_)) => self.transaction = None,
+                    (Some(held), record) => held.push((offset, record)),
+                    (None, record) => ready.push((offset, record)),
+                }
+            }
+        }
+        self.fold(epoch, ready.iter().map(|(offset, record)| (record, *offset)))?;
+        self.image.provenance =
+            Provenance { last_contained_offset: header.last_offset(), last_contained_epoch: epoch };
+        Ok(())
+    }
+
+    /// Drops what an open metadata transaction holds; whether there was one.
+    pub(crate) fn abort_open_transaction(&mut self) -> bool {
+        self.transaction.take().is_some()
+    }
+
+    /// Whether no metadata transaction is open.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.transaction.is_none()
     }
 
     /// Takes over what was loaded from the log.
@@ -124,6 +173,7 @@ impl ClusterState {
 
     /// Gives every registered broker a fresh session: a new controller cannot know when it last heard of them.
     pub(crate) fn activate(&mut self, now: Timestamp) {
+        self.heartbeats.clear();
         for broker in self.image.cluster.brokers() {
             self.heartbeats.register(broker.id, broker.fenced);
             if !broker.fenced {
@@ -182,4 +232,19 @@ impl ClusterState {
             Some(_) => Ok(()),
         }
     }
+}
+
+/// The records of a batch with their offsets.
+fn decode(batch: &RecordBatch) -> Result<Vec<(i64, MetadataRecord)>, MetadataError> {
+    let malformed = |error: &dyn std::fmt::Display| MetadataError::Malformed(error.to_string());
+    let records = batch.records(MAX_BATCH_BYTES).map_err(|error| malformed(&error))?;
+    let mut out = Vec::new();
+    for record in &records {
+        let record = record.map_err(|error| malformed(&error))?;
+        let offset = batch.header.base_offset + i64::from(record.offset_delta);
+        let value = record.value.ok_or_else(|| malformed(&"a record without a value"))?;
+        let value = records.bytes().slice_ref(value);
+        out.push((offset, MetadataRecord::decode(&value).map_err(|error| malformed(&error))?.0));
+    }
+    Ok(out)
 }

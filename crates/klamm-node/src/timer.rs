@@ -54,6 +54,12 @@ impl<K: Ord + Clone> TimerTable<K> {
         Some(key)
     }
 
+    /// Removes every deadline.
+    pub fn clear(&mut self) {
+        self.at.clear();
+        self.order.clear();
+    }
+
     /// How many timers are set.
     pub fn len(&self) -> usize {
         self.at.len()

@@ -11,6 +11,7 @@ pub mod fault;
 mod input;
 mod network;
 mod node;
+mod quorum;
 pub mod recording;
 mod schedule;
 mod settings;
@@ -29,6 +30,7 @@ pub use client::{
 pub use fault::{Fault, FaultError, FaultId, FaultStatus};
 pub use input::{ClientRequest, Command, Damage, Input, Output};
 pub use klamm_broker::{GroupView, StoredLog, StoredRecord};
+pub use quorum::QuorumView;
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};
 pub use stall::Stall;
 pub use status::{ClusterStatus, GroupStatus, NodeRole, NodeStatus, PartitionStatus, ReplicaStatus};

@@ -89,7 +89,7 @@ impl Node {
             }
             Self::Controller(node) => {
                 node.shut_down(ctx);
-                false
+                true
             }
             #[cfg(test)]
             Self::Probe(_) => false,

@@ -30,7 +30,8 @@ pub struct NodeStatus {
     pub role: NodeRole,
     /// Whether its process runs.
     pub up: bool,
-    /// Whether it does its work: a broker is registered, unfenced and has the metadata.
+    /// Whether it does its work: a broker is registered, unfenced and has the metadata; a controller is active, or follows
+    /// the one that is.
     pub ready: bool,
     /// How often it was started.
     pub incarnation: u32,
@@ -138,7 +139,9 @@ impl World {
                 up: slot.node.is_some(),
                 ready: match &slot.node {
                     Some(Node::Broker(broker)) => broker.is_ready(),
-                    Some(_) => true,
+                    Some(Node::Controller(controller)) => controller.is_ready(),
+                    #[cfg(test)]
+                    Some(Node::Probe(_)) => true,
                     None => false,
                 },
                 incarnation: slot.incarnation,
@@ -176,13 +179,14 @@ impl World {
         }
     }
 
-    /// The cluster's metadata, as the controller that knows most has it.
+    /// The cluster's metadata, as the active controller has it; where none is, as the one that knows most.
     pub fn metadata(&self) -> Option<&MetadataImage> {
-        let controllers = self.slots.iter().filter_map(|slot| match &slot.node {
-            Some(Node::Controller(controller)) => Some(Controller::image(controller)),
-            _ => None,
-        });
-        controllers.max_by_key(|image| image.provenance.last_contained_offset)
+        let knows = |controller: &Controller| {
+            let epoch = if controller.is_active() { controller.epoch() } else { -1 };
+            (epoch, controller.image().provenance.last_contained_offset)
+        };
+        let most = self.controllers().max_by_key(|(_, controller)| knows(controller));
+        most.map(|(_, controller)| controller.image())
     }
 
     /// One partition; `None` when the controller knows of none such, or none runs.

@@ -87,7 +87,6 @@ impl Core {
                 }
             }
             _ => {
-                self.controller.rotate();
                 let Some(forwarded) = self.forwarding.waiting.get(&id) else { return };
                 let again = ctx.now + self.controller.retry_delay();
                 if again < forwarded.deadline {

@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use klamm_log::AppendError;
 use klamm_metadata::MetadataRecord;
+use klamm_metadata::record::version_of;
 use klamm_node::NodeId;
 use klamm_wire::ErrorCode;
 use klamm_wire::record::batch::RecordBatch;
@@ -25,32 +26,19 @@ pub(super) fn encode(records: &[MetadataRecord], now_ms: i64) -> Result<RecordBa
     builder.build().map_err(|error| failed(&error))
 }
 
-/// The version in which metadata.version 4.1-IV1 writes a record (`MetadataVersion`).
-const fn version_of(record: &MetadataRecord) -> i16 {
-    match record {
-        MetadataRecord::RegisterBroker(_) => 3,
-        MetadataRecord::Partition(_) | MetadataRecord::PartitionChange(_) => 2,
-        MetadataRecord::BrokerRegistrationChange(record) => {
-            if !record.log_dirs.is_empty() {
-                2
-            } else if record.in_controlled_shutdown != 0 {
-                1
-            } else {
-                0
-            }
-        }
-        _ => 0,
-    }
-}
-
 /// The control batch that a leader's epoch begins with.
-pub(super) fn leader_change(leader: NodeId, voters: &[NodeId], now_ms: i64) -> RecordBatch {
+pub(super) fn leader_change(
+    leader: NodeId,
+    voters: &[NodeId],
+    granting: &[NodeId],
+    now_ms: i64,
+) -> RecordBatch {
     // LeaderChangeMessage version 0: version, leader, voters, granting voters, tagged fields.
     let mut value = BytesMut::new();
     value.put_i16(0);
     value.put_i32(leader.0);
     put_voters(&mut value, voters);
-    put_voters(&mut value, &[leader]);
+    put_voters(&mut value, granting);
     value.put_u8(0);
     control_batch(BatchBuilder::new(), now_ms, [(ControlType::LeaderChange, value.freeze())])
 }

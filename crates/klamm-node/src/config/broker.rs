@@ -42,6 +42,20 @@ config_keys! {
         COMPRESSION_ZSTD_LEVEL: i32 = "compression.zstd.level", default "3", Valid::Between(-131_072, 22), Medium, ClusterWide;
         /// After how many milliseconds without a request a connection is closed; a negative value never closes it.
         CONNECTIONS_MAX_IDLE_MS: i64 = "connections.max.idle.ms", default "600000", Valid::Any, Medium, ReadOnly;
+        /// How long the follower that shall not be the first to stand for election waits after its leader resigned, at most, in milliseconds.
+        CONTROLLER_QUORUM_ELECTION_BACKOFF_MAX_MS: i32 = "controller.quorum.election.backoff.max.ms", default "1000", Valid::AtLeast(0), High, ReadOnly;
+        /// How long a controller waits without a leader before it stands for election, in milliseconds: up to twice as long, at random.
+        CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS: i32 = "controller.quorum.election.timeout.ms", default "1000", Valid::AtLeast(0), High, ReadOnly;
+        /// How much a controller or broker asks for in one fetch of the metadata log, in bytes.
+        CONTROLLER_QUORUM_FETCH_MAX_BYTES: i32 = "controller.quorum.fetch.max.bytes", default "1048576", Valid::AtLeast(1), Low, ReadOnly;
+        /// How much a controller or broker asks for in one fetch of a metadata snapshot, in bytes.
+        CONTROLLER_QUORUM_FETCH_SNAPSHOT_MAX_BYTES: i32 = "controller.quorum.fetch.snapshot.max.bytes", default "1048576", Valid::AtLeast(1), Low, ReadOnly;
+        /// How long a controller follows a leader that it cannot fetch from, in milliseconds. A leader that a majority has not fetched from for one and a half of it resigns.
+        CONTROLLER_QUORUM_FETCH_TIMEOUT_MS: i32 = "controller.quorum.fetch.timeout.ms", default "2000", Valid::AtLeast(0), High, ReadOnly;
+        /// How long a controller waits for another one's answer, in milliseconds.
+        CONTROLLER_QUORUM_REQUEST_TIMEOUT_MS: i32 = "controller.quorum.request.timeout.ms", default "2000", Valid::AtLeast(0), Medium, ReadOnly;
+        /// How long a controller or broker waits before it asks a controller again that answered with an error, in milliseconds.
+        CONTROLLER_QUORUM_RETRY_BACKOFF_MS: i32 = "controller.quorum.retry.backoff.ms", default "20", Valid::AtLeast(0), Low, ReadOnly;
         /// How many replicas a topic gets that is created without saying how many, or created by being asked for.
         DEFAULT_REPLICATION_FACTOR: i32 = "default.replication.factor", default "1", Valid::Any, Medium, ReadOnly;
         /// Whether topics can be deleted.
@@ -126,6 +140,18 @@ config_keys! {
         MAX_REQUEST_PARTITION_SIZE_LIMIT: i32 = "max.request.partition.size.limit", default "2000", Valid::AtLeast(1), Medium, ReadOnly;
         /// The default of a topic's `max.message.bytes`.
         MESSAGE_MAX_BYTES: i32 = "message.max.bytes", default "1048588", Valid::AtLeast(0), High, ClusterWide;
+        /// After how many bytes of new records a snapshot of the metadata is written.
+        METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS: i64 = "metadata.log.max.record.bytes.between.snapshots", default "20971520", Valid::AtLeast(1), High, ReadOnly;
+        /// After how many milliseconds a snapshot of the metadata is written where there are new records; 0 for never.
+        METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS: i64 = "metadata.log.max.snapshot.interval.ms", default "3600000", Valid::AtLeast(0), High, ReadOnly;
+        /// The size at which the metadata log begins a new segment, in bytes.
+        METADATA_LOG_SEGMENT_BYTES: i32 = "metadata.log.segment.bytes", default "1073741824", Valid::AtLeast(8_388_608), High, ReadOnly;
+        /// The age at which the metadata log begins a new segment, in milliseconds.
+        METADATA_LOG_SEGMENT_MS: i64 = "metadata.log.segment.ms", default "604800000", Valid::Any, High, ReadOnly;
+        /// The size of the metadata log and its snapshots together above which old ones go, in bytes.
+        METADATA_MAX_RETENTION_BYTES: i64 = "metadata.max.retention.bytes", default "104857600", Valid::Any, High, ReadOnly;
+        /// The age above which old snapshots of the metadata go, in milliseconds.
+        METADATA_MAX_RETENTION_MS: i64 = "metadata.max.retention.ms", default "604800000", Valid::Any, High, ReadOnly;
         /// The default of a topic's key of the same name.
         MIN_INSYNC_REPLICAS: i32 = "min.insync.replicas", default "1", Valid::AtLeast(1), High, ClusterWide;
         /// The broker's id.

@@ -7,17 +7,9 @@ use klamm_wire::StrBytes;
 use crate::ids::{NodeId, TopicPartition};
 use crate::time::Timestamp;
 
-/// An event's number within its trace, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(pub u64);
-
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceEvent {
-    /// Its number.
-    pub id: EventId,
-    /// The event that it follows from, where that is known.
-    pub cause: Option<EventId>,
     /// When, on the world's clock.
     pub at: Timestamp,
     /// Which node decided; `None` for the world itself.
@@ -27,7 +19,7 @@ pub struct TraceEvent {
 }
 
 /// What was decided. Offsets are exclusive ends unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TraceKind {
     /// A node's process started.
@@ -69,6 +61,55 @@ pub enum TraceKind {
     /// A controller became the leader of the metadata quorum.
     ControllerElected {
         /// The epoch of the quorum.
+        epoch: i32,
+    },
+    /// A controller went from one state of the quorum to another.
+    QuorumState {
+        /// The state before, by Kafka's name: `Follower`.
+        from: &'static str,
+        /// The state now.
+        to: &'static str,
+        /// The epoch now.
+        epoch: i32,
+        /// The epoch's leader, where it is known.
+        leader: Option<NodeId>,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A controller answered another one that wants its vote.
+    VoteAnswered {
+        /// Who wants it.
+        candidate: NodeId,
+        /// For which epoch.
+        epoch: i32,
+        /// Whether it only asked whether it would get it (KIP-996).
+        pre_vote: bool,
+        /// Whether it gets it.
+        granted: bool,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A controller that led the cluster does so no more: what it had not committed is undone.
+    ControllerDeposed {
+        /// The epoch that it led.
+        epoch: i32,
+        /// The offset that its state went back to.
+        reverted_to: i64,
+        /// Its state's end before.
+        from: i64,
+    },
+    /// A node wrote a snapshot of the metadata.
+    SnapshotTaken {
+        /// The offset up to which it reaches.
+        end_offset: i64,
+        /// The epoch of the last record in it.
+        epoch: i32,
+    },
+    /// A node replaced its metadata with a snapshot.
+    SnapshotLoaded {
+        /// The offset up to which it reaches.
+        end_offset: i64,
+        /// The epoch of the last record in it.
         epoch: i32,
     },
     /// The controller refused a leader's proposal of another ISR.
@@ -129,19 +170,6 @@ pub enum TraceKind {
         to: Vec<NodeId>,
         /// The partition epoch of the change.
         partition_epoch: i32,
-        /// Why.
-        cause: &'static str,
-    },
-    /// The controller moved a partition's replicas: a reassignment began, ended, or was changed or cancelled.
-    ReplicasChanged {
-        /// The partition.
-        partition: TopicPartition,
-        /// The replicas now, the preferred leader first.
-        replicas: Vec<NodeId>,
-        /// Those that are being added.
-        adding: Vec<NodeId>,
-        /// Those that are being removed.
-        removing: Vec<NodeId>,
         /// Why.
         cause: &'static str,
     },
@@ -356,6 +384,27 @@ impl fmt::Display for TraceKind {
             Self::BrokerShuttingDown { broker } => write!(f, "broker {broker} shuts down in order"),
             Self::BrokerUnregistered { broker } => write!(f, "broker {broker} unregistered"),
             Self::ControllerElected { epoch } => write!(f, "leads the metadata quorum in epoch {epoch}"),
+            Self::QuorumState { from, to, epoch, leader, cause } => {
+                write!(f, "quorum: {from} -> {to} in epoch {epoch}")?;
+                if let Some(leader) = leader {
+                    write!(f, ", leader {leader}")?;
+                }
+                write!(f, ": {cause}")
+            }
+            Self::VoteAnswered { candidate, epoch, pre_vote, granted, cause } => {
+                let kind = if *pre_vote { "pre-vote" } else { "vote" };
+                let answer = if *granted { "granted" } else { "refused" };
+                write!(f, "{kind} for {candidate} in epoch {epoch} {answer}: {cause}")
+            }
+            Self::ControllerDeposed { epoch, reverted_to, from } => {
+                write!(f, "led the metadata quorum in epoch {epoch}, state {from} -> {reverted_to}")
+            }
+            Self::SnapshotTaken { end_offset, epoch } => {
+                write!(f, "metadata snapshot {end_offset}-{epoch} taken")
+            }
+            Self::SnapshotLoaded { end_offset, epoch } => {
+                write!(f, "metadata snapshot {end_offset}-{epoch} loaded")
+            }
             Self::IsrRefused { partition, broker, error } => {
                 write!(f, "{partition} ISR proposed by {broker} refused: {error}")
             }
@@ -379,15 +428,6 @@ impl fmt::Display for TraceKind {
                     "{partition} ISR {} -> {} partition epoch {partition_epoch}: {cause}",
                     Ids(from),
                     Ids(to)
-                )
-            }
-            Self::ReplicasChanged { partition, replicas, adding, removing, cause } => {
-                write!(
-                    f,
-                    "{partition} replicas {} adding {} removing {}: {cause}",
-                    Ids(replicas),
-                    Ids(adding),
-                    Ids(removing)
                 )
             }
             Self::IsrProposed { partition, isr, cause } => {

@@ -3,6 +3,7 @@
 
 mod determinism;
 mod durability;
+mod quorum;
 mod scripted;
 mod simulation;
 

@@ -1,7 +1,6 @@
 //! Clients that do what they are told, in clusters that go wrong around them.
 
 mod consumer;
-mod group;
 mod producer;
 mod property;
 

@@ -1,0 +1,67 @@
+//! Fetches of the metadata log that wait for something to learn (`fetchPurgatory`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::{Ctx, ReplyTo, TimerTable, Timestamp};
+
+use super::Raft;
+use super::replication::Wanted;
+
+/// Fetches that wait.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ParkedFetches {
+    parked: BTreeMap<u64, (ReplyTo, Wanted)>,
+    deadlines: TimerTable<u64>,
+    next: u64,
+}
+
+impl ParkedFetches {
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+}
+
+impl Raft {
+    /// Answers a fetch, now or when there is something to learn, within `max_wait_ms`.
+    pub(crate) fn fetch_or_wait(&mut self, ctx: &mut Ctx<'_>, to: ReplyTo, wanted: Wanted, max_wait_ms: i32) {
+        let before = self.high_watermark;
+        let (response, worth_sending) = self.read_for(ctx, wanted, true);
+        if worth_sending || max_wait_ms <= 0 {
+            ctx.reply(to, response);
+        } else {
+            let id = self.fetches.next;
+            self.fetches.next += 1;
+            self.fetches.parked.insert(id, (to, wanted));
+            let wait = Duration::from_millis(u64::from(max_wait_ms.unsigned_abs()));
+            self.fetches.deadlines.set(id, ctx.now + wait);
+        }
+        if self.high_watermark != before {
+            self.complete_fetches(ctx);
+        }
+    }
+
+    /// Answers the waiting fetches that have something to learn now.
+    pub(super) fn complete_fetches(&mut self, ctx: &mut Ctx<'_>) {
+        let parked = std::mem::take(&mut self.fetches.parked);
+        for (id, (to, wanted)) in parked {
+            let (response, worth_sending) = self.read_for(ctx, wanted, true);
+            if worth_sending {
+                self.fetches.deadlines.cancel(&id);
+                ctx.reply(to, response);
+            } else {
+                self.fetches.parked.insert(id, (to, wanted));
+            }
+        }
+    }
+
+    /// Answers the waiting fetches whose time is over: nothing new.
+    pub(super) fn expire_fetches(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(id) = self.fetches.deadlines.pop_due(ctx.now) {
+            if let Some((to, wanted)) = self.fetches.parked.remove(&id) {
+                let (response, _) = self.read_for(ctx, wanted, false);
+                ctx.reply(to, response);
+            }
+        }
+    }
+}

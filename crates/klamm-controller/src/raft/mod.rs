@@ -1,0 +1,605 @@
+//! The metadata quorum: the log that every decision goes through (`KafkaRaftClient`).
+//!
+//! [`Raft`] answers the requests of other controllers, sends its own, and is moved on by [`Raft::poll`] whenever
+//! something happened or is due. What it decided the controller reads off it: who leads in which epoch, and how far
+//! the log is committed.
+
+mod batch;
+mod connections;
+mod election;
+mod fetches;
+mod quorum_state;
+mod replication;
+mod snapshot;
+
+pub(crate) use batch::MAX_RECORDS_PER_BATCH;
+pub(crate) use replication::Wanted;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_log::disk::{FlushId, FlushOutcome};
+use klamm_log::{
+    AppendError, AppendOrigin, Disk, FetchIsolation, Log, LogConfig, LogError, LogManager,
+    LogManagerSettings, MetaProperties, ReadError,
+};
+use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataRecord, SnapshotId};
+use klamm_node::config::{BrokerConfig, broker};
+use klamm_node::{CallId, Ctx, Era, Eras, NodeId, Rng, SendError, Timestamp};
+use klamm_wire::messages::ResponseKind;
+use klamm_wire::record::inspect::inspect_batches;
+use klamm_wire::{Request, Response, StrBytes, Uuid};
+
+use crate::inspect::QuorumView;
+use crate::settings::ControllerSettings;
+use connections::{Connections, Purpose};
+use fetches::ParkedFetches;
+use quorum_state::{ElectionState, State};
+use snapshot::Snapshots;
+
+/// The controller's log directory on its disk.
+const LOG_DIR: &str = "logs";
+/// How much is read at a time when the log is loaded, in bytes.
+const LOAD_BYTES: usize = 1 << 20;
+/// How long a leader that shuts down waits for a successor (`QuorumController`, `KafkaRaftManager.shutdown`).
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The quorum's settings.
+#[derive(Debug, Clone, Copy)]
+struct RaftConfig {
+    election_timeout: Duration,
+    fetch_timeout: Duration,
+    election_backoff_max: Duration,
+    request_timeout_ms: u32,
+    retry_backoff: Duration,
+    fetch_max_bytes: i32,
+    fetch_snapshot_max_bytes: i32,
+    retention_bytes: i64,
+    retention_ms: i64,
+    pre_vote: bool,
+    check_quorum: bool,
+}
+
+impl RaftConfig {
+    fn new(config: &BrokerConfig, eras: Eras) -> Self {
+        let millis = |value: i32| Duration::from_millis(u64::from(value.unsigned_abs()));
+        Self {
+            election_timeout: millis(config.get(broker::CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS)),
+            fetch_timeout: millis(config.get(broker::CONTROLLER_QUORUM_FETCH_TIMEOUT_MS)),
+            election_backoff_max: millis(config.get(broker::CONTROLLER_QUORUM_ELECTION_BACKOFF_MAX_MS)),
+            request_timeout_ms: config.get(broker::CONTROLLER_QUORUM_REQUEST_TIMEOUT_MS).unsigned_abs(),
+            retry_backoff: millis(config.get(broker::CONTROLLER_QUORUM_RETRY_BACKOFF_MS)),
+            fetch_max_bytes: config.get(broker::CONTROLLER_QUORUM_FETCH_MAX_BYTES),
+            fetch_snapshot_max_bytes: config.get(broker::CONTROLLER_QUORUM_FETCH_SNAPSHOT_MAX_BYTES),
+            retention_bytes: config.get(broker::METADATA_MAX_RETENTION_BYTES),
+            retention_ms: config.get(broker::METADATA_MAX_RETENTION_MS),
+            pre_vote: eras.on(Era::Prevote),
+            check_quorum: eras.on(Era::CheckQuorum),
+        }
+    }
+}
+
+/// This controller's part in the quorum.
+#[derive(Debug)]
+pub(crate) struct Raft {
+    disk: Box<dyn Disk>,
+    manager: LogManager,
+    log: Log,
+    me: NodeId,
+    directory_id: Uuid,
+    cluster_id: StrBytes,
+    voters: Vec<NodeId>,
+    config: RaftConfig,
+    /// Its own stream, so that elections do not disturb other draws.
+    rng: Rng,
+    epoch: i32,
+    /// Whom we voted for in the epoch.
+    voted: Option<NodeId>,
+    state: State,
+    /// The end of what is known to be committed.
+    high_watermark: Option<i64>,
+    snapshots: Snapshots,
+    connections: Connections,
+    fetches: ParkedFetches,
+    /// What `quorum-state` holds, or will when the write that is under way is done.
+    written: Option<ElectionState>,
+    /// The write of `quorum-state` that is under way.
+    persisting: Option<FlushId>,
+    /// When there is something to be sent again.
+    retry_at: Option<Timestamp>,
+    /// When a shutdown in order stops waiting.
+    closing: Option<Timestamp>,
+}
+
+impl Raft {
+    /// Opens the log on a disk, new or left by an earlier incarnation.
+    pub(crate) fn open(
+        settings: &ControllerSettings,
+        config: &BrokerConfig,
+        mut disk: Box<dyn Disk>,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Self, LogError> {
+        if !settings.voters.contains(&settings.node) {
+            return Err(LogError::Invalid(format!(
+                "controller {} is not one of the voters {:?}",
+                settings.node,
+                settings.voters.iter().map(|voter| voter.0).collect::<Vec<_>>()
+            )));
+        }
+        let log_config = Arc::new(log_config(config));
+        let now_ms = ctx.wall.millis();
+        let (mut manager, loaded) =
+            LogManager::open(disk.as_mut(), LogManagerSettings::new(LOG_DIR), now_ms, &mut |_| {
+                Arc::clone(&log_config)
+            })?;
+        let directory_id = check_or_write_meta(&manager, settings, disk.as_mut(), ctx)?;
+        let found = loaded.into_iter().find(|log| log.topic == METADATA_TOPIC && log.partition == 0);
+        let log = match found {
+            Some(loaded) => loaded.log,
+            None => manager.create_log(
+                disk.as_mut(),
+                METADATA_TOPIC,
+                0,
+                Some(METADATA_TOPIC_ID),
+                log_config,
+                now_ms,
+            )?,
+        };
+        let snapshots = Snapshots::open(disk.as_mut(), log.dir())?;
+        let stream = format!("quorum {} from {}", settings.node, ctx.now.0);
+        let mut raft = Self {
+            manager,
+            log,
+            me: settings.node,
+            directory_id,
+            cluster_id: settings.cluster_id.clone(),
+            voters: settings.voters.clone(),
+            config: RaftConfig::new(config, settings.eras),
+            rng: Rng::stream(directory_id.as_u64_pair().1, &stream),
+            epoch: 0,
+            voted: None,
+            state: State::Unattached { leader: None, deadline: Timestamp::MAX },
+            high_watermark: None,
+            snapshots,
+            connections: Connections::default(),
+            fetches: ParkedFetches::default(),
+            written: None,
+            persisting: None,
+            retry_at: None,
+            closing: None,
+            disk,
+        };
+        raft.voters.sort_unstable();
+        raft.truncate_to_latest_snapshot(now_ms)?;
+        Ok(raft)
+    }
+
+    /// Takes up the state that the last incarnation left (`QuorumState.initialize`).
+    pub(crate) fn start(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
+        let left = ElectionState::read(self.disk.as_ref(), self.log.dir())?;
+        self.epoch = left.epoch;
+        self.voted = left.voted;
+        self.written = Some(left);
+        self.flush(ctx.wall.millis())?;
+        let deadline = self.election_deadline(ctx);
+        let last_epoch = self.last_epoch();
+        if left.epoch < last_epoch {
+            // The log knows of a later epoch than the file does.
+            let state = State::Unattached { leader: None, deadline };
+            self.transition(ctx, last_epoch, None, state, "started")?;
+        } else if left.leader == Some(self.me) {
+            // We must not vote for another in an epoch that we led, nor write two records at one place of it.
+            let successors: Vec<NodeId> = self.others().collect();
+            let state =
+                State::Resigned { unacked: successors.iter().copied().collect(), successors, deadline };
+            self.transition(ctx, left.epoch, left.voted, state, "led the epoch before its restart")?;
+        } else if left.voted == Some(self.me) {
+            self.resume_candidacy(ctx)?;
+        } else if let Some(leader) = left.leader.filter(|leader| self.voters.contains(leader)) {
+            self.become_follower(ctx, left.epoch, leader, "followed it before its restart")?;
+        } else {
+            let state = State::Unattached { leader: None, deadline };
+            self.transition(ctx, left.epoch, left.voted, state, "started")?;
+        }
+        if self.is_only_voter() && !self.is_leader() {
+            self.stand(ctx, "is the only voter")?;
+        }
+        self.poll(ctx)
+    }
+
+    fn others(&self) -> impl Iterator<Item = NodeId> + use<'_> {
+        self.voters.iter().copied().filter(|voter| *voter != self.me)
+    }
+
+    fn is_only_voter(&self) -> bool {
+        self.voters == [self.me]
+    }
+
+    /// Does what is due, and sends what the state asks for (`pollCurrentState`).
+    pub(crate) fn poll(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
+        self.expire_fetches(ctx);
+        self.clean_snapshots(ctx)?;
+        // Each state that is left here has a successor with a deadline in the future, or none at all.
+        for _ in 0..4 {
+            let before = (self.epoch, self.state.name());
+            self.poll_state(ctx)?;
+            if before == (self.epoch, self.state.name()) {
+                break;
+            }
+        }
+        self.retry_at = self.connections.next_ready(ctx.now);
+        Ok(())
+    }
+
+    fn poll_state(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
+        let now = ctx.now;
+        if self.closing.is_some() {
+            if matches!(self.state, State::Leader(_)) {
+                self.become_resigned(ctx, "shuts down")?;
+            }
+            self.send_end_epoch(ctx);
+            return Ok(());
+        }
+        match &self.state {
+            State::Unattached { deadline, .. } if *deadline <= now => {
+                self.stand(ctx, "has no leader for an election timeout")
+            }
+            State::Unattached { .. } => {
+                self.send_fetch(ctx);
+                Ok(())
+            }
+            State::Follower(follower) if follower.fetch_deadline <= now => {
+                self.stand(ctx, "its leader has not answered for a fetch timeout")
+            }
+            State::Follower(_) if self.is_installing() => Ok(()),
+            State::Follower(_) => {
+                self.send_fetch(ctx);
+                Ok(())
+            }
+            State::Prospective { deadline, .. } if *deadline <= now => {
+                self.give_up_prospect(ctx, "got too few pre-votes in time")
+            }
+            State::Candidate { deadline, backing_off: true, retries, .. } if *deadline <= now => {
+                let retries = retries + 1;
+                self.become_candidate(ctx, retries, "stands again after its pause")
+            }
+            State::Candidate { deadline, backing_off: false, .. } if *deadline <= now => {
+                if self.config.pre_vote {
+                    self.stand(ctx, "got too few votes in time")
+                } else {
+                    self.back_off_candidacy(ctx);
+                    Ok(())
+                }
+            }
+            State::Prospective { .. } | State::Candidate { .. } => {
+                self.send_votes(ctx);
+                Ok(())
+            }
+            State::Leader(leader) => {
+                if leader.check_quorum_at().is_some_and(|at| at <= now) {
+                    return self.become_resigned(
+                        ctx,
+                        "a majority has not fetched for one and a half fetch timeouts",
+                    );
+                }
+                self.send_begin_epoch(ctx);
+                Ok(())
+            }
+            State::Resigned { deadline, .. } if *deadline <= now => {
+                self.become_unattached(ctx, self.epoch + 1, None, "resigned an election timeout ago")
+            }
+            State::Resigned { .. } => {
+                self.send_end_epoch(ctx);
+                Ok(())
+            }
+        }
+    }
+
+    /// When [`poll`](Self::poll) wants to be called next.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let state = match &self.state {
+            State::Unattached { deadline, .. }
+            | State::Prospective { deadline, .. }
+            | State::Candidate { deadline, .. }
+            | State::Resigned { deadline, .. } => Some(*deadline),
+            State::Follower(follower) => Some(follower.fetch_deadline),
+            State::Leader(leader) if self.is_only_voter() => leader.check_quorum_at(),
+            State::Leader(leader) => Some(
+                leader.check_quorum_at().map_or(leader.begin_epoch_at, |at| at.min(leader.begin_epoch_at)),
+            ),
+        };
+        let state = if self.closing.is_some() { self.closing } else { state };
+        [state, self.retry_at, self.fetches.next_deadline(), self.snapshots.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Sends a request to another controller.
+    fn send(&mut self, ctx: &mut Ctx<'_>, to: NodeId, version: i16, request: Request, purpose: Purpose) {
+        let call = ctx.send(to, version, request, self.config.request_timeout_ms);
+        self.connections.sent(to, call, purpose);
+    }
+
+    /// Another controller answered a call of ours, or did not.
+    pub(crate) fn on_response(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        call: CallId,
+        result: Result<Response, SendError>,
+    ) -> Result<(), LogError> {
+        let Some((from, purpose)) = self.connections.answered(call) else { return Ok(()) };
+        let Ok(response) = result else {
+            self.connections.disconnected(from, ctx.now, &mut self.rng);
+            return Ok(());
+        };
+        self.connections.reached(from);
+        let before = self.epoch;
+        let well = match (purpose, response) {
+            (Purpose::Fetch, Response::Fetch(response)) => self.on_fetch_response(ctx, response)?,
+            (Purpose::Vote { pre_vote }, Response::Other(kind)) => match *kind {
+                ResponseKind::Vote(response) => self.on_vote_response(ctx, from, pre_vote, &response)?,
+                _ => false,
+            },
+            (Purpose::BeginQuorumEpoch, Response::Other(kind)) => match *kind {
+                ResponseKind::BeginQuorumEpoch(response) => self.on_begin_epoch_response(ctx, &response)?,
+                _ => false,
+            },
+            (Purpose::EndQuorumEpoch, Response::Other(kind)) => match *kind {
+                ResponseKind::EndQuorumEpoch(response) => self.on_end_epoch_response(ctx, from, &response)?,
+                _ => false,
+            },
+            (Purpose::FetchSnapshot, Response::Other(kind)) => match *kind {
+                ResponseKind::FetchSnapshot(response) => self.on_fetch_snapshot_response(ctx, response)?,
+                _ => false,
+            },
+            _ => false,
+        };
+        if !well && before == self.epoch {
+            // Asked again at once it would only say the same.
+            self.connections.back_off(from, ctx.now + self.config.retry_backoff);
+        }
+        Ok(())
+    }
+
+    /// Appends records as one batch: all of them or none. The offset of the first. [`advance`](Self::advance) lets the
+    /// others know.
+    pub(crate) fn append(&mut self, records: &[MetadataRecord], now_ms: i64) -> Result<i64, AppendError> {
+        let batch = batch::encode(records, now_ms)?;
+        self.append_batch(&batch.to_bytes(), now_ms)
+    }
+
+    fn append_leader_change(&mut self, ctx: &mut Ctx<'_>, granting: &[NodeId]) -> Result<(), LogError> {
+        let now_ms = ctx.wall.millis();
+        let batch = batch::leader_change(self.me, &self.voters, granting, now_ms);
+        self.append_batch(&batch.to_bytes(), now_ms).map_err(storage_error)?;
+        self.advance(ctx)
+    }
+
+    fn append_batch(&mut self, batch: &Bytes, now_ms: i64) -> Result<i64, AppendError> {
+        let inspected =
+            inspect_batches(batch).map_err(|error| AppendError::new(error.code, error.message))?;
+        let origin = AppendOrigin::Raft;
+        let info = self.log.append_as_leader(self.disk.as_mut(), &inspected, self.epoch, now_ms, origin)?;
+        Ok(info.first_offset)
+    }
+
+    /// Makes what was appended durable, commits what a majority has, and answers fetches that waited for either.
+    pub(crate) fn advance(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
+        self.flush(ctx.wall.millis())?;
+        self.update_leader_high_watermark();
+        self.complete_fetches(ctx);
+        Ok(())
+    }
+
+    /// Asks that the log become durable, one flush at a time: what is appended meanwhile goes with the next.
+    fn flush(&mut self, now_ms: i64) -> Result<(), LogError> {
+        if self.log.is_flushing() { Ok(()) } else { self.log.flush(self.disk.as_mut(), now_ms) }
+    }
+
+    /// Notes how an fsync ended, and asks for the next one where more was appended.
+    pub(crate) fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) -> Result<(), LogError> {
+        let now_ms = ctx.wall.millis();
+        self.disk.complete_flush(outcome);
+        if self.persisting == Some(outcome.id) {
+            self.persisting = None;
+            if let Err(error) = &outcome.result {
+                return Err(error.clone().into());
+            }
+            return self.persist();
+        }
+        if self.on_snapshot_written(ctx, outcome.id, outcome.result.is_ok())? {
+            return Ok(());
+        }
+        if !self.log.on_flushed(outcome, now_ms) {
+            return Ok(());
+        }
+        if let Err(error) = &outcome.result {
+            return Err(error.clone().into());
+        }
+        self.flush(now_ms)?;
+        if self.update_leader_high_watermark() {
+            self.complete_fetches(ctx);
+        }
+        Ok(())
+    }
+
+    /// Whether a change of `quorum-state` is not durable yet: until it is, nobody may hear of what followed from it.
+    pub(crate) const fn is_persisting(&self) -> bool {
+        self.persisting.is_some()
+    }
+
+    /// Whether this controller leads the quorum.
+    pub(crate) const fn is_leader(&self) -> bool {
+        matches!(self.state, State::Leader(_))
+    }
+
+    /// Whether this controller follows a leader that has answered it.
+    pub(crate) const fn follows(&self) -> bool {
+        matches!(&self.state, State::Follower(follower) if follower.has_fetched)
+    }
+
+    /// The epoch.
+    pub(crate) const fn epoch(&self) -> i32 {
+        self.epoch
+    }
+
+    /// Where the epoch that this controller leads begins.
+    pub(crate) const fn epoch_start(&self) -> Option<i64> {
+        match &self.state {
+            State::Leader(leader) => Some(leader.epoch_start),
+            _ => None,
+        }
+    }
+
+    /// The epoch of the last record.
+    fn last_epoch(&self) -> i32 {
+        let of_snapshot = || self.snapshots.latest().map_or(0, |latest| latest.epoch);
+        self.log.latest_epoch().unwrap_or_else(of_snapshot)
+    }
+
+    /// The first offset of the log.
+    pub(crate) const fn log_start_offset(&self) -> i64 {
+        self.log.log_start_offset()
+    }
+
+    /// The offset of the next record.
+    pub(crate) const fn next_offset(&self) -> i64 {
+        self.log.log_end_offset()
+    }
+
+    /// The end of what is known to be committed; 0 before it is known.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        self.high_watermark.unwrap_or(0)
+    }
+
+    /// The ids of the quorum's controllers.
+    pub(crate) fn voters(&self) -> &[NodeId] {
+        &self.voters
+    }
+
+    /// The disk, for its faults and for flushes.
+    pub(crate) fn disk_mut(&mut self) -> &mut dyn Disk {
+        self.disk.as_mut()
+    }
+
+    /// Ends the process; its disk goes to the next incarnation.
+    pub(crate) fn into_disk(self) -> Box<dyn Disk> {
+        self.disk
+    }
+
+    /// Committed batches from `offset` on, as many as are worth loading at a time.
+    pub(crate) fn read_committed(&self, offset: i64) -> Result<Vec<Bytes>, LogError> {
+        self.log
+            .read(self.disk.as_ref(), offset, LOAD_BYTES, FetchIsolation::HighWatermark, true)
+            .map(|data| data.records)
+            .map_err(|error| self.corrupt(&error))
+    }
+
+    /// An error about the log's contents.
+    pub(crate) fn corrupt(&self, error: &dyn std::fmt::Display) -> LogError {
+        LogError::Corrupt { path: self.log.dir().to_owned(), message: error.to_string() }
+    }
+
+    fn read_log(&self, offset: i64, max_bytes: usize) -> Result<Vec<Bytes>, ReadError> {
+        if offset == self.log.log_end_offset() {
+            return Ok(Vec::new());
+        }
+        let data = self.log.read(self.disk.as_ref(), offset, max_bytes, FetchIsolation::LogEnd, true)?;
+        Ok(data.records)
+    }
+
+    /// Begins to leave in order: a leader resigns and waits for a successor.
+    pub(crate) fn begin_shutdown(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
+        self.closing = Some(ctx.now + SHUTDOWN_TIMEOUT);
+        self.poll(ctx)
+    }
+
+    /// Whether a shutdown in order need not wait any longer (`maybeCompleteShutdown`): another leads, nobody else can,
+    /// or the time is over.
+    pub(crate) fn may_close(&self, now: Timestamp) -> bool {
+        let Some(deadline) = self.closing else { return false };
+        let another_leads = self.leader().is_some_and(|leader| leader != self.me);
+        let was_leader = matches!(self.state, State::Leader(_) | State::Resigned { .. });
+        let alone = self.others().all(|other| self.connections.is_unreachable(other));
+        deadline <= now || another_leads || !was_leader || alone
+    }
+
+    /// Ends the process in order.
+    pub(crate) fn close(&mut self, now_ms: i64) -> Result<(), LogError> {
+        self.manager.close(self.disk.as_mut(), &mut [&mut self.log], None, now_ms)
+    }
+
+    /// The metadata log.
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The disk.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
+    /// What others may see.
+    pub(crate) fn view(&self) -> QuorumView {
+        let snapshot = |id: SnapshotId| (id.end_offset, id.epoch);
+        QuorumView {
+            state: self.state.name(),
+            epoch: self.epoch,
+            leader: NodeId(self.leader_or_none()),
+            voted_for: self.voted,
+            log_start: self.log.log_start_offset(),
+            log_end: self.log.log_end_offset(),
+            flushed: self.log.recovery_point(),
+            high_watermark: self.high_watermark.unwrap_or(-1),
+            epoch_start: self.epoch_start(),
+            earliest_snapshot: self.snapshots.earliest().map(snapshot),
+            latest_snapshot: self.snapshots.latest().map(snapshot),
+        }
+    }
+}
+
+/// A log directory that belongs to another node or cluster is refused; a new one is made ours. Its id.
+fn check_or_write_meta(
+    manager: &LogManager,
+    settings: &ControllerSettings,
+    disk: &mut dyn Disk,
+    ctx: &mut Ctx<'_>,
+) -> Result<Uuid, LogError> {
+    let Some(meta) = manager.meta_properties(disk)? else {
+        let meta = MetaProperties {
+            cluster_id: settings.cluster_id.to_string(),
+            node_id: settings.node.0,
+            directory_id: ctx.rng.uuid(),
+        };
+        manager.write_meta_properties(disk, &meta)?;
+        return Ok(meta.directory_id);
+    };
+    if meta.cluster_id == *settings.cluster_id && meta.node_id == settings.node.0 {
+        return Ok(meta.directory_id);
+    }
+    Err(LogError::Invalid(format!(
+        "the log directory belongs to node {} of cluster {}, not to node {} of cluster {}",
+        meta.node_id, meta.cluster_id, settings.node, settings.cluster_id
+    )))
+}
+
+/// What of the metadata log goes is decided by its snapshots, not by the age or size of its segments.
+fn log_config(config: &BrokerConfig) -> LogConfig {
+    LogConfig {
+        retention_ms: -1,
+        retention_bytes: -1,
+        delete: true,
+        segment_bytes: config.get(broker::METADATA_LOG_SEGMENT_BYTES).unsigned_abs(),
+        segment_ms: config.get(broker::METADATA_LOG_SEGMENT_MS),
+        ..LogConfig::default()
+    }
+}
+
+pub(crate) fn storage_error(error: AppendError) -> LogError {
+    match error.storage {
+        Some(storage) => *storage,
+        None => LogError::Invalid(error.message),
+    }
+}

@@ -1,6 +1,7 @@
 //! The cross-crate tests: one binary, a module a subject.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails its test by panicking")]
 
+mod admin_tools;
 mod apache_kafka;
 mod clients;
 mod conformance;

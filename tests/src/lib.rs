@@ -11,6 +11,7 @@ pub mod probe;
 pub mod process;
 pub mod serve;
 pub mod toolchain;
+pub mod tools;
 pub mod workspace;
 
 use std::time::{Duration, Instant};

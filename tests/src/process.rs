@@ -139,7 +139,7 @@ pub fn is_alive(pid: u32) -> bool {
 /// A test run that is killed must not leave brokers behind: the kernel kills the child when the thread that started it
 /// is gone.
 #[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     // SAFETY: between fork and exec only `prctl` is called, which is async-signal-safe and allocates nothing.
     unsafe {
@@ -151,7 +151,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {}
+pub(crate) fn die_with_parent(_command: &mut Command) {}
 
 fn signal(pid: u32, signal: i32) -> bool {
     let Ok(pid) = i32::try_from(pid) else { return false };

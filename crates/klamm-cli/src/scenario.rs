@@ -5,8 +5,10 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
-use klamm_scenario::{Mistakes, Options, report::text};
+use klamm_scenario::report::{html, json, text};
+use klamm_scenario::{Mistakes, Options};
 
 /// A file is wrong: nothing of it was run.
 const WRONG: u8 = 2;
@@ -40,15 +42,21 @@ struct Run {
     /// Files, or folders of which every .kdl file is taken
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The root of every random draw, instead of the file's
+    /// The root of every random draw, instead of the file's; links are slower, by what is drawn from it
     #[arg(long)]
     seed: Option<u64>,
-    /// Run so many times, with the seeds that follow: all but the first with other latencies and interleavings
+    /// Run so many times, with the seeds that follow, each with other latencies and interleavings
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
     /// Show what was decided in each step
     #[arg(long)]
     trace: bool,
+    /// Print every step, expectation and trace event as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write a page to step through
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -153,13 +161,15 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
     let alone = files.len() == 1 && run.repeat == 1;
     let mut failed = 0_usize;
     let mut runs = 0_usize;
+    let mut kept = Vec::new();
+    let keeps = run.json || run.html.is_some();
     for (name, text) in &files {
         for round in 0..run.repeat {
             let seed = match run.seed {
                 Some(seed) => Some(seed.wrapping_add(round)),
                 None => (round > 0).then_some(round),
             };
-            let reports = match klamm_scenario::run(name, text, Options { seed, vary: round > 0 }) {
+            let reports = match klamm_scenario::run(name, text, Options { seed, vary: seed.is_some() }) {
                 Ok(reports) => reports,
                 Err(mistakes) => {
                     say_mistakes(&mistakes);
@@ -169,6 +179,9 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
             for report in &reports {
                 runs += 1;
                 failed += usize::from(!report.held());
+                if run.json {
+                    continue;
+                }
                 if alone || !report.held() {
                     say(&text::render(report, style))?;
                     if round > 0 {
@@ -181,9 +194,17 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
                     say(&text::summary(report, style))?;
                 }
             }
+            if keeps {
+                kept.extend(reports);
+            }
         }
     }
-    if !alone {
+    if let Some(path) = &run.html {
+        fs::write(path, html::render(&kept)).with_context(|| path.display().to_string())?;
+    }
+    if run.json {
+        say(&json::render(&kept).to_string())?;
+    } else if !alone {
         say(&format!("{}: {} held, {failed} failed", count(runs, "run"), runs - failed))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

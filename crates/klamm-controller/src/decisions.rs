@@ -92,6 +92,14 @@ fn trace_partition(
             cause,
         });
     }
+    let assignment = |p: &PartitionRegistration| {
+        (p.replicas.clone(), p.adding_replicas.clone(), p.removing_replicas.clone())
+    };
+    if before.is_some_and(|before| assignment(before) != assignment(now)) {
+        let (replicas, adding, removing) = assignment(now);
+        let partition = partition.clone();
+        ctx.trace(TraceKind::ReplicasChanged { partition, replicas, adding, removing, cause });
+    }
     if before.is_none_or(|before| before.leader_epoch != now.leader_epoch) {
         ctx.trace(TraceKind::LeaderElected { partition, leader: now.leader, epoch: now.leader_epoch, cause });
     }

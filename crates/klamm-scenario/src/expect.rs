@@ -15,6 +15,7 @@ pub(crate) enum Expectation {
     Topic { topic: String, exists: Option<bool>, partitions: Option<i32> },
     Group { group: String, facts: Vec<GroupFact> },
     Committed { group: String, partition: TopicPartition, offset: i64 },
+    Disconnected { client: String, times: i64 },
     Fired { fault: String, times: Option<i64> },
     Happened { text: String, node: Option<NodeId>, times: Option<i64> },
     HappenedBefore { first: String, second: String },

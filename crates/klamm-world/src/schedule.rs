@@ -3,26 +3,29 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 
-use klamm_node::Timestamp;
+use klamm_node::{EventId, Timestamp};
 
 /// A queue of events. Events for the present do not pass through the heap.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule<E> {
     later: BinaryHeap<Reverse<Entry<E>>>,
-    present: VecDeque<E>,
+    present: VecDeque<(Option<EventId>, E)>,
     inserted: u64,
+    /// What the events to be added follow from.
+    cause: Option<EventId>,
 }
 
 #[derive(Debug, Clone)]
 struct Entry<E> {
     at: Timestamp,
     ordinal: u64,
+    cause: Option<EventId>,
     event: E,
 }
 
 impl<E> Default for Schedule<E> {
     fn default() -> Self {
-        Self { later: BinaryHeap::new(), present: VecDeque::new(), inserted: 0 }
+        Self { later: BinaryHeap::new(), present: VecDeque::new(), inserted: 0, cause: None }
     }
 }
 
@@ -30,20 +33,36 @@ impl<E> Schedule<E> {
     /// Adds an event that happens at `at`, seen from `now`.
     pub(crate) fn push(&mut self, now: Timestamp, at: Timestamp, event: E) {
         if at <= now {
-            self.present.push_back(event);
+            self.present.push_back((self.cause, event));
             return;
         }
         self.inserted += 1;
-        self.later.push(Reverse(Entry { at, ordinal: self.inserted, event }));
+        self.later.push(Reverse(Entry { at, ordinal: self.inserted, cause: self.cause, event }));
+    }
+
+    /// The events to be added follow from `cause`.
+    pub(crate) const fn follow(&mut self, cause: Option<EventId>) {
+        self.cause = cause;
+    }
+
+    /// What the events that are added now follow from: after [`Schedule::pop_due`], what its event follows from.
+    pub(crate) const fn cause(&self) -> Option<EventId> {
+        self.cause
     }
 
     /// Takes the next event that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<E> {
+        self.cause = None;
         // An entry of the heap that is due now was inserted before now, hence before everything in `present`.
         if self.later.peek().is_some_and(|Reverse(entry)| entry.at <= now) {
-            return self.later.pop().map(|Reverse(entry)| entry.event);
+            return self.later.pop().map(|Reverse(entry)| {
+                self.cause = entry.cause;
+                entry.event
+            });
         }
-        self.present.pop_front()
+        let (cause, event) = self.present.pop_front()?;
+        self.cause = cause;
+        Some(event)
     }
 
     /// When the next event is due: [`Timestamp::ZERO`] for the present, [`Timestamp::MAX`] when there is none.
@@ -57,7 +76,7 @@ impl<E> Schedule<E> {
     /// Forgets the events that `keep` says no to.
     pub(crate) fn retain(&mut self, keep: impl Fn(&E) -> bool) {
         self.later.retain(|Reverse(entry)| keep(&entry.event));
-        self.present.retain(keep);
+        self.present.retain(|(_, event)| keep(event));
     }
 
     /// How many events wait.

@@ -153,6 +153,8 @@ impl World {
         self.budget.reset();
         self.advance(now, out);
         if self.stall.is_none() {
+            self.trace.begin(None);
+            self.schedule.follow(None);
             self.apply(input, out);
             self.settle(out);
         }
@@ -261,7 +263,9 @@ impl World {
 
     /// Lets one thing happen that is due at this moment; false when nothing is.
     fn settle_one(&mut self, out: &mut Vec<Output>) -> bool {
-        if let Some(event) = self.schedule.pop_due(self.now) {
+        let due = self.schedule.pop_due(self.now);
+        self.trace.begin(self.schedule.cause());
+        if let Some(event) = due {
             self.happen(event, out);
         } else if self.faults.doors && self.admit_one(out) {
             // Somebody who waited at a node's door is in.
@@ -594,6 +598,7 @@ impl World {
         let mut effects = std::mem::take(&mut self.effects);
         self.stepped = Some(self.slots[slot].id);
         self.slots[slot].step(self.now, &mut self.trace, &mut effects, step);
+        self.schedule.follow(self.trace.effect());
         if self.faults.doors
             && let Some(done) = self.slow_down(slot)
         {
@@ -756,6 +761,7 @@ impl World {
         let given_up = slot.step(self.now, wall, &brokers, event, &mut sent, &mut news);
         let (id, from) = (slot.id, slot.node());
         self.note_client_news(index, news);
+        self.schedule.follow(self.trace.effect());
         for Sent { to, correlation_id, api_key, api_version, request } in sent {
             let slot = &mut self.clients[index];
             let (connection, opens) = slot.connection(to);
@@ -768,7 +774,8 @@ impl World {
                 request,
                 inspected: None,
             });
-            self.depart(from, to, Messages::Requests, Event::FromClient { broker: to, opens, request });
+            let broker = client::broker_at(to);
+            self.depart(from, broker, Messages::Requests, Event::FromClient { broker, opens, request });
         }
         for connection in given_up {
             self.close_from_client(id, connection);
@@ -859,6 +866,7 @@ impl World {
                 message: "its disk was lost when an earlier start failed".to_owned(),
             }),
         }
+        self.schedule.follow(self.trace.effect());
         self.perform(slot, &mut effects, out);
         self.effects = effects;
     }
@@ -886,6 +894,7 @@ impl World {
             disk.crash();
         }
         self.trace.record(self.now, Some(id), TraceKind::NodeStopped { cause: how.cause() });
+        self.schedule.follow(self.trace.effect());
         for connection in self.connections.close_all(id) {
             self.emit(id, Output::Close { connection }, out);
         }

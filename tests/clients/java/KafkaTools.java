@@ -1,6 +1,5 @@
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -15,7 +14,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
-import org.apache.kafka.common.utils.Exit;
 
 /**
  * Kafka's own command-line tools: topics, configs, consumer groups, offsets, records, log directories, console producer
@@ -48,46 +46,13 @@ public final class KafkaTools {
         });
     }
 
-    interface Main {
-        void main(String[] arguments) throws Exception;
-    }
-
-    /** What Kafka's tools do instead of returning. */
-    private static final class Exited extends RuntimeException {
-        Exited() {
-            super(null, null, false, false);
-        }
-    }
-
     /** Runs a tool as its script does and gives back what it printed. */
-    private String tool(Main main, String... arguments) throws Exception {
-        // A tool may catch what its own exit throws and exit once more: the first exit is what its script would see.
-        int[] first = {-1};
-        Exit.Procedure stop = (code, message) -> {
-            if (first[0] == -1) first[0] = code;
-            throw new Exited();
-        };
-        Exit.setExitProcedure(stop);
-        Exit.setHaltProcedure(stop);
-        // What a tool does when its process ends, flushing its producer for one, it does before the next one begins.
-        List<Runnable> hooks = new ArrayList<>();
-        Exit.setShutdownHookAdder((name, hook) -> hooks.add(hook));
-        PrintStream before = System.out;
-        ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
-        try {
-            List<String> all = new ArrayList<>(List.of("--bootstrap-server", bootstrap));
-            all.addAll(Arrays.asList(arguments));
-            main.main(all.toArray(String[]::new));
-        } catch (Exited exited) {
-            // Its code is in `first`.
-        } finally {
-            hooks.forEach(Runnable::run);
-            System.setOut(before);
-        }
-        String text = printed.toString(StandardCharsets.UTF_8);
-        check(first[0] <= 0, "%s ended with %d: %s", String.join(" ", arguments), first[0], text);
-        return text;
+    private String tool(Tool.Main main, String... arguments) throws Exception {
+        List<String> all = new ArrayList<>(List.of("--bootstrap-server", bootstrap));
+        all.addAll(Arrays.asList(arguments));
+        Tool.Result result = Tool.run(main, false, all.toArray(String[]::new));
+        check(result.code() == 0, "%s ended with %d: %s", String.join(" ", arguments), result.code(), result.text());
+        return result.text();
     }
 
     private String topics(String... arguments) throws Exception {

@@ -1,6 +1,7 @@
 //! The data path, seen from outside: whole clusters in simulated time, spoken to with requests.
 
 mod admin;
+mod causes;
 mod chaos;
 mod cluster;
 mod controller;
@@ -9,6 +10,7 @@ mod elections;
 mod eras;
 mod failing_disk;
 mod groups;
+mod partitions;
 mod produce_and_fetch;
 mod reassignment;
 mod recovery;

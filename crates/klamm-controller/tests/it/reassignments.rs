@@ -1,7 +1,7 @@
 //! Replicas move from broker to broker (SCENARIOS' section on KIP-455; `ReplicationControlManager`).
 
 use klamm_metadata::PartitionRegistration;
-use klamm_node::NodeId;
+use klamm_node::{NodeId, TraceKind};
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::ListPartitionReassignmentsRequest;
 use klamm_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
@@ -184,6 +184,28 @@ fn a_target_that_makes_no_sense_is_refused() {
     check(&mut h, "t", &[1, 2, 1], invalid, &format!("{start} the broker 1 more than once."));
     check(&mut h, "no", &[1], ErrorCode::UnknownTopicOrPartition, "Unable to find a topic named no.");
     assert_eq!(state(&h), "L=1 e=0 pe=0 isr=[1, 2, 3] elr=[] replicas=[1, 2, 3] adding=[] removing=[]");
+}
+
+#[test]
+fn every_step_of_a_move_is_told() {
+    let mut h = cluster(&[]);
+    h.reassign("t", Some(&[1, 2, 4]));
+    propose(&mut h, 1, &[1, 2, 3, 4]);
+    h.reassign("t", Some(&[4, 1, 2]));
+    let told: Vec<String> = h
+        .decisions()
+        .iter()
+        .filter(|kind| matches!(kind, TraceKind::ReplicasChanged { .. }))
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "t-0 replicas [1, 2, 4, 3] adding [4] removing [3]: reassignment",
+            "t-0 replicas [1, 2, 4] adding [] removing []: proposed by the leader",
+            "t-0 replicas [4, 1, 2] adding [] removing []: reassignment",
+        ]
+    );
 }
 
 #[test]

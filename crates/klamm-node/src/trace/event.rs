@@ -7,9 +7,17 @@ use klamm_wire::StrBytes;
 use crate::ids::{NodeId, TopicPartition};
 use crate::time::Timestamp;
 
+/// An event's number within its trace, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub u64);
+
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceEvent {
+    /// Its number.
+    pub id: EventId,
+    /// The event that it follows from, where that is known.
+    pub cause: Option<EventId>,
     /// When, on the world's clock.
     pub at: Timestamp,
     /// Which node decided; `None` for the world itself.
@@ -19,7 +27,7 @@ pub struct TraceEvent {
 }
 
 /// What was decided. Offsets are exclusive ends unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TraceKind {
     /// A node's process started.
@@ -170,6 +178,19 @@ pub enum TraceKind {
         to: Vec<NodeId>,
         /// The partition epoch of the change.
         partition_epoch: i32,
+        /// Why.
+        cause: &'static str,
+    },
+    /// The controller moved a partition's replicas: a reassignment began, ended, or was changed or cancelled.
+    ReplicasChanged {
+        /// The partition.
+        partition: TopicPartition,
+        /// The replicas now, the preferred leader first.
+        replicas: Vec<NodeId>,
+        /// Those that are being added.
+        adding: Vec<NodeId>,
+        /// Those that are being removed.
+        removing: Vec<NodeId>,
         /// Why.
         cause: &'static str,
     },
@@ -428,6 +449,15 @@ impl fmt::Display for TraceKind {
                     "{partition} ISR {} -> {} partition epoch {partition_epoch}: {cause}",
                     Ids(from),
                     Ids(to)
+                )
+            }
+            Self::ReplicasChanged { partition, replicas, adding, removing, cause } => {
+                write!(
+                    f,
+                    "{partition} replicas {} adding {} removing {}: {cause}",
+                    Ids(replicas),
+                    Ids(adding),
+                    Ids(removing)
                 )
             }
             Self::IsrProposed { partition, isr, cause } => {

@@ -40,6 +40,10 @@ impl Planner<'_> {
             }]),
             "group" => self.group(line),
             "committed" => self.committed(line),
+            "disconnected" => {
+                let client = self.known_producer(line)?;
+                Some(vec![Expectation::Disconnected { client, times: line.text(1).parse().unwrap_or(0) }])
+            }
             "fired" => {
                 let fault = self.known_fault(line, 0)?;
                 Some(vec![Expectation::Fired { fault, times: line.prop_int("times") }])

@@ -43,6 +43,8 @@ pub(crate) struct Planned {
     pub(crate) step: Step,
     /// The line as it reads, its block left out.
     pub(crate) text: String,
+    /// The lines of its block, where that is not steps.
+    pub(crate) block: Vec<String>,
     pub(crate) span: Span,
 }
 

@@ -26,7 +26,11 @@ impl Planner<'_> {
     }
 
     fn push(&mut self, line: &Line, step: Step) {
-        self.run.steps.push(Planned { step, text: line.head(), span: line.span });
+        let block = match line.word.as_str() {
+            "at" => Vec::new(),
+            _ => line.block.iter().map(Line::head).collect(),
+        };
+        self.run.steps.push(Planned { step, text: line.head(), block, span: line.span });
     }
 
     /// What the cluster is made of is said before anything happens in it.

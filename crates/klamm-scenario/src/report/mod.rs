@@ -1,11 +1,13 @@
 //! What a run of a scenario was like, as values; and as text, JSON or a page.
 
+pub mod html;
+pub mod json;
 pub mod text;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{NodeId, TopicPartition, TraceEvent};
+use klamm_node::{NodeId, Timestamp, TopicPartition, TraceEvent};
 
 /// One way through a scenario file.
 #[derive(Debug, Clone)]
@@ -31,10 +33,14 @@ pub struct Report {
 pub struct Row {
     /// When it was over, counted from the first step.
     pub at: Duration,
+    /// When the first step began, on the world's clock, which the trace goes by.
+    pub began: Timestamp,
     /// The line of the file that it stands in, from 1.
     pub line: usize,
     /// The line as it reads.
     pub text: String,
+    /// The lines of its block, where that is not steps.
+    pub block: Vec<String>,
     /// Whether it is prose.
     pub prose: bool,
     /// Whether it states what must hold.

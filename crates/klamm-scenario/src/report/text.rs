@@ -60,6 +60,9 @@ fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
         (true, false) => "·".to_owned(),
     };
     let _ = writeln!(out, "{:>12}  {mark} {}", format!("+{}", time(row.at)), paint.bold(&row.text));
+    for line in &row.block {
+        let _ = writeln!(out, "                    {line}");
+    }
     for told in &row.told {
         let _ = writeln!(out, "                  {told}");
     }
@@ -87,7 +90,9 @@ fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
     }
     if style.trace || !row.failures.is_empty() {
         for event in &row.trace {
-            let _ = writeln!(out, "                  {}", paint.dim(&event.to_string()));
+            let node = event.node.map_or_else(|| "-".to_owned(), |node| node.to_string());
+            let line = format!("+{} [{node}] {}", time(event.at.since(row.began)), event.kind);
+            let _ = writeln!(out, "                  {}", paint.dim(&line));
         }
     }
 }

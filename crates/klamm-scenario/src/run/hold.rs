@@ -4,6 +4,7 @@ use klamm_metadata::LeaderRecoveryState;
 use klamm_node::{NodeId, TopicPartition};
 
 use super::Runner;
+use super::producer::Producer;
 use crate::expect::{BrokerFact, Expectation, GroupFact, PartitionFact, RecordPattern, ReplicaFact};
 use crate::report::Failure;
 
@@ -50,6 +51,12 @@ impl Runner {
                     .and_then(|group| group.group.offsets.get(partition).copied());
                 let mut check = Check::new(format!("group {group} committed of {partition}"));
                 check.number("offset", *offset, actual);
+                check.failures
+            }
+            Expectation::Disconnected { client, times } => {
+                let actual = self.producers.get(client).map_or(0, Producer::disconnects);
+                let mut check = Check::new(client.clone());
+                check.number("connections closed instead of an answer", *times, i64::try_from(actual).ok());
                 check.failures
             }
             Expectation::Fired { fault, times } => {

@@ -8,6 +8,7 @@ mod look;
 pub(crate) use self::look::time;
 mod producer;
 mod stage;
+mod told;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -350,7 +351,6 @@ impl Runner {
     fn clients(&mut self) {
         for producer in self.producers.values_mut() {
             producer.go_on(&mut self.stage);
-            self.told.extend(producer.take_told());
         }
         for consumer in self.consumers.values_mut() {
             consumer.go_on(&mut self.stage);
@@ -398,11 +398,19 @@ impl Runner {
         trace.events().skip(usize::try_from(skip).unwrap_or(usize::MAX))
     }
 
+    /// What clients were told since the last row.
+    fn take_told(&mut self) -> Vec<String> {
+        let mut told: Vec<_> = self.producers.values_mut().flat_map(Producer::take_told).collect();
+        told.append(&mut self.told);
+        told
+    }
+
     fn row(&mut self, text: &str, planned: Option<&Planned>, failures: Vec<Failure>) -> Row {
         let trace = self.trace_from(self.traced).cloned().collect();
         self.traced = self.stage.world.trace().recorded();
         Row {
             at: self.stage.now().since(self.began),
+            began: self.began,
             line: planned.map_or(0, |planned| {
                 1 + text.as_bytes()[..planned.span.start.min(text.len())]
                     .iter()
@@ -414,9 +422,10 @@ impl Runner {
                 Some((_, text)) => text.clone(),
                 None => String::new(),
             },
+            block: planned.map(|planned| planned.block.clone()).unwrap_or_default(),
             prose: planned.is_some_and(|planned| matches!(planned.step, Step::Note(_))),
             expects: planned.is_some_and(|planned| matches!(planned.step, Step::Expect { .. })),
-            told: std::mem::take(&mut self.told),
+            told: self.take_told(),
             failures,
             trace,
             state: self.look(),

@@ -7,6 +7,7 @@ use klamm_node::{NodeId, Timestamp, TopicPartition};
 use klamm_wire::ErrorCode;
 
 use super::ask;
+use super::told::Told;
 use super::wire::{Answer, Ticket, Wire};
 use crate::step::{ProducerSpec, Send};
 
@@ -28,7 +29,11 @@ pub(crate) struct Producer {
     sequences: BTreeMap<TopicPartition, i32>,
     batches: Vec<Batch>,
     /// Results since anybody asked, as lines for a report.
-    told: Vec<String>,
+    told: Told,
+    /// Requests that nobody answers, while their connection lives.
+    unanswered: Vec<Ticket>,
+    /// How often a broker closed a connection instead of an answer.
+    disconnects: u64,
 }
 
 #[derive(Debug)]
@@ -58,14 +63,16 @@ enum State {
 }
 
 impl Producer {
-    pub(crate) const fn new(client: u32, spec: ProducerSpec) -> Self {
+    pub(crate) fn new(client: u32, spec: ProducerSpec) -> Self {
         Self {
             spec,
             client,
             identity: None,
             sequences: BTreeMap::new(),
             batches: Vec::new(),
-            told: Vec::new(),
+            told: Told::default(),
+            unanswered: Vec::new(),
+            disconnects: 0,
         }
     }
 
@@ -110,9 +117,14 @@ impl Producer {
         pending.flat_map(|batch| batch.records.clone()).collect()
     }
 
+    /// How often a broker closed a connection instead of an answer.
+    pub(crate) const fn disconnects(&self) -> u64 {
+        self.disconnects
+    }
+
     /// Results since this was last called.
     pub(crate) fn take_told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
+        std::mem::take(&mut self.told).finish(&self.spec.name)
     }
 
     /// Does whatever can be done now.
@@ -120,6 +132,16 @@ impl Producer {
         for at in 0..self.batches.len() {
             while self.batch(at, wire) {}
         }
+        self.unanswered.retain(|ticket| match wire.answer(*ticket) {
+            None => true,
+            Some(answer) => {
+                if matches!(answer, Answer::Closed) {
+                    self.disconnects += 1;
+                    self.told.line(&self.spec.name, "finds its connection closed".to_owned());
+                }
+                false
+            }
+        });
     }
 
     /// When it has something to do though nothing is answered.
@@ -251,6 +273,7 @@ impl Producer {
         let ticket = wire.ask(self.client, broker, key, version, request);
         if batch.acks == 0 {
             // Nobody will ever say what came of it.
+            self.unanswered.push(ticket);
             self.done(at, ErrorCode::None.name().to_owned(), -1);
             return false;
         }
@@ -261,6 +284,7 @@ impl Producer {
 
     fn answered(&mut self, at: usize, answer: &Answer, now: Timestamp) -> bool {
         let Answer::Response(response) = answer else {
+            self.disconnects += 1;
             return self.failed(at, "DISCONNECTED".to_owned(), true, now);
         };
         let (code, offset) = ask::produced(response);
@@ -278,7 +302,7 @@ impl Producer {
         let batch = &mut self.batches[at];
         if retriable && batch.retries < self.spec.retries {
             batch.retries += 1;
-            self.told.push(format!("{} {}: {error}, tries again", self.spec.name, batch.records.join(" ")));
+            self.told.line(&self.spec.name, format!("{}: {error}, tries again", batch.records.join(" ")));
             batch.state = State::Waiting(now + self.spec.retry_backoff);
             return false;
         }
@@ -294,12 +318,7 @@ impl Producer {
 
     fn done(&mut self, at: usize, error: String, offset: i64) {
         let batch = &mut self.batches[at];
-        let names = match batch.records.as_slice() {
-            [first, .., last] => format!("{first} … {last}"),
-            records => records.join(" "),
-        };
-        let offset_text = if offset >= 0 { format!(" offset {offset}") } else { String::new() };
-        self.told.push(format!("{} {names}: {error}{offset_text}", self.spec.name));
+        self.told.result(&self.spec.name, &batch.records, &error, offset);
         batch.state = State::Done(Outcome { error, offset });
     }
 }

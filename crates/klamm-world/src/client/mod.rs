@@ -47,6 +47,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client waits before it tries again what failed (`retry.backoff.ms`).
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
+/// The address of a broker for a connection of its own, beside the usual one (Java's clients have one for a group's
+/// coordinator).
+pub(crate) const fn second_connection(broker: NodeId) -> NodeId {
+    NodeId(i32::MAX - broker.0)
+}
+
+/// The broker that an address is of.
+pub(crate) const fn broker_at(address: NodeId) -> NodeId {
+    if address.0 > i32::MAX / 2 { second_connection(address) } else { address }
+}
+
 /// Whether a connection is a simulated client's, and whose.
 pub(crate) fn owner(connection: ConnectionId) -> Option<ClientId> {
     (connection.0 & SIMULATED != 0).then_some(ClientId((connection.0 >> 32 & 0x7fff_ffff) as u32))

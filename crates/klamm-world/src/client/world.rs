@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use klamm_node::{ConnectionId, NodeId, TopicPartition, TraceKind};
 
 use super::scripted::{
-    ClientError, ClientOp, History, HistoryEntry, HistoryEvent, KnownLeader, OpId, OpRecord,
+    ClientError, ClientOp, History, HistoryEntry, HistoryEvent, KnownLeader, MemberStatus, OpId, OpRecord,
 };
 use super::{Client, ClientEvent, ClientId, ClientSlot, News};
 use crate::world::World;
@@ -47,6 +47,11 @@ impl World {
     pub fn client_positions(&self, client: ClientId) -> BTreeMap<TopicPartition, Option<i64>> {
         let client = self.client(client).and_then(ClientSlot::scripted);
         client.map(super::scripted::Scripted::positions).unwrap_or_default()
+    }
+
+    /// A scripted consumer's place in its group, as it sees itself.
+    pub fn client_member(&self, client: ClientId) -> Option<MemberStatus> {
+        self.client(client)?.scripted()?.member()
     }
 
     /// The name under which a client's links are set: the network knows clients by negative node ids.
@@ -117,6 +122,9 @@ impl World {
             },
             HistoryEvent::SendAsked { .. }
             | HistoryEvent::Positioned { .. }
+            | HistoryEvent::Assigned { .. }
+            | HistoryEvent::Revoked { .. }
+            | HistoryEvent::Committed { .. }
             | HistoryEvent::Ended { error: None } => return,
         };
         self.trace.record(self.now(), None, kind);

@@ -5,9 +5,30 @@ use klamm_wire::{Api, Request};
 use super::codec::{Decoded, Decoder, Encoder, nonsense};
 use super::value::{Value, fields, variants};
 use crate::client::scripted::{
-    AdminSpec, ClientOp, ClientSettings, ConsumerOp, NewRecord, OffsetReset, RequestOp, ScriptedConsumerSpec,
-    ScriptedProducerSpec, SeekTo, SendOp, Target,
+    AdminSpec, Assignor, ClientOp, ClientSettings, CommittedOffset, ConsumerOp, GroupSettings, NewRecord,
+    OffsetReset, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
+
+impl<T: Value> Value for Box<T> {
+    fn put(&self, to: &mut Encoder) {
+        T::put(self, to);
+    }
+
+    fn take(from: &mut Decoder) -> Decoded<Self> {
+        T::take(from).map(Self::new)
+    }
+}
+
+impl<A: Value, B: Value> Value for (A, B) {
+    fn put(&self, to: &mut Encoder) {
+        self.0.put(to);
+        self.1.put(to);
+    }
+
+    fn take(from: &mut Decoder) -> Decoded<Self> {
+        Ok((A::take(from)?, B::take(from)?))
+    }
+}
 
 impl Value for usize {
     fn put(&self, to: &mut Encoder) {
@@ -24,14 +45,22 @@ fields! {
     ScriptedProducerSpec { client, acks, idempotent, retries, max_in_flight, delivery_timeout, max_block }
     ScriptedConsumerSpec {
         client, read_committed, auto_offset_reset, fetch_max_wait, fetch_min_bytes, fetch_max_bytes,
-        max_partition_fetch_bytes, max_poll_records, rack,
+        max_partition_fetch_bytes, max_poll_records, rack, group,
     }
+    GroupSettings {
+        group_id, instance_id, session_timeout, heartbeat_interval, max_poll_interval, assignors,
+    }
+    CommittedOffset { offset, leader_epoch }
     AdminSpec { client }
     NewRecord { key, value, timestamp }
     SendOp { partition, records, to }
 }
 
 variants! {
+    Assignor {
+        0 Range {}
+        1 CooperativeSticky {}
+    }
     Target {
         0 Any {}
         1 Broker { 0: broker }
@@ -54,6 +83,10 @@ variants! {
         3 Poll { at_least: at_least, within: within }
         4 Consume { within: within }
         5 ListOffsets { partition: partition, timestamp: timestamp }
+        6 Subscribe { 0: topics }
+        7 Unsubscribe {}
+        8 Commit { 0: offsets }
+        9 Committed { 0: partitions }
     }
 }
 

@@ -9,8 +9,8 @@ use klamm_wire::{ApiKey, KafkaVersion, Request};
 
 use super::*;
 use crate::client::scripted::{
-    AdminSpec, ClientOp, ConsumerOp, NewRecord, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec,
-    SeekTo, SendOp, Target,
+    AdminSpec, Assignor, ClientOp, ConsumerOp, GroupSettings, NewRecord, RequestOp, ScriptedConsumerSpec,
+    ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
 use crate::input::{ClientRequest, Command};
@@ -83,6 +83,19 @@ fn inputs() -> Vec<(Timestamp, Input)> {
             ..RequestOp::any(ApiKey::Metadata, Request::Metadata(MetadataRequest::default()))
         })),
         Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec::default()))),
+        Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec {
+            group: Some(Box::new(GroupSettings {
+                instance_id: Some("i".into()),
+                assignors: vec![Assignor::CooperativeSticky, Assignor::Range],
+                ..GroupSettings::new("g")
+            })),
+            ..ScriptedConsumerSpec::default()
+        }))),
+        client_op(ClientOp::Consumer(ConsumerOp::Subscribe(vec!["t".into()]))),
+        client_op(ClientOp::Consumer(ConsumerOp::Commit(Some(vec![(
+            TopicPartition::new("t", 0),
+            7.into(),
+        )])))),
         client_op(ClientOp::Consumer(ConsumerOp::Assign(vec![TopicPartition::new("t", 0)]))),
         client_op(ClientOp::Consumer(ConsumerOp::Seek {
             partition: TopicPartition::new("t", 0),

@@ -3,14 +3,14 @@
 use kafka_protocol::messages::ElectLeadersRequest;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 
-use super::reassignments::{in_earnest, state, until};
+use super::reassignments::{Partitions, in_earnest, state, until};
 use crate::Session;
 use crate::session::topic;
 
 const PREFERRED: i8 = 0;
 const UNCLEAN: i8 = 1;
 
-fn elect(election_type: i8, topics: Option<&[(&str, &[i32])]>) -> ElectLeadersRequest {
+fn elect(election_type: i8, topics: Option<&[Partitions<'_>]>) -> ElectLeadersRequest {
     let topics = topics.map(|topics| {
         let topics = topics.iter().map(|(name, partitions)| {
             TopicPartitions::default().with_topic(topic(name)).with_partitions(partitions.to_vec())
@@ -25,7 +25,7 @@ fn elect(election_type: i8, topics: Option<&[(&str, &[i32])]>) -> ElectLeadersRe
 
 pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.create("elect-a", &[&[1, 2, 3], &[2, 3, 1]], &[])?;
-    let cases: &[(&str, &[(&str, &[i32])])] = &[
+    let cases: &[(&str, &[Partitions<'_>])] = &[
         ("the preferred leader leads", &[("elect-a", &[0, 1])]),
         ("an unknown topic", &[("elect-none", &[0])]),
         ("a name that no topic may have", &[("a b", &[0]), ("", &[0])]),

@@ -22,6 +22,9 @@ use crate::session::{text, topic};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
+/// A topic, and some of its partitions.
+pub(super) type Partitions<'a> = (&'a str, &'a [i32]);
+
 /// A topic, a partition, and where its replicas shall be; `None` cancels.
 type Target<'a> = (&'a str, i32, Option<&'a [i32]>);
 
@@ -34,7 +37,7 @@ pub(super) fn in_earnest(targets: &[Target<'_>]) -> AlterPartitionReassignmentsR
     AlterPartitionReassignmentsRequest::default().with_timeout_ms(30_000).with_topics(topics.collect())
 }
 
-fn list(topics: Option<&[(&str, &[i32])]>) -> ListPartitionReassignmentsRequest {
+fn list(topics: Option<&[Partitions<'_>]>) -> ListPartitionReassignmentsRequest {
     let topics = topics.map(|topics| {
         let asked = topics.iter().map(|(name, indexes)| {
             ListPartitionReassignmentsTopics::default()
@@ -141,7 +144,7 @@ fn refused(s: &mut Session) -> anyhow::Result<()> {
         let label = format!("{replicas:?}, the replication factor guarded");
         s.at(&label, 1, request.with_allow_replication_factor_change(false))?;
     }
-    let lists: &[(&str, Option<&[(&str, &[i32])]>)] = &[
+    let lists: &[(&str, Option<&[Partitions<'_>]>)] = &[
         ("list: none", None),
         ("list: none of these", Some(&[("move-a", &[0, 1])])),
         ("list: no topics", Some(&[])),

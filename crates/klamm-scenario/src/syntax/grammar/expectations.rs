@@ -81,6 +81,14 @@ pub(super) const WORDS: &[Word] = &[
         ..WORD
     },
     Word {
+        name: "disconnected",
+        place: Place::Expect,
+        args: &[arg("producer", Kind::Name), arg("times", Kind::Count)],
+        doc: "How often a broker closed a producer's connection instead of an answer, or where none is due (acks=0).",
+        example: "expect { disconnected p 0; }",
+        ..WORD
+    },
+    Word {
         name: "consumed",
         place: Place::Expect,
         args: &[arg("consumer", Kind::Name), any("record", Kind::Text)],

@@ -44,6 +44,7 @@ pub(super) const WORDS: &[Word] = &[
         args: &[arg("producer", Kind::Name), any("record", Kind::Text)],
         props: &[
             prop("error", Kind::Error, "each result must be this (NONE)"),
+            prop("offset", Kind::Count, "the first record's offset must be this"),
             prop("within", Kind::Time, "how long to wait (the producer's delivery timeout)"),
         ],
         doc: "Waits for the results of records that were sent; of all that are pending, when none is named.",

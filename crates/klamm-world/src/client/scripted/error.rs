@@ -47,6 +47,12 @@ pub enum ClientError {
         /// The offset and epoch at which the logs parted, if the leader knows.
         divergent: Option<(i64, i32)>,
     },
+    /// A commit was refused because the member is not in the group's generation any more (`CommitFailedException`).
+    #[error("the commit failed: the member is not in the group any more")]
+    CommitFailed {
+        /// What the coordinator said; `None` when the member knew before it asked.
+        error: Option<ErrorCode>,
+    },
     /// A fetch brought bytes that are no records.
     #[error("{partition}: {what}")]
     Corrupt {
@@ -66,7 +72,7 @@ pub enum ClientError {
 impl ClientError {
     /// The name that Kafka's `Errors` has for it: the broker's own, `NETWORK_EXCEPTION` for a broken connection, and
     /// `REQUEST_TIMED_OUT` for everything that Java's client reports as a `TimeoutException`. What no broker says has a
-    /// name of ours: `NO_OFFSET_FOR_PARTITION`, `LOG_TRUNCATION`, `UNSUPPORTED`, `STOPPED`.
+    /// name of ours: `COMMIT_FAILED`, `NO_OFFSET_FOR_PARTITION`, `LOG_TRUNCATION`, `UNSUPPORTED`, `STOPPED`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Broker(code) => code.name(),
@@ -76,6 +82,8 @@ impl ClientError {
             }
             Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange.name(),
             Self::Corrupt { .. } => ErrorCode::CorruptMessage.name(),
+            Self::CommitFailed { error: Some(error) } => error.name(),
+            Self::CommitFailed { error: None } => "COMMIT_FAILED",
             Self::NoOffset { .. } => "NO_OFFSET_FOR_PARTITION",
             Self::LogTruncation { .. } => "LOG_TRUNCATION",
             Self::Unsupported(_) => "UNSUPPORTED",

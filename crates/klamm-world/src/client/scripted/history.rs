@@ -1,13 +1,13 @@
 //! What scripted clients did and saw, in the order in which it happened: the raw material of invariants and reports.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use bytes::Bytes;
 use klamm_node::{NodeId, Timestamp, TopicPartition};
 
 use super::error::ClientError;
-use super::op::{NewRecord, OpId};
+use super::op::{CommittedOffset, NewRecord, OpId};
 use crate::client::ClientId;
 
 /// One thing that a client did or saw.
@@ -77,6 +77,27 @@ pub enum HistoryEvent {
         /// Why it failed, if it did.
         error: Option<ClientError>,
     },
+    /// A member of a group took its share over.
+    Assigned {
+        /// The group's generation.
+        generation: i32,
+        /// All that it has now.
+        partitions: Vec<TopicPartition>,
+    },
+    /// A member of a group gave partitions up.
+    Revoked {
+        /// What it gave up.
+        partitions: Vec<TopicPartition>,
+        /// Whether others may have had them before it knew.
+        lost: bool,
+    },
+    /// Offsets were committed.
+    Committed {
+        /// The member's generation; -1 for who is no member.
+        generation: i32,
+        /// The offsets.
+        offsets: BTreeMap<TopicPartition, CommittedOffset>,
+    },
     /// A consumer went to another place in a partition.
     Positioned {
         /// The partition.
@@ -85,7 +106,7 @@ pub enum HistoryEvent {
         from: Option<i64>,
         /// The offset that it reads next.
         to: i64,
-        /// Why: `seek`, `reset to earliest`, `reset to latest`, `the log was truncated`.
+        /// Why: `seek`, `reset to earliest`, `reset to latest`, `committed`, `the log was truncated`.
         cause: &'static str,
     },
     /// A consumer was handed a record.

@@ -104,6 +104,12 @@ impl Metadata {
         self.topics.get(topic).map(|topic| topic.error)
     }
 
+    /// How many partitions a topic has, as far as is known.
+    pub(super) fn partitions(&self, topic: &StrBytes) -> i32 {
+        let count = self.topics.get(topic).map_or(0, |topic| topic.partitions.len());
+        i32::try_from(count).unwrap_or(i32::MAX)
+    }
+
     /// Takes a leader hint (KIP-951), if it is newer than what is known (`Metadata.updatePartitionLeadership`).
     pub(super) fn hint(&mut self, partition: &TopicPartition, leader: NodeId, epoch: i32) -> bool {
         if self.frozen || leader.0 < 0 || epoch < 0 {

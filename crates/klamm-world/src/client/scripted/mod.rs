@@ -15,6 +15,7 @@ mod base;
 mod channels;
 mod consumer;
 mod error;
+mod group;
 mod history;
 mod metadata;
 mod op;
@@ -29,17 +30,18 @@ use klamm_node::{NodeId, Timestamp, TopicPartition};
 use self::base::Base;
 use self::consumer::Consumer;
 pub use self::error::ClientError;
+pub use self::group::{Assignor, MemberState, MemberStatus};
 pub use self::history::{History, HistoryEntry, HistoryEvent};
 pub use self::metadata::KnownLeader;
 pub(crate) use self::op::Ops;
 pub use self::op::{
-    ClientOp, ConsumedRecord, ConsumerOp, FoundOffset, NewRecord, OpId, OpRecord, OpResult, OpValue,
-    Produced, RequestOp, SeekTo, SendOp, Target,
+    ClientOp, CommittedOffset, ConsumedRecord, ConsumerOp, FoundOffset, NewRecord, Offsets, OpId, OpRecord,
+    OpResult, OpValue, Produced, RequestOp, SeekTo, SendOp, Target,
 };
 use self::producer::Producer;
 use self::requests::Requests;
 pub use self::settings::{
-    AdminSpec, ClientSettings, OffsetReset, ScriptedConsumerSpec, ScriptedProducerSpec,
+    AdminSpec, ClientSettings, GroupSettings, OffsetReset, ScriptedConsumerSpec, ScriptedProducerSpec,
 };
 use super::{Answer, ClientCtx};
 
@@ -88,6 +90,11 @@ impl Scripted {
             Role::Consumer(consumer) => consumer.positions().map(|(name, at)| (name.clone(), at)).collect(),
             Role::Producer(_) | Role::Admin => BTreeMap::new(),
         }
+    }
+
+    /// A consumer's place in its group.
+    pub(super) fn member(&self) -> Option<MemberStatus> {
+        if let Role::Consumer(consumer) = &self.role { consumer.member() } else { None }
     }
 
     /// Takes an operation on.

@@ -51,6 +51,14 @@ impl From<ConsumerOp> for ClientOp {
 pub enum ConsumerOp {
     /// Reads these partitions from now on, and no others (`assign`).
     Assign(Vec<TopicPartition>),
+    /// Joins its group for these topics, instead of what it was subscribed to (`subscribe`). It joins while it is polled.
+    Subscribe(Vec<StrBytes>),
+    /// Leaves the group, and has no partitions any more (`unsubscribe`). A static member does not tell the coordinator.
+    Unsubscribe,
+    /// Commits these offsets for its group; `None` for its positions (`commitSync`).
+    Commit(Option<Vec<(TopicPartition, CommittedOffset)>>),
+    /// Asks what its group has committed. Ends with [`OpValue::Committed`].
+    Committed(Vec<TopicPartition>),
     /// Goes somewhere in an assigned partition.
     Seek {
         /// The partition.
@@ -122,6 +130,24 @@ pub struct ConsumedRecord {
     /// Its value.
     pub value: Option<Bytes>,
 }
+
+/// An offset of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The offset of the record to read next.
+    pub offset: i64,
+    /// The leader epoch of the record before it; -1 when unknown.
+    pub leader_epoch: i32,
+}
+
+impl From<i64> for CommittedOffset {
+    fn from(offset: i64) -> Self {
+        Self { offset, leader_epoch: -1 }
+    }
+}
+
+/// What a group has committed; `None` where it has committed nothing.
+pub type Offsets = BTreeMap<TopicPartition, Option<CommittedOffset>>;
 
 /// An offset that a broker named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +271,8 @@ pub enum OpValue {
     Consumed(u64),
     /// An offset; `None` when no record is that young.
     Offset(Option<FoundOffset>),
+    /// What a group has committed.
+    Committed(Offsets),
 }
 
 impl OpValue {

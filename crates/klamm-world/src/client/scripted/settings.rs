@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use klamm_wire::StrBytes;
 
+use super::group::Assignor;
+
 /// What every scripted client has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSettings {
@@ -116,6 +118,8 @@ pub struct ScriptedConsumerSpec {
     pub max_poll_records: usize,
     /// `client.rack`: with it, a broker may name a nearer replica to read from (KIP-392).
     pub rack: Option<StrBytes>,
+    /// Its group, if it has one.
+    pub group: Option<Box<GroupSettings>>,
 }
 
 impl Default for ScriptedConsumerSpec {
@@ -130,6 +134,38 @@ impl Default for ScriptedConsumerSpec {
             max_partition_fetch_bytes: 1 << 20,
             max_poll_records: 500,
             rack: None,
+            group: None,
+        }
+    }
+}
+
+/// How a consumer is in a group (the classic protocol).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// `group.id`.
+    pub group_id: StrBytes,
+    /// `group.instance.id`: makes it a static member (KIP-345).
+    pub instance_id: Option<StrBytes>,
+    /// `session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`, which is the rebalance timeout too.
+    pub max_poll_interval: Duration,
+    /// `partition.assignment.strategy`, in order of preference. Kafka's default is both; here it is range alone.
+    pub assignors: Vec<Assignor>,
+}
+
+impl GroupSettings {
+    /// The defaults, in a group.
+    pub fn new(group_id: impl Into<StrBytes>) -> Self {
+        Self {
+            group_id: group_id.into(),
+            instance_id: None,
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            max_poll_interval: Duration::from_secs(300),
+            assignors: vec![Assignor::Range],
         }
     }
 }

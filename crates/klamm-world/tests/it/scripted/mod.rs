@@ -1,6 +1,7 @@
 //! Clients that do what they are told, in clusters that go wrong around them.
 
 mod consumer;
+mod group;
 mod producer;
 mod property;
 

@@ -7,6 +7,7 @@
 
 mod assigned;
 mod fetch;
+mod membership;
 mod offsets;
 mod records;
 mod validate;
@@ -21,8 +22,9 @@ use self::fetch::Fetch;
 use self::offsets::Query;
 use super::base::Base;
 use super::error::ClientError;
+use super::group::{Commit, Committed, Member, MemberStatus, OffsetsAnswer};
 use super::history::HistoryEvent;
-use super::op::{ConsumedRecord, ConsumerOp, OpId, OpResult, OpValue, SeekTo};
+use super::op::{ConsumedRecord, ConsumerOp, Offsets, OpId, OpResult, OpValue, SeekTo};
 use super::settings::ScriptedConsumerSpec;
 use crate::client::{Answer, ClientCtx};
 
@@ -42,6 +44,10 @@ pub(super) struct Consumer {
     validations: BTreeMap<i32, (TopicPartition, Position)>,
     /// Reads from this broker, whoever leads.
     fetch_from: Option<NodeId>,
+    /// Its place in a group, if it has a group id.
+    member: Option<Member>,
+    /// What the group has committed is asked for, to begin there.
+    refresh: Option<Committed>,
     queue: VecDeque<(OpId, ConsumerOp)>,
     current: Option<(OpId, Job)>,
     /// An error for the poll that is under way, or the next.
@@ -53,6 +59,8 @@ pub(super) struct Consumer {
 enum Job {
     Poll(Poll),
     Query(Query),
+    Commit(Commit),
+    Committed(Committed),
 }
 
 #[derive(Debug, Clone)]
@@ -65,8 +73,10 @@ struct Poll {
 }
 
 impl Consumer {
-    pub(super) const fn new(spec: ScriptedConsumerSpec) -> Self {
+    pub(super) fn new(spec: ScriptedConsumerSpec) -> Self {
         Self {
+            member: spec.group.clone().map(|group| Member::new(*group)),
+            refresh: None,
             spec,
             assigned: BTreeMap::new(),
             fetches: BTreeMap::new(),
@@ -88,6 +98,11 @@ impl Consumer {
         self.assigned.iter().map(move |(name, assigned)| (name, offset(assigned)))
     }
 
+    /// Its place in a group.
+    pub(super) fn member(&self) -> Option<MemberStatus> {
+        self.member.as_ref().map(Member::status)
+    }
+
     pub(super) fn ask(&mut self, id: OpId, op: ConsumerOp) {
         self.queue.push_back((id, op));
     }
@@ -98,14 +113,17 @@ impl Consumer {
     }
 
     pub(super) fn go_on(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
+        let polls = matches!(self.current, Some((_, Job::Poll(_))));
+        if let Some(member) = &mut self.member {
+            if polls {
+                member.polled(ctx.now);
+            }
+            member.go_on(ctx, base);
+        }
         loop {
             self.see_leaders(base);
-            if let Some(result) = self.advance(ctx, base)
-                && let Some((id, _)) = self.current.take()
-            {
-                let error = result.as_ref().err().cloned();
-                ctx.happened(Some(id), HistoryEvent::Ended { error });
-                ctx.end(id, result);
+            if let Some(result) = self.advance(ctx, base) {
+                self.end(ctx, result);
             }
             if self.current.is_some() {
                 return;
@@ -119,7 +137,50 @@ impl Consumer {
     fn begin(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base, id: OpId, op: ConsumerOp) {
         let mut done = Ok(OpValue::Done);
         match op {
-            ConsumerOp::Assign(partitions) => self.assign(base, partitions),
+            ConsumerOp::Assign(partitions) => {
+                if self.member.as_ref().is_some_and(Member::is_subscribed) {
+                    done =
+                        Err(ClientError::Unsupported("a consumer that subscribes cannot assign".to_owned()));
+                } else {
+                    self.assign(base, partitions);
+                }
+            }
+            ConsumerOp::Subscribe(topics) => match &mut self.member {
+                Some(member) if !topics.is_empty() => {
+                    if !member.is_subscribed() {
+                        self.assigned.clear();
+                    }
+                    member.subscribe(base, topics);
+                }
+                Some(_) => {
+                    done = Err(ClientError::Unsupported("there is no topic to subscribe to".to_owned()))
+                }
+                None => done = Err(without_group()),
+            },
+            ConsumerOp::Unsubscribe => {
+                self.assigned.clear();
+                if let Some(member) = &mut self.member {
+                    member.unsubscribe(ctx, base);
+                }
+            }
+            ConsumerOp::Commit(offsets) => {
+                if self.member.is_some() {
+                    let offsets = offsets
+                        .map_or_else(|| self.offsets_to_commit(), |offsets| offsets.into_iter().collect());
+                    let commit = Commit::new(offsets, Self::api_deadline(ctx));
+                    self.current = Some((id, Job::Commit(commit)));
+                    return;
+                }
+                done = Err(without_group());
+            }
+            ConsumerOp::Committed(partitions) => {
+                if self.member.is_some() {
+                    let committed = Committed::new(partitions, Self::api_deadline(ctx));
+                    self.current = Some((id, Job::Committed(committed)));
+                    return;
+                }
+                done = Err(without_group());
+            }
             ConsumerOp::Seek { partition, to } => done = self.seek(ctx, base, id, &partition, to),
             ConsumerOp::FetchFrom(broker) => self.fetch_from = broker,
             ConsumerOp::Poll { at_least, within } => {
@@ -135,6 +196,7 @@ impl Consumer {
             ConsumerOp::Consume { within } => {
                 let poll = Poll { at_least: u64::MAX, until: ctx.now + within, records: None, count: 0 };
                 self.current = Some((id, Job::Poll(poll)));
+                self.note_poll(ctx);
                 return;
             }
             ConsumerOp::ListOffsets { partition, timestamp } => {
@@ -146,6 +208,12 @@ impl Consumer {
             }
         }
         ctx.end(id, done);
+    }
+
+    fn note_poll(&mut self, ctx: &ClientCtx<'_>) {
+        if let Some(member) = &mut self.member {
+            member.polled(ctx.now);
+        }
     }
 
     fn assign(&mut self, base: &mut Base, partitions: Vec<TopicPartition>) {
@@ -196,6 +264,23 @@ impl Consumer {
                 query.go_on(ctx, base, self.spec.read_committed);
                 None
             }
+            Some((_, Job::Commit(commit))) => {
+                let member = self.member.as_mut()?;
+                if commit.gives_up <= ctx.now {
+                    return Some(Err(ClientError::RequestTimedOut));
+                }
+                if commit.offsets.is_empty() {
+                    return Some(Ok(OpValue::Done));
+                }
+                commit.go_on(ctx, base, member).err().map(Err)
+            }
+            Some((_, Job::Committed(committed))) => {
+                if committed.gives_up <= ctx.now {
+                    return Some(Err(ClientError::RequestTimedOut));
+                }
+                committed.go_on(ctx, base, self.member.as_mut()?);
+                None
+            }
             Some((_, Job::Poll(_))) => self.poll(ctx, base),
         }
     }
@@ -215,6 +300,8 @@ impl Consumer {
                 None => OpValue::Consumed(poll.count),
             }));
         }
+        self.poll_group(ctx, base);
+        self.ask_committed(ctx, base);
         self.set_positions();
         if let Some(error) = self.error.take() {
             return Some(Err(error));
@@ -227,6 +314,10 @@ impl Consumer {
 
     /// Finds a place to begin where there is none.
     fn set_positions(&mut self) {
+        // A group is asked first.
+        if self.member.is_some() {
+            return;
+        }
         let mut without = None;
         for (name, assigned) in &mut self.assigned {
             if assigned.state != State::Unset {
@@ -306,39 +397,92 @@ impl Consumer {
             self.on_reset(ctx, base, &name, timestamp, &answer);
         } else if let Some((name, position)) = self.validations.remove(&correlation_id) {
             self.on_validated(ctx, base, &name, position, &answer);
-        } else if let Some((id, Job::Query(query))) = &mut self.current
+        } else if let Some(result) = self.on_job_answer(ctx, base, correlation_id, &answer) {
+            self.end(ctx, result);
+        }
+    }
+
+    /// Takes an answer that the operation under way, or the group, waits for; the operation's result, if that is it.
+    fn on_job_answer(
+        &mut self,
+        ctx: &mut ClientCtx<'_>,
+        base: &mut Base,
+        correlation_id: i32,
+        answer: &Answer,
+    ) -> Option<OpResult> {
+        if let Some((_, Job::Query(query))) = &mut self.current
             && query.asked == Some(correlation_id)
         {
             query.asked = None;
-            match offsets::outcome(&answer) {
-                Ok(found) => {
-                    let id = *id;
-                    self.current = None;
-                    ctx.happened(Some(id), HistoryEvent::Ended { error: None });
-                    ctx.end(id, Ok(OpValue::Offset(found)));
-                }
-                Err(Some(error)) if !error.is_retriable() => {
-                    let (id, error) = (*id, ClientError::Broker(error));
-                    self.current = None;
-                    ctx.happened(Some(id), HistoryEvent::Ended { error: Some(error.clone()) });
-                    ctx.end(id, Err(error));
-                }
+            return match offsets::outcome(answer) {
+                Ok(found) => Some(Ok(OpValue::Offset(found))),
+                Err(Some(error)) if !error.is_retriable() => Some(Err(ClientError::Broker(error))),
                 Err(_) => {
                     query.retry_at = ctx.now + self.spec.client.retry_backoff;
                     base.metadata.request_update();
+                    None
+                }
+            };
+        }
+        let member = self.member.as_mut()?;
+        if member.on_answer(ctx, base, correlation_id, answer) {
+            return None;
+        }
+        if let Some(refresh) = &mut self.refresh {
+            match refresh.on_answer(ctx, base, member, correlation_id, answer) {
+                OffsetsAnswer::NotMine => {}
+                OffsetsAnswer::Retry => return None,
+                OffsetsAnswer::Ended(result) => {
+                    self.on_refreshed(ctx, base, result);
+                    return None;
                 }
             }
         }
+        match &mut self.current {
+            Some((id, Job::Commit(commit))) => {
+                match commit.on_answer(ctx, base, member, correlation_id, answer) {
+                    OffsetsAnswer::NotMine | OffsetsAnswer::Retry => None,
+                    OffsetsAnswer::Ended(Err(error)) => Some(Err(error)),
+                    OffsetsAnswer::Ended(Ok(())) => {
+                        let (generation, offsets) = (member.generation(), commit.offsets.clone());
+                        ctx.happened(Some(*id), HistoryEvent::Committed { generation, offsets });
+                        Some(Ok(OpValue::Done))
+                    }
+                }
+            }
+            Some((_, Job::Committed(committed))) => {
+                match committed.on_answer(ctx, base, member, correlation_id, answer) {
+                    OffsetsAnswer::NotMine | OffsetsAnswer::Retry => None,
+                    OffsetsAnswer::Ended(result) => Some(result.map(OpValue::Committed)),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn end(&mut self, ctx: &mut ClientCtx<'_>, result: OpResult) {
+        let Some((id, _)) = self.current.take() else { return };
+        let error = result.as_ref().err().cloned();
+        ctx.happened(Some(id), HistoryEvent::Ended { error });
+        ctx.end(id, result);
     }
 
     pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
         let job = match &self.current {
             Some((_, Job::Poll(poll))) => vec![poll.until],
             Some((_, Job::Query(query))) => vec![query.gives_up, query.retry_at],
+            Some((_, Job::Commit(commit))) => vec![commit.gives_up, commit.retry_at],
+            Some((_, Job::Committed(committed))) => vec![committed.gives_up, committed.retry_at],
             None => Vec::new(),
         };
+        let refresh = self.refresh.as_ref().map(|refresh| refresh.retry_at);
+        let member = self.member.iter().flat_map(Member::next_deadlines);
         let polling = matches!(self.current, Some((_, Job::Poll(_))));
         let retries = self.assigned.values().map(|assigned| assigned.retry_at).filter(move |_| polling);
-        job.into_iter().chain(retries)
+        job.into_iter().chain(retries).chain(refresh).chain(member)
     }
+}
+
+fn without_group() -> ClientError {
+    ClientError::Unsupported("a consumer without a group id is in no group".to_owned())
 }

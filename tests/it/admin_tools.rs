@@ -1,0 +1,323 @@
+//! Kafka's own tools for elections, reassignments, throttles and what is wrong with partitions, against klamm; what needs
+//! no broker to die also against Apache Kafka.
+
+use anyhow::Result;
+use klamm::blocking::Cluster;
+use klamm_tests::kafka::{ApacheKafka, KafkaSettings};
+use klamm_tests::tools::{Tool, Tools};
+use klamm_tests::{java, toolchain};
+
+/// The tools, and a folder for the files that they want.
+struct Desk {
+    tools: Tools,
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn open(bootstrap: &str) -> Result<Self> {
+        Ok(Self { tools: Tools::start(bootstrap)?, dir: tempfile::tempdir()? })
+    }
+
+    fn topics(&mut self, arguments: &[&str]) -> Result<String> {
+        self.tools.ok(Tool::Topics, arguments)
+    }
+
+    fn configs(&mut self, kind: &str, name: &str, arguments: &[&str]) -> Result<String> {
+        let entity = ["--entity-type", kind, "--entity-name", name];
+        self.tools.ok(Tool::Configs, &[&entity[..], arguments].concat())
+    }
+
+    /// A topic of one partition with these replicas (`1:2:3`), which its leader serves.
+    fn create(&mut self, topic: &str, replicas: &str, configs: &[&str]) -> Result<()> {
+        let mut arguments = vec!["--create", "--topic", topic, "--replica-assignment", replicas];
+        for config in configs {
+            arguments.extend(["--config", config]);
+        }
+        self.topics(&arguments)?;
+        let isr = format!("Isr: {}", replicas.replace(':', ","));
+        self.tools.until(Tool::Topics, &["--describe", "--topic", topic], |text| text.contains(&isr))?;
+        Ok(())
+    }
+
+    fn file(&self, name: &str, text: &str) -> Result<String> {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    }
+
+    fn plan(&self, topic: &str, replicas: &[i32]) -> Result<String> {
+        let partition = format!(r#"{{"topic":"{topic}","partition":0,"replicas":{replicas:?}}}"#);
+        self.file("plan.json", &format!(r#"{{"version":1,"partitions":[{partition}]}}"#))
+    }
+
+    fn reassign(&mut self, plan: &str, arguments: &[&str]) -> Result<String> {
+        let file = ["--reassignment-json-file", plan];
+        self.tools.ok(Tool::ReassignPartitions, &[&file[..], arguments].concat())
+    }
+
+    fn elect(&mut self, kind: &str, arguments: &[&str]) -> Result<String> {
+        self.tools.ok(Tool::LeaderElection, &[&["--election-type", kind], arguments].concat())
+    }
+}
+
+/// Panics unless `text` holds every one of `parts`.
+#[track_caller]
+fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}
+
+/// What holds for any cluster of brokers 1, 2 and 3 that are all up.
+fn everything_that_needs_no_failure(bootstrap: &str) -> Result<()> {
+    let desk = &mut Desk::open(bootstrap)?;
+    versions(desk)?;
+    a_plan_is_generated_executed_and_verified(desk)?;
+    a_move_is_listed_and_cancelled(desk)?;
+    leadership_is_given_back(desk)?;
+    Ok(())
+}
+
+fn versions(desk: &mut Desk) -> Result<()> {
+    let text = desk.tools.ok(Tool::BrokerApiVersions, &[])?;
+    let served = [
+        "ElectLeaders(43): 0 to 2",
+        "AlterPartitionReassignments(45): 0 to 1",
+        "ListPartitionReassignments(46): 0 [usable: 0]",
+        "UnregisterBroker(64): 0 [usable: 0]",
+    ];
+    says(&text, &served);
+    let text = desk.tools.ok(Tool::Cluster, &["cluster-id"])?;
+    says(&text, &["Cluster ID: "]);
+    Ok(())
+}
+
+fn a_plan_is_generated_executed_and_verified(desk: &mut Desk) -> Result<()> {
+    desk.create("plan", "1:2", &[])?;
+    let topics = desk.file("topics.json", r#"{"topics":[{"topic":"plan"}],"version":1}"#)?;
+    let generate = ["--topics-to-move-json-file", &topics, "--broker-list", "2,3", "--generate"];
+    let text = desk.tools.ok(Tool::ReassignPartitions, &generate)?;
+    says(&text, &["Current partition replica assignment", r#""replicas":[1,2]"#]);
+    let (_, proposed) = text.split_once("Proposed partition reassignment configuration").expect("a proposal");
+    assert!(
+        proposed.contains(r#""replicas":[2,3]"#) || proposed.contains(r#""replicas":[3,2]"#),
+        "{proposed}"
+    );
+
+    let plan = desk.plan("plan", &[3, 2])?;
+    let text = desk.reassign(&plan, &["--execute", "--throttle", "50000000"])?;
+    let executed = [
+        r#""replicas":[1,2]"#,
+        "The inter-broker throttle limit was set to 50000000 B/s",
+        "Successfully started partition reassignment for plan-0",
+    ];
+    says(&text, &executed);
+    let text = desk.configs("topics", "plan", &["--describe"])?;
+    let replicas =
+        ["leader.replication.throttled.replicas=0:1,0:2", "follower.replication.throttled.replicas=0:3"];
+    says(&text, &replicas);
+    for broker in ["1", "2", "3"] {
+        let text = desk.configs("brokers", broker, &["--describe"])?;
+        let rates =
+            ["leader.replication.throttled.rate=50000000", "follower.replication.throttled.rate=50000000"];
+        says(&text, &rates);
+    }
+    let verify = ["--reassignment-json-file", &plan, "--verify"];
+    let done = "Reassignment of partition plan-0 is completed.";
+    let text = desk.tools.until(Tool::ReassignPartitions, &verify, |text| text.contains(done))?;
+    says(
+        &text,
+        &["Clearing broker-level throttles on brokers", "Clearing topic-level throttles on topic plan"],
+    );
+    let moved = ["Leader: 3", "Replicas: 3,2"];
+    let describe = ["--describe", "--topic", "plan"];
+    desk.tools.until(Tool::Topics, &describe, |text| moved.iter().all(|part| text.contains(part)))?;
+    let text = desk.configs("topics", "plan", &["--describe"])?;
+    assert!(!text.contains("throttled"), "{text}");
+
+    // Throttles can be set by hand, and a wrong one cannot.
+    let rate = "leader.replication.throttled.rate";
+    desk.configs("brokers", "1", &["--alter", "--add-config", &format!("{rate}=12345")])?;
+    let describe = ["--entity-type", "brokers", "--entity-name", "1", "--describe"];
+    desk.tools.until(Tool::Configs, &describe, |text| text.contains("throttled.rate=12345"))?;
+    desk.configs("brokers", "1", &["--alter", "--delete-config", rate])?;
+    desk.tools.until(Tool::Configs, &describe, |text| !text.contains("throttled.rate"))?;
+    let wrong = ["--entity-type", "topics", "--entity-name", "plan", "--alter", "--add-config"];
+    let wrong = [&wrong[..], &["leader.replication.throttled.replicas=x"]].concat();
+    assert_eq!(desk.tools.run(Tool::Configs, &wrong)?.code, 1);
+    let nowhere = desk.plan("plan", &[2, 9])?;
+    let nowhere = ["--reassignment-json-file", &nowhere, "--execute"];
+    let answer = desk.tools.run(Tool::ReassignPartitions, &nowhere)?;
+    assert!(answer.code == 1 && answer.text.contains("9"), "{answer:?}");
+    Ok(())
+}
+
+fn a_move_is_listed_and_cancelled(desk: &mut Desk) -> Result<()> {
+    desk.create("slow", "1:2", &[])?;
+    // More than one fetch takes, so that a byte a second keeps the move from ending.
+    let load = ["--topic", "slow", "--num-records", "40", "--record-size", "100000", "--throughput", "-1"];
+    desk.tools.ok(Tool::ProducerPerfTest, &[&load[..], &["--command-property", "acks=all"]].concat())?;
+    let plan = desk.plan("slow", &[3, 2])?;
+    let text = desk.reassign(&plan, &["--execute", "--throttle", "1"])?;
+    says(&text, &["Successfully started partition reassignment for slow-0"]);
+    let text = desk.tools.ok(Tool::ReassignPartitions, &["--list"])?;
+    says(&text, &["Current partition reassignments:", "slow-0: replicas: 3,2,1. adding: 3. removing: 1."]);
+    let text = desk.reassign(&plan, &["--verify", "--preserve-throttles"])?;
+    says(&text, &["Reassignment of partition slow-0 is still in progress."]);
+    // A replica that is being added is not missed yet.
+    let text = desk.topics(&["--describe", "--under-replicated-partitions"])?;
+    assert!(!text.contains("slow"), "{text}");
+    let text = desk.reassign(&plan, &["--cancel"])?;
+    says(&text, &["Successfully cancelled partition reassignment", "slow-0"]);
+    let text = desk.tools.ok(Tool::ReassignPartitions, &["--list"])?;
+    says(&text, &["No partition reassignments found."]);
+    let back = |text: &str| text.contains("Leader: 1") && text.contains("Replicas: 2,1");
+    desk.tools.until(Tool::Topics, &["--describe", "--topic", "slow"], back)?;
+    let text = desk.configs("topics", "slow", &["--describe"])?;
+    assert!(!text.contains("throttled"), "{text}");
+    Ok(())
+}
+
+fn leadership_is_given_back(desk: &mut Desk) -> Result<()> {
+    desk.create("lead", "1:2:3", &["min.insync.replicas=3"])?;
+    let lead = ["--topic", "lead", "--partition", "0"];
+    let text = desk.elect("preferred", &lead)?;
+    says(&text, &["Valid replica already elected for partitions lead-0"]);
+    let plan = desk.plan("lead", &[2, 3, 1])?;
+    desk.reassign(&plan, &["--execute"])?;
+    let describe = ["--describe", "--topic", "lead"];
+    desk.tools.until(Tool::Topics, &describe, |text| text.contains("Replicas: 2,3,1"))?;
+    let text = desk.elect("unclean", &lead)?;
+    says(&text, &["Valid replica already elected for partitions lead-0"]);
+    let text = desk.elect("preferred", &lead)?;
+    says(&text, &["Successfully completed leader election (PREFERRED) for partitions lead-0"]);
+    desk.tools.until(Tool::Topics, &describe, |text| text.contains("Leader: 2"))?;
+    // Everywhere: what was cancelled before is led by 1 and prefers 2.
+    let text = desk.elect("preferred", &["--all-topic-partitions"])?;
+    says(&text, &["Successfully completed leader election (PREFERRED) for partitions slow-0"]);
+    let file = desk.file("elect.json", r#"{"partitions":[{"topic":"lead","partition":0}]}"#)?;
+    let text = desk.elect("preferred", &["--path-to-json-file", &file])?;
+    says(&text, &["Valid replica already elected for partitions lead-0"]);
+    let answer = desk.tools.run(
+        Tool::LeaderElection,
+        &["--election-type", "preferred", "--topic", "none", "--partition", "0"],
+    )?;
+    assert!(answer.code == 1 && answer.text.contains("none-0"), "{answer:?}");
+
+    let text = desk.topics(&["--describe", "--at-min-isr-partitions"])?;
+    assert!(text.contains("Topic: lead") && !text.contains("Topic: slow"), "{text}");
+    for filter in ["--under-min-isr-partitions", "--unavailable-partitions", "--under-replicated-partitions"]
+    {
+        assert_eq!(desk.topics(&["--describe", filter])?, "", "{filter}");
+    }
+    Ok(())
+}
+
+fn missing() -> bool {
+    toolchain::skip("admin tools", &java::PROGRAMS)
+}
+
+#[test]
+fn apache_kafka() {
+    if missing() {
+        return;
+    }
+    let kafka = ApacheKafka::start(&KafkaSettings::default()).unwrap();
+    everything_that_needs_no_failure(kafka.bootstrap()).unwrap();
+    kafka.stop().unwrap();
+}
+
+#[test]
+fn klamm() {
+    if missing() {
+        return;
+    }
+    let cluster = Cluster::builder().brokers(3).start_blocking().unwrap();
+    everything_that_needs_no_failure(&cluster.bootstrap_servers()).unwrap();
+}
+
+/// Crashes a broker and waits until the controller has noticed.
+fn crash(cluster: &Cluster, broker: i32) {
+    cluster.broker(broker).unwrap().crash().unwrap();
+    cluster
+        .wait_until(|world| {
+            let image = world.metadata();
+            image.is_some_and(|image| {
+                image.cluster.brokers().all(|known| known.id.0 != broker || known.fenced)
+            })
+        })
+        .unwrap();
+}
+
+#[test]
+fn brokers_die_one_by_one() {
+    if missing() {
+        return;
+    }
+    let cluster = Cluster::builder()
+        .brokers(4)
+        .config("broker.session.timeout.ms", "1000")
+        .config("broker.heartbeat.interval.ms", "200")
+        .start_blocking()
+        .unwrap();
+    one_by_one(&cluster).unwrap();
+}
+
+fn one_by_one(cluster: &Cluster) -> Result<()> {
+    // Broker 4 is never stopped: the tools speak to it.
+    let desk = &mut Desk::open(cluster.broker(4)?.address())?;
+    desk.create("t", "1:2:3", &["min.insync.replicas=2"])?;
+    desk.create("safe", "4", &[])?;
+    let filters = [
+        "--under-replicated-partitions",
+        "--at-min-isr-partitions",
+        "--under-min-isr-partitions",
+        "--unavailable-partitions",
+    ];
+    let found = |desk: &mut Desk| -> Result<Vec<bool>> {
+        filters.iter().map(|filter| Ok(desk.topics(&["--describe", filter])?.contains("Topic: t"))).collect()
+    };
+    let describe = ["--describe", "--topic", "t"];
+    let shows = |desk: &mut Desk, parts: &[&str]| {
+        desk.tools.until(Tool::Topics, &describe, |text| parts.iter().all(|part| text.contains(part)))
+    };
+    assert_eq!(found(desk)?, [false, false, false, false]);
+    crash(cluster, 3);
+    shows(desk, &["Leader: 1", "Isr: 1,2", "Elr: \t"])?;
+    assert_eq!(found(desk)?, [true, true, false, false]);
+    crash(cluster, 2);
+    shows(desk, &["Leader: 1", "Isr: 1", "Elr: 2"])?;
+    assert_eq!(found(desk)?, [true, false, true, false]);
+    crash(cluster, 1);
+    shows(desk, &["Leader: none", "Isr: \t", "Elr: 1,2", "LastKnownElr: 1"])?;
+    assert_eq!(found(desk)?, [true, false, true, true]);
+
+    let t = ["--topic", "t", "--partition", "0"];
+    let nobody = desk.tools.run(Tool::LeaderElection, &[&["--election-type", "unclean"], &t[..]].concat())?;
+    assert!(nobody.code == 1 && nobody.text.contains("ligible"), "{nobody:?}");
+    // Broker 3 was not in the ISR for long: only an unclean election makes it lead.
+    cluster.broker(3)?.restart()?;
+    shows(desk, &["Leader: none"])?;
+    let preferred =
+        desk.tools.run(Tool::LeaderElection, &[&["--election-type", "preferred"], &t[..]].concat())?;
+    assert!(
+        preferred.code == 1 && preferred.text.contains("preferred leader was not available"),
+        "{preferred:?}"
+    );
+    let text = desk.elect("unclean", &t)?;
+    says(&text, &["Successfully completed leader election (UNCLEAN) for partitions t-0"]);
+    shows(desk, &["Leader: 3", "Isr: 3", "Elr: \t"])?;
+    assert_eq!(found(desk)?, [true, false, true, false]);
+
+    // A broker that will not come back is moved away from, and taken out of the cluster.
+    let plan = desk.plan("t", &[3, 4])?;
+    desk.reassign(&plan, &["--execute"])?;
+    shows(desk, &["Replicas: 3,4", "Isr: 3,4"])?;
+    let text = desk.tools.ok(Tool::Cluster, &["unregister", "--id", "1"])?;
+    says(&text, &["Broker 1 is no longer registered."]);
+    let gone = cluster.look(|world| {
+        world.metadata().is_some_and(|image| image.cluster.brokers().all(|known| known.id.0 != 1))
+    });
+    assert!(gone);
+    Ok(())
+}

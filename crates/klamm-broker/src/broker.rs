@@ -157,6 +157,12 @@ impl Broker {
 
     /// A request came.
     pub fn on_request(&mut self, ctx: &mut Ctx<'_>, incoming: Incoming) {
+        if self.core.lifecycle.was_never_unfenced() {
+            // Kafka starts its acceptors once the broker is unfenced (`BrokerServer.startup`). Before, its replicas may be older than
+            // what others believe of them: a leader that lost its log with its power would have its followers truncate.
+            ctx.close(incoming.reply_to);
+            return;
+        }
         handlers::dispatch(self, ctx, incoming);
         self.settle(ctx);
     }

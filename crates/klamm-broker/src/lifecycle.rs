@@ -72,6 +72,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether the broker has not been unfenced in this life: it listens to nobody yet.
+    pub(crate) const fn was_never_unfenced(&self) -> bool {
+        matches!(self.state, LifecycleState::Starting | LifecycleState::Recovery)
+    }
+
     /// Whether the broker is on its way down.
     pub(crate) const fn is_stopping(&self) -> bool {
         matches!(self.state, LifecycleState::PendingControlledShutdown | LifecycleState::ShuttingDown)

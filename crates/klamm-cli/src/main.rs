@@ -9,6 +9,7 @@ mod produce;
 mod replay;
 mod scenario;
 mod serve;
+mod sim;
 mod topics;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ enum Command {
     Groups(groups::Arguments),
     Replay(replay::Arguments),
     Scenario(scenario::Arguments),
+    Sim(sim::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Scenario(arguments) => {
             return scenario::run(arguments).unwrap_or_else(|error| errors::report(Err(error)));
+        }
+        Command::Sim(arguments) => {
+            return sim::execute(&arguments).unwrap_or_else(|error| errors::report(Err(error)));
         }
     };
     errors::report(result)

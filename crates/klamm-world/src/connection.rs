@@ -94,6 +94,10 @@ impl Connections {
         self.by_id.iter().map(|(id, connection)| (*id, connection.broker))
     }
 
+    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }

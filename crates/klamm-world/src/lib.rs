@@ -9,6 +9,7 @@ mod clocks;
 mod connection;
 pub mod fault;
 mod input;
+pub mod invariant;
 mod network;
 mod node;
 mod quorum;

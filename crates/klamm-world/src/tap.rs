@@ -1,6 +1,6 @@
 //! Listening in: every request that reaches a node and every answer that leaves it, while somebody listens.
 
-use klamm_node::{Effect, NodeId, ReplyTo, Timestamp};
+use klamm_node::{ConnectionId, Effect, NodeId, ReplyTo, Timestamp};
 use klamm_wire::{Request, Response};
 
 use crate::world::World;
@@ -51,6 +51,11 @@ impl World {
     /// The node whose step it was, after [`World::step_next`]; `None` when it was a client's, or nobody's.
     pub const fn stepped(&self) -> Option<NodeId> {
         self.stepped
+    }
+
+    /// Whether a client's connection is open.
+    pub(crate) fn is_connected(&self, id: ConnectionId) -> bool {
+        self.connections.is_open(id)
     }
 
     pub(crate) fn listen(&mut self, node: NodeId, peer: ReplyTo, traffic: impl FnOnce() -> Traffic) {

@@ -239,6 +239,15 @@ impl World {
         self.now = self.now.max(now);
     }
 
+    /// Lets `input` happen now, and nothing of what follows from it: that is for [`World::step_next`].
+    pub fn input(&mut self, input: Input, out: &mut Vec<Output>) {
+        self.stepped = None;
+        self.budget.reset();
+        if self.stall.is_none() {
+            self.apply(input, out);
+        }
+    }
+
     /// Lets the next thing happen that is due by `end`, and only that; false when there is none, and then it is `end`. For those
     /// who look at the world after each step.
     pub fn step_next(&mut self, end: Timestamp, out: &mut Vec<Output>) -> bool {

@@ -385,6 +385,14 @@ impl ClientSlot {
         }
     }
 
+    /// A producer's records made before `at` of which nothing is known yet.
+    pub(crate) fn undecided_since(&self, at: Timestamp) -> u64 {
+        match &self.client {
+            Client::Producer(client) => client.undecided_since(at),
+            Client::Consumer(_) | Client::Scripted(_) => 0,
+        }
+    }
+
     /// What a consumer has seen; `None` for another client.
     pub(crate) const fn consumer(&self) -> Option<&ConsumerReport> {
         match &self.client {

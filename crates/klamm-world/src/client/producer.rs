@@ -91,6 +91,8 @@ struct Batch {
     /// The request that it is in flight in.
     asked: Option<i32>,
     sent_before: bool,
+    /// When it was made.
+    made_at: Timestamp,
 }
 
 impl Producer {
@@ -112,6 +114,12 @@ impl Producer {
 
     pub(super) const fn report(&self) -> &ProducerReport {
         &self.report
+    }
+
+    /// Records made before `at` of which nothing is known yet.
+    pub(super) fn undecided_since(&self, at: Timestamp) -> u64 {
+        let batches = self.partitions.iter().flat_map(|partition| &partition.unacked);
+        batches.filter(|batch| batch.made_at < at).map(|batch| batch.values.end - batch.values.start).sum()
     }
 
     pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
@@ -186,7 +194,13 @@ impl Producer {
             let sequence = partition.next_sequence;
             // Sequences wrap to 0 (`DefaultRecordBatch.incrementSequence`).
             partition.next_sequence = sequence.checked_add(size as i32).unwrap_or(0);
-            partition.unacked.push_back(Batch { values, sequence, asked: None, sent_before: false });
+            partition.unacked.push_back(Batch {
+                values,
+                sequence,
+                asked: None,
+                sent_before: false,
+                made_at: now,
+            });
         }
     }
 

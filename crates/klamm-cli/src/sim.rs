@@ -1,0 +1,279 @@
+//! `klamm sim`: random clusters, loads and faults, with every invariant checked.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Instant;
+
+use klamm_node::era::{Era, Eras};
+use klamm_sim::{FaultKind, Outcome, Plan, Profile, Range, Shrunk, Wanted, run, sensitivity, shrink};
+use serde_json::json;
+
+/// Simulate random clusters under random faults and check every invariant after every event
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The seeds to run: `1..1000`, or one
+    #[arg(long, default_value = "1..100")]
+    seeds: Range,
+    /// What runs are drawn from: default, calm, small, lossy
+    #[arg(long, default_value = "default")]
+    profile: Profile,
+    /// Only these kinds of faults, separated by commas: crash, power, stop, pause, cut, slow, skew, disk, controller, admin
+    #[arg(long, value_delimiter = ',')]
+    faults: Option<Vec<FaultKind>>,
+    /// How long faults happen in each run, in simulated minutes
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// An old rule to bring back: `no_maximal_isr`, `strict_min_isr=false`; may be repeated
+    #[arg(long)]
+    era: Vec<String>,
+    /// Threads to run seeds on; as many as there are processors where nothing is said
+    #[arg(long)]
+    threads: Option<usize>,
+    /// The most runs that making a violation small may take
+    #[arg(long, default_value_t = 300)]
+    tries: u32,
+    /// Where to write the smallest run that breaks an invariant
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print the plan of each seed instead of running it
+    #[arg(long)]
+    plan: bool,
+    /// Bring back each old rule in turn and print the table of what it breaks
+    #[arg(long, conflicts_with_all = ["era", "plan", "faults"])]
+    sensitivity: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.sensitivity {
+        return Ok(print_sensitivity(arguments));
+    }
+    let mut eras = Eras::NEWEST;
+    for era in &arguments.era {
+        if let Err(error) = eras.set(era) {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(2));
+        }
+    }
+    let wanted = Wanted {
+        profile: arguments.profile,
+        faults: arguments.faults.clone(),
+        minutes: arguments.minutes,
+        eras,
+    };
+    if arguments.plan {
+        for seed in arguments.seeds.first..=arguments.seeds.last {
+            println!("{}", Plan::draw(seed, &wanted));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let begun = Instant::now();
+    let (summary, failed) = run_all(arguments, &wanted);
+    let seconds = begun.elapsed().as_secs_f64();
+    if arguments.json {
+        println!("{}", summary.json(seconds));
+    } else {
+        println!("{}", summary.text(seconds));
+    }
+    let Some((plan, outcome)) = failed else { return Ok(ExitCode::SUCCESS) };
+    if !arguments.json {
+        eprintln!("making seed {} small, in at most {} runs …", plan.options.seed, arguments.tries);
+    }
+    let shrunk = shrink(&plan, outcome.clone(), arguments.tries);
+    report(arguments, &plan, &outcome, &shrunk)?;
+    Ok(ExitCode::from(1))
+}
+
+#[derive(Default)]
+struct Summary {
+    seeds: u64,
+    failed: u64,
+    events: u64,
+    simulated: f64,
+    committed: i64,
+    losses: u64,
+    leader_ack_losses: u64,
+    cut_short: u64,
+}
+
+impl Summary {
+    fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.failed += u64::from(!outcome.violations.is_empty());
+        self.events += outcome.events;
+        self.simulated += outcome.simulated.as_secs_f64();
+        self.committed += outcome.committed;
+        self.losses += outcome.losses.len() as u64;
+        self.leader_ack_losses += outcome.lost_with_leader_acks;
+        self.cut_short += u64::from(outcome.cut_short);
+    }
+
+    fn text(&self, seconds: f64) -> String {
+        let mut text = format!(
+            "{} seeds, {} with a violation; {} events and {:.0} simulated seconds in {seconds:.1} s ({:.0} events/s, {:.0}× time); {} records \
+             committed; {} expected losses, {} records lost that acks=1 acknowledged",
+            self.seeds,
+            self.failed,
+            self.events,
+            self.simulated,
+            self.events as f64 / seconds,
+            self.simulated / seconds,
+            self.committed,
+            self.losses,
+            self.leader_ack_losses
+        );
+        if self.cut_short > 0 {
+            let _ = write!(text, "; {} runs cut short for their number of events", self.cut_short);
+        }
+        text
+    }
+
+    fn json(&self, seconds: f64) -> serde_json::Value {
+        json!({
+            "type": "summary", "seeds": self.seeds, "violations": self.failed, "events": self.events,
+            "simulated_seconds": self.simulated, "seconds": seconds, "committed": self.committed,
+            "expected_losses": self.losses, "acks1_losses": self.leader_ack_losses, "cut_short": self.cut_short,
+        })
+    }
+}
+
+/// Runs every seed, several at a time; stops early once one has failed. The failing run with the smallest seed.
+fn run_all(arguments: &Arguments, wanted: &Wanted) -> (Summary, Option<(Plan, Outcome)>) {
+    let threads = arguments
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1)
+        .max(1);
+    let next = AtomicU64::new(arguments.seeds.first);
+    let stop = AtomicU64::new(u64::MAX);
+    let failed: Mutex<Option<(Plan, Outcome)>> = Mutex::new(None);
+    let (sender, receiver) = mpsc::channel();
+    let mut summary = Summary::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let sender = sender.clone();
+            let (next, stop, failed) = (&next, &stop, &failed);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > arguments.seeds.last || seed > stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let plan = Plan::draw(seed, wanted);
+                    let mut outcome = run(&plan);
+                    if outcome.violations.is_empty() {
+                        outcome.trace.clear();
+                    } else {
+                        stop.fetch_min(seed, Ordering::Relaxed);
+                        let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        if failed.as_ref().is_none_or(|(before, _)| before.options.seed > seed) {
+                            *failed = Some((plan, outcome.clone()));
+                        }
+                        outcome.trace.clear();
+                    }
+                    if sender.send((seed, outcome)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let total = arguments.seeds.last - arguments.seeds.first + 1;
+        for (seed, outcome) in receiver {
+            summary.add(&outcome);
+            progress(arguments, &summary, seed, total, &outcome);
+        }
+    });
+    (summary, failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+fn progress(arguments: &Arguments, summary: &Summary, seed: u64, total: u64, outcome: &Outcome) {
+    if arguments.json {
+        let losses: Vec<_> = outcome.losses.iter().map(ToString::to_string).collect();
+        println!(
+            "{}",
+            json!({
+                "type": "seed", "seed": seed, "hash": format!("{:016x}", outcome.hash), "events": outcome.events,
+                "simulated_seconds": outcome.simulated.as_secs_f64(), "committed": outcome.committed,
+                "violation": outcome.broken(), "expected_losses": losses,
+            })
+        );
+    } else if summary.seeds.is_multiple_of(50) || outcome.broken().is_some() {
+        let verdict = outcome.broken().map_or_else(|| "ok".to_owned(), |id| format!("{id} does not hold"));
+        eprintln!("{}/{total} seed {seed}: {verdict}", summary.seeds);
+    }
+}
+
+fn report(arguments: &Arguments, plan: &Plan, outcome: &Outcome, shrunk: &Shrunk) -> anyhow::Result<()> {
+    let file =
+        arguments.output.clone().unwrap_or_else(|| format!("klamm-sim-{}.txt", plan.options.seed).into());
+    let mut text = String::new();
+    for violation in &shrunk.outcome.violations {
+        let _ = writeln!(text, "{violation}");
+    }
+    let _ = write!(text, "\n{}", shrunk.plan);
+    std::fs::write(&file, &text)?;
+    let tail = |outcome: &Outcome| -> Vec<String> {
+        let from = outcome.trace.len().saturating_sub(60);
+        outcome.trace[from..].iter().map(ToString::to_string).collect()
+    };
+    if arguments.json {
+        let violations: Vec<_> = outcome.violations.iter().map(ToString::to_string).collect();
+        println!(
+            "{}",
+            json!({
+                "type": "violation", "seed": plan.options.seed, "invariant": outcome.broken(), "violations": violations,
+                "options": plan.options.to_string(), "trace": tail(&shrunk.outcome), "minimised": shrunk.plan.to_string(),
+                "tries": shrunk.tries, "file": file.display().to_string(),
+            })
+        );
+        return Ok(());
+    }
+    println!("\nseed {}:", plan.options.seed);
+    for violation in &outcome.violations {
+        println!("{violation}");
+    }
+    println!("\nthe options that it was drawn with:\n{}", plan.options);
+    println!(
+        "the smallest run that breaks {} ({}; {} tries):\n{}",
+        outcome.broken().unwrap_or(""),
+        shrunk.plan.size(),
+        shrunk.tries,
+        shrunk.plan
+    );
+    for violation in &shrunk.outcome.violations {
+        println!("{violation}");
+    }
+    println!("\nits trace before the end:\n{}", tail(&shrunk.outcome).join("\n"));
+    println!("\nwritten to {}", file.display());
+    Ok(())
+}
+
+fn print_sensitivity(arguments: &Arguments) -> ExitCode {
+    let seeds = arguments.seeds.last.max(1);
+    println!("| switch | breaks | seeds needed | smallest run |\n|---|---|---|---|");
+    let mut blind = false;
+    for era in Era::ALL.iter().filter(|era| !era.breaks.is_empty()) {
+        let found = sensitivity(era.era, seeds, arguments.tries);
+        let name = if era.newest { format!("`{}=false`", era.name) } else { format!("`{}`", era.name) };
+        match (found.seeds, found.shrunk) {
+            (Some(seeds), Some(shrunk)) => {
+                println!(
+                    "| {name} | {} | {seeds} | {} |",
+                    shrunk.outcome.broken().unwrap_or(""),
+                    shrunk.plan.size()
+                );
+            }
+            _ => {
+                blind = true;
+                println!("| {name} | nothing in {seeds} seeds | | |");
+            }
+        }
+    }
+    if blind { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}

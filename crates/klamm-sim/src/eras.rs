@@ -1,0 +1,39 @@
+//! Whether the checker can fail: every old rule must break its invariant.
+
+use klamm_node::era::{Era, EraInfo, Eras};
+
+use crate::options::{Profile, Wanted};
+use crate::plan::Plan;
+use crate::run::run;
+use crate::shrink::{Shrunk, shrink};
+
+/// How an old rule was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sensitivity {
+    /// The switch.
+    pub era: &'static EraInfo,
+    /// The seeds that were tried, the last of which broke an invariant; `None` when none did.
+    pub seeds: Option<u64>,
+    /// Which invariant broke, and the smallest plan that breaks it.
+    pub shrunk: Option<Shrunk>,
+}
+
+/// What runs are drawn from to find an old rule out.
+pub(crate) fn wanted(era: Era) -> Wanted {
+    let info = era.info();
+    Wanted { profile: Profile::Small, faults: None, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest) }
+}
+
+/// Runs seeds from 1 on with one old rule, until an invariant breaks that it is known to break; at most `seeds` of them. The run that found
+/// it is made small in at most `tries` runs.
+pub fn sensitivity(era: Era, seeds: u64, tries: u32) -> Sensitivity {
+    let info = era.info();
+    for seed in 1..=seeds {
+        let plan = Plan::draw(seed, &wanted(era));
+        let outcome = run(&plan);
+        if outcome.broken().is_some() {
+            return Sensitivity { era: info, seeds: Some(seed), shrunk: Some(shrink(&plan, outcome, tries)) };
+        }
+    }
+    Sensitivity { era: info, seeds: None, shrunk: None }
+}

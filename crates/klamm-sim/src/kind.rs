@@ -1,0 +1,83 @@
+//! The kinds of things that the simulator makes happen.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A kind of fault, or of an administrator's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultKind {
+    /// A process is killed, and starts again later.
+    Crash,
+    /// A machine loses power: what was not flushed is lost, or torn.
+    Power,
+    /// A broker stops in order, and starts again later.
+    Stop,
+    /// A process stands still for a while: a zombie.
+    Pause,
+    /// A link between two nodes is cut, one way or both.
+    Cut,
+    /// A link becomes slow.
+    Slow,
+    /// A wall clock is set wrong.
+    Skew,
+    /// A disk fails or fills up.
+    Disk,
+    /// A controller is killed, and starts again later.
+    Controller,
+    /// Topics are created and deleted, configurations change, leaders are elected, replicas and records are moved and deleted.
+    Admin,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::Crash,
+        Self::Power,
+        Self::Stop,
+        Self::Pause,
+        Self::Cut,
+        Self::Slow,
+        Self::Skew,
+        Self::Disk,
+        Self::Controller,
+        Self::Admin,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Power => "power",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Cut => "cut",
+            Self::Slow => "slow",
+            Self::Skew => "skew",
+            Self::Disk => "disk",
+            Self::Controller => "controller",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that no kind of fault has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no kind of fault {0:?}; there are {names}", names = FaultKind::ALL.map(FaultKind::name).join(", "))]
+pub struct UnknownFaultKind(pub String);
+
+impl FromStr for FaultKind {
+    type Err = UnknownFaultKind;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFaultKind> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| UnknownFaultKind(name.to_owned()))
+    }
+}

@@ -1,0 +1,22 @@
+//! The simulator: a cluster, a load and faults drawn from a seed; every invariant checked after every event; and what breaks
+//! one made as small as it gets.
+//!
+//! A [`Plan`] is everything that a run is made of, drawn from the seed before it begins: nothing is drawn while it runs but by
+//! the world itself, whose streams are keyed by names. So a plan can be edited (a fault left out, a producer, a partition) and the rest
+//! stays what it was, which is what lets [`shrink`] make a failing one small.
+
+mod admin;
+mod eras;
+mod kind;
+mod options;
+mod plan;
+mod run;
+mod shrink;
+mod text;
+
+pub use eras::{Sensitivity, sensitivity};
+pub use kind::{FaultKind, UnknownFaultKind};
+pub use options::{Options, Profile, Range, RangeError, Topic, UnknownProfile, Wanted};
+pub use plan::{Decision, Plan, What};
+pub use run::{Outcome, run};
+pub use shrink::{Shrunk, shrink};

@@ -1,0 +1,334 @@
+//! What a run is made of besides its decisions, drawn from the seed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use klamm_node::Rng;
+use klamm_node::era::Eras;
+use klamm_world::{LinkSettings, ProducerSpec};
+
+use crate::kind::FaultKind;
+
+/// What runs are drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Clusters, loads and faults of every sort.
+    #[default]
+    Default,
+    /// No fault at all: what goes wrong is wrong by itself.
+    Calm,
+    /// One small topic under many faults.
+    Small,
+    /// As [`Profile::Default`], with unclean elections allowed and producers that do not wait for all: most losses are expected ones.
+    Lossy,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Calm, Self::Small, Self::Lossy];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Calm => "calm",
+            Self::Small => "small",
+            Self::Lossy => "lossy",
+        }
+    }
+}
+
+/// A name that no profile has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no profile {0:?}; there are {names}", names = Profile::ALL.map(Profile::name).join(", "))]
+pub struct UnknownProfile(pub String);
+
+impl FromStr for Profile {
+    type Err = UnknownProfile;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProfile> {
+        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| UnknownProfile(name.to_owned()))
+    }
+}
+
+/// Seeds `first..=last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first seed.
+    pub first: u64,
+    /// The last seed.
+    pub last: u64,
+}
+
+/// A range of seeds that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// It ends before it begins.
+    #[error("the seeds {first}..{last} are upside down; did you mean {last}..{first}?")]
+    UpsideDown {
+        /// What came first.
+        first: u64,
+        /// What came last.
+        last: u64,
+    },
+    /// It is no range.
+    #[error("{0:?} is no range of seeds; write 1..1000, or one seed: 7")]
+    Malformed(String),
+}
+
+impl FromStr for Range {
+    type Err = RangeError;
+
+    fn from_str(text: &str) -> Result<Self, RangeError> {
+        let number =
+            |part: &str| part.trim().parse::<u64>().map_err(|_| RangeError::Malformed(text.to_owned()));
+        let (first, last) = match text.split_once("..") {
+            Some((first, last)) => (number(first)?, number(last.strip_prefix('=').unwrap_or(last))?),
+            None => (number(text)?, number(text)?),
+        };
+        if first > last {
+            return Err(RangeError::UpsideDown { first, last });
+        }
+        Ok(Self { first, last })
+    }
+}
+
+/// What is asked of a run besides its seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it is drawn from.
+    pub profile: Profile,
+    /// Only these kinds of faults; `None` for what the profile has.
+    pub faults: Option<Vec<FaultKind>>,
+    /// How long faults happen, in simulated minutes.
+    pub minutes: u64,
+    /// Old rules to bring back.
+    pub eras: Eras,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { profile: Profile::Default, faults: None, minutes: 2, eras: Eras::NEWEST }
+    }
+}
+
+/// A topic of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// How many replicas each has.
+    pub replicas: i16,
+    /// `min.insync.replicas`
+    pub min_isr: i32,
+    /// `unclean.leader.election.enable`
+    pub unclean: bool,
+}
+
+/// Everything that a run is made of besides its decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The root of the world's random streams.
+    pub seed: u64,
+    /// What it was drawn from.
+    pub profile: Profile,
+    /// Old rules.
+    pub eras: Eras,
+    /// How long faults happen.
+    pub duration: Duration,
+    /// Brokers 1 to so many.
+    pub brokers: i32,
+    /// Controllers 100 to so many more.
+    pub controllers: i32,
+    /// Every link.
+    pub link: LinkSettings,
+    /// Server properties.
+    pub config: BTreeMap<String, String>,
+    /// Topics.
+    pub topics: Vec<Topic>,
+    /// Producers.
+    pub producers: Vec<ProducerSpec>,
+    /// Topics that a consumer each reads.
+    pub consumers: Vec<String>,
+    /// How often each kind of fault happens, against the others; the rest never do.
+    pub weights: BTreeMap<FaultKind, u64>,
+    /// The mean time from one fault to the next.
+    pub pace: Duration,
+}
+
+impl Options {
+    /// The options of a seed.
+    pub fn draw(seed: u64, wanted: &Wanted) -> Self {
+        let stream = |name: &str| Rng::stream(seed, &format!("sim {name}"));
+        let small = wanted.profile == Profile::Small;
+        let mut topology = stream("topology");
+        let brokers = if small { 3 } else { 1 + topology.below(5) as i32 };
+        let controllers = 1;
+        let link = LinkSettings {
+            latency: Duration::from_micros([0, 100, 1_000, 5_000][topology.below(4) as usize]),
+            jitter: Duration::from_micros([0, 500, 3_000, 20_000][topology.below(4) as usize]),
+        };
+        let mut tuning = stream("config");
+        let mut config = BTreeMap::new();
+        let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
+        set("replica.lag.time.max.ms", [2_000, 5_000, 30_000][tuning.below(3) as usize]);
+        set("replica.fetch.wait.max.ms", [50, 500][tuning.below(2) as usize]);
+        set("broker.session.timeout.ms", [3_000, 9_000][tuning.below(2) as usize]);
+        set("broker.heartbeat.interval.ms", [500, 1_000][tuning.below(2) as usize]);
+        set("offsets.topic.num.partitions", 2);
+        set("offsets.topic.replication.factor", brokers.min(3) as u64);
+        set("leader.imbalance.check.interval.seconds", [10, 60, 300][tuning.below(3) as usize]);
+        set("log.segment.bytes", [16 << 10, 1 << 20][tuning.below(2) as usize]);
+        set("log.flush.interval.messages", [1, 50, i64::MAX as u64][tuning.below(3) as usize]);
+        config.insert("log.cleaner.enable".to_owned(), "false".to_owned());
+        let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers);
+        let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
+        let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
+        let mut swarm = stream("swarm");
+        let kinds: Vec<_> = match &wanted.faults {
+            Some(kinds) => kinds.clone(),
+            None if wanted.profile == Profile::Calm => Vec::new(),
+            None => FaultKind::ALL.to_vec(),
+        };
+        let asked_for = wanted.faults.is_some();
+        let weigh = |kind| {
+            (kind, if asked_for { 1 + swarm.below(4) } else { [0, 1, 1, 2, 8][swarm.below(5) as usize] })
+        };
+        let weights = kinds.into_iter().map(weigh).filter(|(_, weight)| *weight > 0).collect();
+        let pace = Duration::from_millis([500, 2_000, 5_000, 15_000][swarm.below(4) as usize]);
+        Self {
+            seed,
+            profile: wanted.profile,
+            eras: wanted.eras,
+            duration: Duration::from_secs(wanted.minutes * 60),
+            brokers,
+            controllers,
+            link,
+            config,
+            topics,
+            producers,
+            consumers,
+            weights,
+            pace,
+        }
+    }
+
+    fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32) -> Vec<Topic> {
+        let count = if profile == Profile::Small { 1 } else { 1 + rng.below(2) };
+        let topic = |i| {
+            let replicas =
+                if profile == Profile::Small { 3 } else { 1 + rng.below(brokers.min(3) as u64) as i16 };
+            let replicas = if rng.chance(0.6) { brokers.min(3) as i16 } else { replicas };
+            Topic {
+                name: format!("t{i}"),
+                partitions: if profile == Profile::Small { 1 } else { 1 + rng.below(4) as i32 },
+                replicas,
+                min_isr: (1 + rng.below(2) as i32).min(i32::from(replicas)),
+                unclean: rng.chance(if profile == Profile::Lossy { 0.7 } else { 0.1 }),
+            }
+        };
+        (0..count).map(topic).collect()
+    }
+
+    fn draw_producers(rng: &mut Rng, wanted: &Wanted, topics: &[Topic]) -> Vec<ProducerSpec> {
+        let count = 1 + rng.below(3);
+        let producer = |i: u64| {
+            let topic = &topics[(i as usize) % topics.len()];
+            let idempotent = rng.chance(0.6);
+            let strict = wanted.profile != Profile::Lossy && rng.chance(0.7);
+            let acks = if idempotent || strict { -1 } else { [0, 1, -1][rng.below(3) as usize] };
+            let interval = Duration::from_millis([5, 20, 100, 400][rng.below(4) as usize]);
+            let span = Duration::from_secs(wanted.minutes * 60).as_millis() / interval.as_millis().max(1);
+            let batch = 1 + rng.below(5) as u32;
+            let batches = u64::try_from(span).unwrap_or(u64::MAX).min(3_000);
+            ProducerSpec {
+                topic: topic.name.clone().into(),
+                acks,
+                idempotent,
+                records: batches * u64::from(batch),
+                batch,
+                interval,
+                in_flight: 1 + rng.below(5) as usize,
+            }
+        };
+        (0..count).map(producer).collect()
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {} profile {} for {:?}", self.seed, self.profile.name(), self.duration)?;
+        writeln!(
+            f,
+            "brokers {} controllers {} link {:?} +{:?}",
+            self.brokers, self.controllers, self.link.latency, self.link.jitter
+        )?;
+        if self.eras != Eras::NEWEST {
+            writeln!(f, "eras {}", self.eras)?;
+        }
+        for (key, value) in &self.config {
+            writeln!(f, "config {key}={value}")?;
+        }
+        for t in &self.topics {
+            writeln!(
+                f,
+                "topic {} partitions {} replicas {} min.insync.replicas {}{}",
+                t.name,
+                t.partitions,
+                t.replicas,
+                t.min_isr,
+                if t.unclean { " unclean" } else { "" }
+            )?;
+        }
+        for p in &self.producers {
+            writeln!(
+                f,
+                "producer of {} acks {}{} {} records, {} every {:?}, {} in flight",
+                p.topic,
+                p.acks,
+                if p.idempotent { " idempotent" } else { "" },
+                p.records,
+                p.batch,
+                p.interval,
+                p.in_flight
+            )?;
+        }
+        for topic in &self.consumers {
+            writeln!(f, "consumer of {topic}")?;
+        }
+        let weights: Vec<_> = self.weights.iter().map(|(kind, weight)| format!("{kind}×{weight}")).collect();
+        writeln!(
+            f,
+            "faults about every {:?}: {}",
+            self.pace,
+            if weights.is_empty() { "none".to_owned() } else { weights.join(" ") }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_seeds_are_read_or_refused_with_a_reason() {
+        assert_eq!("1..20".parse(), Ok(Range { first: 1, last: 20 }));
+        assert_eq!("3..=4".parse(), Ok(Range { first: 3, last: 4 }));
+        assert_eq!("7".parse(), Ok(Range { first: 7, last: 7 }));
+        let error = "20..1".parse::<Range>().unwrap_err();
+        assert_eq!(error.to_string(), "the seeds 20..1 are upside down; did you mean 1..20?");
+        assert!("a..b".parse::<Range>().unwrap_err().to_string().contains("1..1000"));
+        assert!("defualt".parse::<Profile>().unwrap_err().to_string().contains("default, calm"));
+    }
+
+    #[test]
+    fn a_seed_always_draws_the_same() {
+        let wanted = Wanted::default();
+        assert_eq!(Options::draw(7, &wanted), Options::draw(7, &wanted));
+        assert_ne!(Options::draw(7, &wanted).to_string(), Options::draw(8, &wanted).to_string());
+    }
+}

@@ -1,0 +1,336 @@
+//! What passes nodes' doors: what clients ask and are answered, and what brokers and controllers tell each other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use klamm_node::{ConnectionId, NodeId, ReplyTo};
+use klamm_wire::messages::{FetchRequest, ProduceRequest, ResponseKind};
+use klamm_wire::record::batch::BatchIter;
+use klamm_wire::{ErrorCode, FetchResponse, RecordBatch, Request, Response, StrBytes, Uuid};
+
+use super::ghost::Ack;
+use super::mirror::Entry;
+use super::s11_ack_justified::Answered;
+use super::s19_fencing::FollowerFetch;
+use super::{Checker, k09_metadata, s06_consistent_read, s11_ack_justified, s19_fencing, s20_purgatory};
+use crate::tap::{Tapped, Traffic};
+use crate::world::World;
+
+/// Requests that are not answered yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doors {
+    asked: BTreeMap<(NodeId, ReplyTo), Asked>,
+    /// The metadata offset of each broker's last heartbeat.
+    told: BTreeMap<NodeId, i64>,
+    /// Requests that came in this step.
+    new: Vec<(NodeId, ReplyTo)>,
+    fetched: Vec<(usize, NodeId, FollowerFetch)>,
+}
+
+#[derive(Debug, Clone)]
+enum Asked {
+    Produce { acks: i16, batches: Vec<(usize, Entry)> },
+    Fetch,
+    Broker { id: NodeId, epoch: i64, what: &'static str },
+    Commit { group: StrBytes, generation: i32, member: StrBytes },
+    Join { group: StrBytes },
+    Sync { group: StrBytes, generation: i32, member: StrBytes },
+    Other,
+}
+
+impl Doors {
+    /// A node's process ended: nothing of it will be answered.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.asked.retain(|(of, _), _| *of != node);
+    }
+
+    /// The metadata offset of a broker's last heartbeat.
+    pub(super) fn told(&self, broker: NodeId) -> Option<i64> {
+        self.told.get(&broker).copied()
+    }
+}
+
+impl Checker {
+    /// The partition that a node was asked about.
+    fn locate(&self, topic: &str, id: Uuid, partition: i32) -> Option<usize> {
+        let id = if id.is_nil() { self.metadata.image().topics.id(topic)? } else { id };
+        self.index.get(&(id, partition)).copied()
+    }
+
+    /// Takes note of the requests of this step, before anything else is looked at.
+    pub(super) fn requests(&mut self, tapped: &[Tapped]) {
+        self.doors.new.clear();
+        self.doors.fetched.clear();
+        for Tapped { at, node, peer, traffic } in tapped {
+            let Traffic::Request { request, .. } = traffic else { continue };
+            let is_client = matches!(peer, ReplyTo::Client { .. });
+            let asked = match request {
+                Request::Produce(request) => {
+                    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+                    self.waiting.came(*node, *peer, *at, timeout);
+                    let batches = self.produced(request);
+                    Asked::Produce { acks: request.acks, batches }
+                }
+                Request::Fetch(request)
+                    if is_client && request.replica_id.0 < 0 && request.replica_state.replica_id.0 < 0 =>
+                {
+                    let timeout = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+                    self.waiting.came(*node, *peer, *at, timeout);
+                    Asked::Fetch
+                }
+                Request::Fetch(request) => {
+                    self.follower_fetches(*node, request);
+                    Asked::Other
+                }
+                Request::BrokerHeartbeat(request) => {
+                    let id = NodeId(request.broker_id.0);
+                    self.doors.told.insert(id, request.current_metadata_offset);
+                    Asked::Broker { id, epoch: request.broker_epoch, what: "a heartbeat" }
+                }
+                Request::AlterPartition(request) => Asked::Broker {
+                    id: NodeId(request.broker_id.0),
+                    epoch: request.broker_epoch,
+                    what: "an AlterPartition",
+                },
+                Request::OffsetCommit(request) => Asked::Commit {
+                    group: request.group_id.0.clone(),
+                    generation: request.generation_id_or_member_epoch,
+                    member: request.member_id.clone(),
+                },
+                Request::JoinGroup(request) => Asked::Join { group: request.group_id.0.clone() },
+                Request::SyncGroup(request) => Asked::Sync {
+                    group: request.group_id.0.clone(),
+                    generation: request.generation_id,
+                    member: request.member_id.clone(),
+                },
+                _ => Asked::Other,
+            };
+            self.doors.new.push((*node, *peer));
+            self.doors.asked.insert((*node, *peer), asked);
+        }
+    }
+
+    fn produced(&mut self, request: &ProduceRequest) -> Vec<(usize, Entry)> {
+        let mut batches = Vec::new();
+        for topic in &request.topic_data {
+            for data in &topic.partition_data {
+                let Some(index) = self.locate(&topic.name.0, topic.topic_id, data.index) else { continue };
+                let batch =
+                    data.records.as_ref().and_then(|records| RecordBatch::read(records).ok().flatten());
+                if let Some(batch) = batch {
+                    let entry = Entry::from(&batch.header);
+                    self.sends.sent(index, &entry);
+                    batches.push((index, entry));
+                }
+            }
+        }
+        batches
+    }
+
+    fn follower_fetches(&mut self, node: NodeId, request: &FetchRequest) {
+        let follower = NodeId(request.replica_state.replica_id.0.max(request.replica_id.0));
+        for topic in &request.topics {
+            for asked in &topic.partitions {
+                let Some(index) = self.locate(&topic.topic.0, topic.topic_id, asked.partition) else {
+                    continue;
+                };
+                let fetch = FollowerFetch {
+                    follower,
+                    leader_epoch: asked.current_leader_epoch,
+                    offset: asked.fetch_offset,
+                    last_fetched_epoch: asked.last_fetched_epoch,
+                };
+                self.doors.fetched.push((index, node, fetch));
+            }
+        }
+    }
+
+    /// Checks the answers of this step, when everything else has been looked at.
+    pub(super) fn responses(&mut self, world: &World, tapped: &[Tapped]) {
+        for (index, node, fetch) in std::mem::take(&mut self.doors.fetched) {
+            let before = self.before.get(&(index, node));
+            s19_fencing::check(&self.partitions[index], node, fetch, before, &mut self.report);
+        }
+        let quorum = world.stepped().and_then(|node| {
+            let (_, controller) = world.controllers().find(|(id, _)| *id == node)?;
+            Some((node, controller.quorum_view()))
+        });
+        if let Some((node, view)) = quorum
+            && let [(asked, peer)] = self.doors.new[..]
+            && asked == node
+            && view.log_end > self.doors_log_end(node)
+        {
+            self.writes.wrote(node, peer, view.log_end);
+        }
+        if let Some((node, view)) = quorum {
+            self.nodes.entry(node).or_default().seen_log_end = view.log_end;
+        }
+        for Tapped { at, node, peer, traffic } in tapped {
+            let asked = match traffic {
+                Traffic::Request { .. } => continue,
+                _ => self.doors.asked.remove(&(*node, *peer)),
+            };
+            self.waiting.answered(*node, *peer, *at, &mut self.report);
+            let Some(asked) = asked else {
+                self.report.violation(
+                    s20_purgatory::S20,
+                    &format!("node {node}"),
+                    format!("{peer:?} was answered twice"),
+                );
+                continue;
+            };
+            let Traffic::Response(response) = traffic else { continue };
+            if let Some((_, view)) = quorum.filter(|(id, _)| id == node) {
+                self.writes.answered(*node, *peer, true, view.high_watermark, &mut self.report);
+            }
+            let at_once = self.doors.new.contains(&(*node, *peer));
+            self.answered(*node, asked, response, at_once);
+        }
+    }
+
+    fn doors_log_end(&self, node: NodeId) -> i64 {
+        self.nodes.get(&node).map_or(0, |ghost| ghost.seen_log_end)
+    }
+
+    /// Nobody waits behind a connection that is closed.
+    pub(super) fn forget_closed(&mut self, world: &World) {
+        let closed: Vec<ConnectionId> = self
+            .doors
+            .asked
+            .keys()
+            .filter_map(|(_, peer)| match peer {
+                ReplyTo::Client { connection, .. } if !world.is_connected(*connection) => Some(*connection),
+                _ => None,
+            })
+            .collect();
+        for connection in closed {
+            self.waiting.forget_connection(connection);
+            self.doors.asked.retain(
+                |(_, peer), _| !matches!(peer, ReplyTo::Client { connection: of, .. } if *of == connection),
+            );
+        }
+    }
+
+    fn answered(&mut self, node: NodeId, asked: Asked, response: &Response, at_once: bool) {
+        match (asked, response) {
+            (Asked::Fetch, Response::Fetch(response)) => self.shown(node, response),
+            (asked, Response::Other(response)) => match (asked, &**response) {
+                (Asked::Produce { acks, batches }, ResponseKind::Produce(response)) => {
+                    for topic in &response.responses {
+                        for answer in &topic.partition_responses {
+                            let Some(index) = self.locate(&topic.name.0, topic.topic_id, answer.index) else {
+                                continue;
+                            };
+                            let Some((_, sent)) = batches.iter().find(|(of, _)| *of == index) else {
+                                continue;
+                            };
+                            let error = ErrorCode::from_code(answer.error_code)
+                                .unwrap_or(ErrorCode::UnknownServerError);
+                            let answered = Answered {
+                                by: node,
+                                level: acks,
+                                error,
+                                base_offset: answer.base_offset,
+                                sent: *sent,
+                                at_once,
+                            };
+                            self.produce_answered(index, answered);
+                        }
+                    }
+                }
+                (Asked::Broker { id, epoch, what }, ResponseKind::BrokerHeartbeat(response))
+                    if response.error_code == 0 =>
+                {
+                    self.broker_epochs.accepted(id, epoch, what, &mut self.report);
+                    if response.should_shut_down {
+                        k09_metadata::let_go(id, self.metadata.image(), &mut self.report);
+                    }
+                }
+                (Asked::Broker { id, epoch, what }, ResponseKind::AlterPartition(response))
+                    if response.error_code == 0 =>
+                {
+                    self.broker_epochs.accepted(id, epoch, what, &mut self.report);
+                }
+                (Asked::Join { group }, ResponseKind::JoinGroup(response)) if response.error_code == 0 => {
+                    self.groups.joined(&group, response.generation_id, &response.member_id, &mut self.report);
+                }
+                (Asked::Sync { group, generation, member }, ResponseKind::SyncGroup(response))
+                    if response.error_code == 0 =>
+                {
+                    let partitions = assignment(&response.assignment);
+                    self.groups.assigned(&group, generation, &member, partitions, &mut self.report);
+                }
+                (Asked::Commit { group, generation, member }, ResponseKind::OffsetCommit(response)) => {
+                    let mut results = response.topics.iter().flat_map(|topic| &topic.partitions);
+                    if results.any(|partition| partition.error_code == 0) {
+                        self.groups.committed(&group, generation, &member, &mut self.report);
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn produce_answered(&mut self, index: usize, answered: Answered) {
+        let Answered { by, level, error, base_offset, sent, .. } = answered;
+        self.sends.answered(index, &sent, error);
+        let partition = &mut self.partitions[index];
+        let before = self.before.get(&(index, by));
+        s11_ack_justified::check(partition, &answered, before, &mut self.report);
+        if error != ErrorCode::None || base_offset < 0 {
+            return;
+        }
+        let last = base_offset + (sent.last - sent.base);
+        if level == -1 && !answered.at_once {
+            s20_purgatory::prompt(partition, by, last, before, &mut self.report);
+        }
+        partition.acked.push(Ack { entry: Entry { base: base_offset, last, ..sent }, level, by });
+    }
+
+    /// A broker shows records to a client.
+    fn shown(&mut self, node: NodeId, response: &FetchResponse) {
+        for topic in &response.topics {
+            for shown in topic.partitions.iter().filter(|partition| !partition.records.is_empty()) {
+                let Some(index) = self.locate(&topic.topic, topic.topic_id, shown.partition) else {
+                    continue;
+                };
+                let records: Bytes = shown.records.concat().into();
+                for batch in BatchIter::new(records).flatten() {
+                    let entry = Entry::from(&batch.header);
+                    let partition = &mut self.partitions[index];
+                    s06_consistent_read::shown(
+                        partition,
+                        node,
+                        entry,
+                        shown.high_watermark,
+                        &mut self.report,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The partitions of a classic consumer's assignment (`ConsumerProtocolAssignment`, the same in every version); nothing of what is
+/// no such thing.
+fn assignment(bytes: &Bytes) -> Vec<(StrBytes, i32)> {
+    let mut rest = bytes.clone();
+    let mut partitions = Vec::new();
+    let read = |rest: &mut Bytes, partitions: &mut Vec<_>| -> Option<()> {
+        rest.try_get_i16().ok()?;
+        for _ in 0..rest.try_get_i32().ok()? {
+            let length =
+                usize::try_from(rest.try_get_i16().ok()?).ok().filter(|length| *length <= rest.len())?;
+            let topic = StrBytes::try_from(rest.split_to(length)).ok()?;
+            for _ in 0..rest.try_get_i32().ok()? {
+                partitions.push((topic.clone(), rest.try_get_i32().ok()?));
+            }
+        }
+        Some(())
+    };
+    // What follows a part that makes no sense is not looked at.
+    let _ = read(&mut rest, &mut partitions);
+    partitions
+}

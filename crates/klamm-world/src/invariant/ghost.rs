@@ -1,0 +1,231 @@
+//! What the checker remembers, outside of the system: the true high watermark, what was committed, acknowledged and consumed,
+//! who wrote in which epoch, and how much loss the faults so far excuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use klamm_broker::ReplicaView;
+use klamm_metadata::{LeaderRecoveryState, PartitionRegistration};
+use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::Uuid;
+
+use super::mirror::{Entry, Mirror};
+
+/// One replica, with its whole log.
+#[derive(Debug, Clone)]
+pub(crate) struct Replica {
+    /// Whether its broker runs, and is registered in this life.
+    pub(crate) running: bool,
+    /// What it knows.
+    pub(crate) view: ReplicaView,
+    /// Its log.
+    pub(crate) log: Mirror,
+    /// Below this its log is known to equal what was committed.
+    pub(crate) matches_to: i64,
+    /// Whether its broker lost power, and it has not caught up since.
+    pub(crate) after_loss: bool,
+}
+
+/// A batch that a broker acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ack {
+    /// The batch as it was sent, at the offsets that were answered.
+    pub(crate) entry: Entry,
+    /// `acks`: 1 or -1.
+    pub(crate) level: i16,
+    /// Who answered.
+    pub(crate) by: NodeId,
+}
+
+/// Everything about one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Partition {
+    /// Its name.
+    pub(crate) name: TopicPartition,
+    /// Its topic's id.
+    pub(crate) topic_id: Uuid,
+    /// The controller's committed word; `None` once its topic is deleted.
+    pub(crate) registration: Option<Arc<PartitionRegistration>>,
+    /// min(`min.insync.replicas`, replicas), as the controller has it.
+    pub(crate) min_isr: usize,
+    /// Whether ISR and leader may be chosen outside of ISR and ELR.
+    pub(crate) unclean_allowed: bool,
+    /// Whether eligible leader replicas are kept (KIP-966).
+    pub(crate) elr_enabled: bool,
+    /// The highest high watermark that a leader reached that was no stale one.
+    pub(crate) true_hw: i64,
+    /// What lay below it when it was reached.
+    pub(crate) committed: Mirror,
+    /// Who appended records in each leader epoch.
+    pub(crate) writers: BTreeMap<i32, NodeId>,
+    /// What was acknowledged.
+    pub(crate) acked: Vec<Ack>,
+    /// What was shown to clients, by base offset.
+    pub(crate) consumed: BTreeMap<i64, Entry>,
+    /// The replicas.
+    pub(crate) replicas: BTreeMap<NodeId, Replica>,
+    /// Whether an unclean election happened since all was last well.
+    pub(crate) unclean: bool,
+    /// Brokers that lost power since they last held everything that is committed.
+    pub(crate) lossy: BTreeSet<NodeId>,
+    /// Epoch and last sequence of each producer in what is committed.
+    pub(crate) producers: BTreeMap<i64, (i16, i32)>,
+}
+
+impl Partition {
+    /// A partition of which nothing is known.
+    pub(crate) const fn new(name: TopicPartition, topic_id: Uuid) -> Self {
+        Self {
+            name,
+            topic_id,
+            registration: None,
+            min_isr: 1,
+            unclean_allowed: false,
+            elr_enabled: true,
+            true_hw: 0,
+            committed: Mirror::EMPTY,
+            writers: BTreeMap::new(),
+            acked: Vec::new(),
+            consumed: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            unclean: false,
+            lossy: BTreeSet::new(),
+            producers: BTreeMap::new(),
+        }
+    }
+
+    /// The leader that is no stale one, if it runs and knows of its leadership.
+    pub(crate) fn true_leader(&self) -> Option<(NodeId, &Replica)> {
+        let registration = self.registration.as_ref()?;
+        let replica = self.replicas.get(&registration.leader)?;
+        let current = replica.running
+            && replica.view.leading.is_some()
+            && replica.view.leader_epoch == registration.leader_epoch;
+        current.then_some((registration.leader, replica))
+    }
+
+    /// Whether compaction may take records out.
+    pub(crate) fn is_compacted(&self) -> bool {
+        self.replicas.values().any(|replica| replica.view.compacted)
+    }
+
+    /// Every running replica of the ISR and the ELR.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (NodeId, &Replica)> {
+        let registration = self.registration.as_deref();
+        let ids = registration.into_iter().flat_map(|r| r.isr.iter().chain(&r.elr));
+        ids.filter_map(|id| Some((*id, self.replicas.get(id)?))).filter(|(_, replica)| replica.running)
+    }
+
+    /// Why a loss is none that Kafka promises to prevent; `None` while it does.
+    pub(crate) fn excuse(&self) -> Option<String> {
+        if self.unclean {
+            return Some("an unclean election".to_owned());
+        }
+        if self.lossy.len() >= self.min_isr {
+            let lost: Vec<_> = self.lossy.iter().map(|id| id.0).collect();
+            return Some(format!(
+                "brokers {lost:?} lost power, and min.insync.replicas is {} here",
+                self.min_isr
+            ));
+        }
+        let registration = self.registration.as_ref()?;
+        if let [last] = registration.isr[..]
+            && !self.elr_enabled
+            && self.lossy.contains(&last)
+        {
+            return Some(format!("the ISR's last member {last} lost power, and the ELR is off"));
+        }
+        None
+    }
+
+    /// A replica's log is as long as it shows, and what of it was compared holds no further than that.
+    pub(crate) fn cut(&mut self, node: NodeId, offset: i64) {
+        if let Some(replica) = self.replicas.get_mut(&node) {
+            replica.log.truncate(offset);
+            replica.matches_to = replica.matches_to.min(replica.log.end());
+        }
+    }
+
+    /// Takes note of how far each replica's log equals what is committed.
+    pub(crate) fn compare(&mut self) {
+        let sparse = self.is_compacted();
+        let (committed, true_hw) = (&self.committed, self.true_hw);
+        for replica in self.replicas.values_mut().filter(|replica| replica.running) {
+            let from = replica.matches_to.max(replica.view.log_start);
+            let to = true_hw.min(replica.log.end());
+            if from < to {
+                replica.matches_to = replica.log.first_difference(committed, from, to, sparse).unwrap_or(to);
+            }
+        }
+        let held = |replica: &Replica| replica.running && replica.matches_to >= true_hw;
+        self.lossy.retain(|id| !self.replicas.get(id).is_some_and(held));
+        for replica in self.replicas.values_mut().filter(|replica| held(replica)) {
+            replica.after_loss = false;
+        }
+    }
+
+    /// Follows the true high watermark as its leader moves it.
+    pub(crate) fn advance(&mut self) {
+        let Some((id, leader)) = self.true_leader() else { return };
+        let reached = leader.view.high_watermark;
+        let committed: Vec<_> = leader.log.range(self.true_hw, reached).to_vec();
+        if reached <= self.true_hw {
+            return;
+        }
+        for entry in committed {
+            if entry.base >= self.committed.end() {
+                self.committed.push(entry);
+            }
+        }
+        let before = std::mem::replace(&mut self.true_hw, reached);
+        if let Some(leader) = self.replicas.get_mut(&id)
+            && leader.matches_to >= before
+        {
+            leader.matches_to = reached;
+        }
+    }
+
+    /// After an excused loss: what the leader has is what there is. What was lost, in offsets.
+    pub(crate) fn rebase(&mut self) -> Option<std::ops::Range<i64>> {
+        let (_, leader) = self.true_leader()?;
+        if leader.matches_to >= self.true_hw || leader.view.log_start >= self.true_hw {
+            return None;
+        }
+        let (from, to) = (leader.matches_to, self.true_hw);
+        self.committed.truncate(from);
+        let from = self.committed.end().min(from);
+        self.true_hw = from;
+        self.consumed.retain(|_, entry| entry.last < from);
+        self.acked.retain(|ack| ack.level != -1 || ack.entry.last < from);
+        for replica in self.replicas.values_mut() {
+            replica.matches_to = replica.matches_to.min(from);
+        }
+        self.producers.clear();
+        for entry in self.committed.entries() {
+            if entry.producer_id >= 0 {
+                let last = entry.sequence.wrapping_add((entry.last - entry.base) as i32);
+                self.producers.insert(entry.producer_id, (entry.producer_epoch, last));
+            }
+        }
+        Some(from..to)
+    }
+
+    /// When every replica is in sync and holds everything, an unclean election is history.
+    pub(crate) fn settle(&mut self) {
+        let Some(registration) = &self.registration else { return };
+        let whole = |id: &NodeId| {
+            registration.isr.contains(id)
+                && self.replicas.get(id).is_some_and(|replica| {
+                    replica.running
+                        && replica.view.high_watermark == self.true_hw
+                        && replica.matches_to >= self.true_hw
+                })
+        };
+        if self.unclean
+            && registration.leader_recovery_state == LeaderRecoveryState::Recovered
+            && registration.replicas.iter().all(whole)
+        {
+            self.unclean = false;
+        }
+    }
+}

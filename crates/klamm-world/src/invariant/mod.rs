@@ -1,0 +1,322 @@
+//! The invariants of the whole cluster, one a file, and the checker that looks at a world after each of its steps.
+//!
+//! The checker stands outside: it reads what brokers and controllers show of themselves, listens at their doors, and keeps its
+//! own record ([`ghost`]) of what was committed, acknowledged and consumed. A world without one pays nothing for it. Definitions follow
+//! the TLA+ models of Kafka's replication protocol; `docs/simulator.md` has the table.
+
+mod doors;
+mod follow;
+mod g01_groups;
+mod ghost;
+mod k01_quorum;
+mod k09_metadata;
+mod l01_liveness;
+mod mirror;
+mod p01_idempotence;
+mod p05_definite_error;
+mod p06_producer_state;
+mod report;
+mod s01_log_matching;
+mod s02_leader_completeness;
+mod s04_replication_quorum;
+mod s05_no_global_loss;
+mod s06_consistent_read;
+mod s07_strong_isr;
+mod s08_offset_order;
+mod s09_high_watermark;
+mod s11_ack_justified;
+mod s12_well_formed;
+mod s13_single_writer;
+mod s14_epochs;
+mod s15_registration;
+mod s16_truncation;
+mod s17_unclean_exclusion;
+mod s18_broker_identity;
+mod s19_fencing;
+mod s20_purgatory;
+
+#[cfg(test)]
+mod fixture;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use klamm_broker::ReplicaView;
+use klamm_metadata::MetadataPublisher;
+use klamm_node::config::BrokerConfig;
+use klamm_node::{NodeId, Timestamp};
+use klamm_wire::Uuid;
+
+pub use self::report::{ExpectedLoss, Invariant, Violation, When};
+
+use self::ghost::Partition;
+use self::report::Report;
+use crate::input::Output;
+use crate::world::World;
+
+/// Every invariant that a [`Checker`] looks after.
+pub const INVARIANTS: &[Invariant] = &[
+    s01_log_matching::S1,
+    s02_leader_completeness::S2,
+    s02_leader_completeness::S3,
+    s04_replication_quorum::S4,
+    s05_no_global_loss::S5,
+    s06_consistent_read::S6,
+    s07_strong_isr::S7,
+    s08_offset_order::S8,
+    s09_high_watermark::S9,
+    s09_high_watermark::S10,
+    s11_ack_justified::S11,
+    s12_well_formed::S12,
+    s13_single_writer::S13,
+    s14_epochs::S14,
+    s15_registration::S15,
+    s16_truncation::S16,
+    s17_unclean_exclusion::S17,
+    s18_broker_identity::S18,
+    s19_fencing::S19,
+    s20_purgatory::S20,
+    k01_quorum::K1,
+    k01_quorum::K2,
+    k01_quorum::K3,
+    k01_quorum::K4,
+    k01_quorum::K5,
+    k01_quorum::K6,
+    k01_quorum::K7,
+    k01_quorum::K8,
+    k09_metadata::K9,
+    k09_metadata::K10,
+    k01_quorum::K12,
+    k09_metadata::K13,
+    k09_metadata::K14,
+    p01_idempotence::P1,
+    p01_idempotence::P2,
+    p01_idempotence::P3,
+    s11_ack_justified::P4,
+    p05_definite_error::P5,
+    p06_producer_state::P6,
+    g01_groups::G1,
+    g01_groups::G2,
+    g01_groups::G3,
+    l01_liveness::L1,
+    l01_liveness::L2,
+    l01_liveness::L3,
+    l01_liveness::L4,
+    l01_liveness::L5,
+    l01_liveness::L9,
+    l01_liveness::L10,
+    l01_liveness::L11,
+    l01_liveness::L12,
+];
+
+/// `delivery.timeout.ms`
+const DELIVERY_TIMEOUT_NANOS: u64 = 120_000_000_000;
+
+/// What the checker remembers of a node.
+#[derive(Debug, Clone, Default)]
+struct NodeGhost {
+    incarnation: u32,
+    up: bool,
+    /// Whether its last end was a power loss.
+    lost_power: bool,
+    /// Whether its broker is registered in this life.
+    registered: bool,
+    /// Each of its replicas, in the broker's order: the partition's place, and the mark that was last seen.
+    marks: Vec<((Uuid, i32), usize, u64)>,
+    /// A controller's log end, now and before this step.
+    log_end: i64,
+    seen_log_end: i64,
+    /// A controller's epoch when it was last seen to lead.
+    led_epoch: Option<i32>,
+}
+
+/// Checks a world's invariants.
+#[derive(Debug)]
+pub struct Checker {
+    partitions: Vec<Partition>,
+    index: BTreeMap<(Uuid, i32), usize>,
+    nodes: BTreeMap<NodeId, NodeGhost>,
+    config: BrokerConfig,
+    metadata: MetadataPublisher,
+    quorum: k01_quorum::Quorum,
+    broker_epochs: s18_broker_identity::BrokerEpochs,
+    groups: g01_groups::Groups,
+    waiting: s20_purgatory::Waiting,
+    writes: k09_metadata::Writes,
+    sends: p05_definite_error::Sends,
+    doors: doors::Doors,
+    report: Report,
+    /// What replicas were before this step, where they changed in it.
+    before: BTreeMap<(usize, NodeId), ReplicaView>,
+    /// Partitions that this step touched, and by which replica.
+    touched: BTreeSet<(usize, Option<NodeId>)>,
+}
+
+impl Checker {
+    /// A checker of this world, from its beginning on.
+    pub fn new(world: &mut World) -> Self {
+        world.attach_tap();
+        let config = BrokerConfig::new(world.settings().config.clone()).unwrap_or_default();
+        Self {
+            partitions: Vec::new(),
+            index: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            config,
+            metadata: MetadataPublisher::new(),
+            quorum: k01_quorum::Quorum::default(),
+            broker_epochs: s18_broker_identity::BrokerEpochs::default(),
+            groups: g01_groups::Groups::default(),
+            waiting: s20_purgatory::Waiting::default(),
+            writes: k09_metadata::Writes::default(),
+            sends: p05_definite_error::Sends::default(),
+            doors: doors::Doors::default(),
+            report: Report::default(),
+            before: BTreeMap::new(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// Looks at the world after a step, with the outputs of that step.
+    pub fn after_event(&mut self, world: &mut World, out: &[Output]) {
+        self.report.at = world.now();
+        self.before.clear();
+        self.touched.clear();
+        let tapped = world.take_tapped();
+        self.follow_nodes(world, out);
+        self.requests(&tapped);
+        if let Some(node) = world.stepped() {
+            self.follow_node(world, node);
+        }
+        self.judge();
+        self.responses(world, &tapped);
+        if let Some(stall) = world.stall() {
+            self.report.violation(l01_liveness::L11, &"the world", stall.to_string());
+        }
+    }
+
+    /// Reads whole logs.
+    pub fn checkpoint(&mut self, world: &World) {
+        self.report.at = world.now();
+        for index in 0..self.partitions.len() {
+            let partition = &mut self.partitions[index];
+            partition.compare();
+            partition.settle();
+            let partition = &self.partitions[index];
+            if partition.registration.is_none() {
+                continue;
+            }
+            s01_log_matching::scan(partition, &mut self.report);
+            s02_leader_completeness::scan(partition, &mut self.report);
+            s05_no_global_loss::scan(partition, &mut self.report);
+            s06_consistent_read::scan(partition, &mut self.report);
+            s12_well_formed::scan(partition, &mut self.report);
+            self.sends.scan(index, partition, &mut self.report);
+        }
+        self.sends.prune();
+        self.compare_copies(world);
+        self.forget_closed(world);
+        self.waiting.scan(world.now(), &mut self.report);
+    }
+
+    /// What must be true of producers once the faults have healed and their delivery timeout is over, while they still go on. Not asked after
+    /// an expected loss: a broker that lost an idempotent producer's last records refuses its next ones until it takes a new epoch.
+    pub fn delivered(&mut self, world: &World) {
+        self.report.at = world.now();
+        let since = Timestamp(world.now().0.saturating_sub(DELIVERY_TIMEOUT_NANOS));
+        let undecided: u64 = world.clients.iter().map(|client| client.undecided_since(since)).sum();
+        if undecided > 0 && self.report.losses.is_empty() {
+            let what = format!("nothing is known of {undecided} records that were sent before {since}");
+            self.report.violation(l01_liveness::L5, &"the producers", what);
+        }
+    }
+
+    /// What must be true once the faults have healed, the load has ended, and the time for it is over.
+    pub fn healed(&mut self, world: &World) {
+        self.report.at = world.now();
+        let committed = self.quorum.committed.end();
+        for partition in &self.partitions {
+            l01_liveness::check(partition, &mut self.report);
+        }
+        for broker in world.brokers() {
+            l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut self.report);
+        }
+        let led = world.controllers().any(|(_, controller)| controller.quorum_view().state == "Leader");
+        if !led && world.controllers().count() * 2 > world.settings().controllers.len() {
+            self.report.violation(l01_liveness::L12, &"the metadata quorum", "it has no leader".to_owned());
+        }
+    }
+
+    /// A node is about to stand still: what it owes now may come late.
+    pub fn excuse_waiting(&mut self, node: NodeId) {
+        self.waiting.forget(node);
+    }
+
+    /// What does not hold, in the order in which it was found.
+    pub fn violations(&self) -> &[Violation] {
+        &self.report.violations
+    }
+
+    /// Losses that Kafka does not promise to prevent.
+    pub fn losses(&self) -> &[ExpectedLoss] {
+        &self.report.losses
+    }
+
+    /// How many records are known to be committed, over all partitions.
+    pub fn committed(&self) -> i64 {
+        self.partitions.iter().map(|partition| partition.true_hw).sum()
+    }
+
+    /// Records that acks=1 acknowledged and that no leader has: nobody promised them.
+    pub fn lost_with_leader_acks(&self) -> u64 {
+        let lost = |partition: &Partition| {
+            let Some((_, leader)) = partition.true_leader() else { return 0 };
+            let gone = partition.acked.iter().filter(|ack| {
+                ack.level == 1
+                    && ack.entry.base >= leader.view.log_start
+                    && !leader.log.at(ack.entry.base).is_some_and(|entry| entry.is_same_send(&ack.entry))
+            });
+            gone.map(|ack| (ack.entry.last - ack.entry.base + 1) as u64).sum()
+        };
+        self.partitions.iter().filter(|p| p.registration.is_some() && !p.is_compacted()).map(lost).sum()
+    }
+
+    /// Checks what this step touched.
+    fn judge(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        let report = &mut self.report;
+        let mut last = None;
+        for (index, node) in &touched {
+            let partition = &mut self.partitions[*index];
+            if last != Some(index) {
+                last = Some(index);
+                partition.compare();
+                if let Some(excuse) = partition.excuse()
+                    && let Some(lost) = partition.rebase()
+                {
+                    let what = format!("offsets {}..{} are lost", lost.start, lost.end);
+                    report.loss(&partition.name, what, excuse);
+                }
+                let from = partition.committed.entries().len();
+                partition.advance();
+                partition.compare();
+                let new = partition.committed.entries()[from..].to_vec();
+                if !new.is_empty() {
+                    p01_idempotence::committed(partition, &new, report);
+                }
+                partition.settle();
+                s02_leader_completeness::check(partition, report);
+                s04_replication_quorum::check(partition, report);
+                s07_strong_isr::check(partition, report);
+                s17_unclean_exclusion::check(partition, report);
+            }
+            let Some(node) = node else { continue };
+            let before = self.before.get(&(*index, *node));
+            s01_log_matching::check(partition, *node, report);
+            s08_offset_order::check(partition, *node, report);
+            s09_high_watermark::check(partition, *node, before, report);
+            s14_epochs::check(partition, *node, report);
+            let from = before.map_or(0, |before| before.log_end);
+            s12_well_formed::check(partition, *node, from, report);
+        }
+        self.touched = touched;
+    }
+}

@@ -1,0 +1,83 @@
+//! P1 to P3: what is committed of an idempotent producer is there once, in order, without a hole.
+
+use super::ghost::Partition;
+use super::mirror::Entry;
+use super::report::{Invariant, Report, When};
+
+pub(super) const P1: Invariant = Invariant {
+    id: "P1",
+    name: "NoDuplicate",
+    statement: "each (producer id, epoch, sequence) is committed at most once in a partition",
+    when: When::Event,
+};
+
+pub(super) const P2: Invariant = Invariant {
+    id: "P2",
+    name: "NoHole",
+    statement: "the committed sequences of a producer id and epoch are consecutive in a partition, from 0",
+    when: When::Event,
+};
+
+pub(super) const P3: Invariant = Invariant {
+    id: "P3",
+    name: "ProducerEpochMonotone",
+    statement: "the producer epoch of a producer id does not go back along a log",
+    when: When::Event,
+};
+
+/// Sequences wrap from `i32::MAX` to 0.
+const fn after(sequence: i32, steps: i64) -> i32 {
+    ((sequence as i64 + steps) % (i32::MAX as i64 + 1)) as i32
+}
+
+/// Batches were committed.
+pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &mut Report) {
+    for entry in entries.iter().filter(|entry| entry.producer_id >= 0 && !entry.control) {
+        let last = after(entry.sequence, entry.last - entry.base);
+        let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last));
+        let (expected, broken) = match before {
+            Some((epoch, _)) if epoch > entry.producer_epoch => (0, Some(P3)),
+            Some((epoch, before)) if epoch == entry.producer_epoch => {
+                let expected = after(before, 1);
+                let behind = entry.sequence <= before && before - entry.sequence < i32::MAX / 2;
+                (expected, (entry.sequence != expected).then_some(if behind { P1 } else { P2 }))
+            }
+            _ => (0, (entry.sequence != 0).then_some(P2)),
+        };
+        if let Some(invariant) = broken {
+            let what = format!(
+                "producer {} epoch {} has sequence {} at offset {}, {expected} was next after {before:?}",
+                entry.producer_id, entry.producer_epoch, entry.sequence, entry.base
+            );
+            report.violation_unless(partition.excuse(), invariant, &partition.name, what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{entry, found, healthy};
+
+    fn batch(epoch: i16, sequence: i32) -> Entry {
+        Entry { producer_id: 7, producer_epoch: epoch, sequence, ..entry(10, 14, 0) }
+    }
+
+    #[test]
+    fn duplicates_holes_and_old_epochs_are_found() {
+        let good = [batch(0, 0), batch(0, 5), batch(1, 0)];
+        assert!(found(|report| committed(&mut healthy(), &good, report)).is_empty());
+        for (next, expected) in
+            [(batch(1, 0), "P1"), (batch(1, 6), "P2"), (batch(0, 10), "P3"), (batch(2, 5), "P2")]
+        {
+            let mut partition = healthy();
+            let ids = found(|report| committed(&mut partition, &[good[0], good[1], good[2], next], report));
+            assert_eq!(ids, [expected]);
+        }
+        let wrapped = [batch(0, 0), Entry { last: 10 + i64::from(i32::MAX) - 5, ..batch(0, 5) }, batch(0, 0)];
+        assert!(
+            found(|report| committed(&mut healthy(), &wrapped, report)).is_empty(),
+            "sequences wrap to 0"
+        );
+    }
+}

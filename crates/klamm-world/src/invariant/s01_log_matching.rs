@@ -1,0 +1,84 @@
+//! S1: replicas agree below their high watermarks, and wherever they hold the same epoch at the same offset.
+
+use klamm_node::NodeId;
+
+use super::ghost::Partition;
+use super::report::{Invariant, Report, When};
+
+pub(super) const S1: Invariant = Invariant {
+    id: "S1",
+    name: "LogMatching",
+    statement: "two running replicas hold the same records below both high watermarks; and where both hold a record of the same \
+                offset and leader epoch, everything before it is the same too",
+    when: When::Event,
+};
+
+/// Compares what `node` shows below its high watermark with every other running replica.
+pub(super) fn check(partition: &Partition, node: NodeId, report: &mut Report) {
+    let Some(replica) = partition.replicas.get(&node).filter(|replica| replica.running) else { return };
+    for (other_id, other) in partition.replicas.iter().filter(|(id, other)| **id != node && other.running) {
+        let to = replica.view.high_watermark.min(other.view.high_watermark);
+        let from =
+            replica.matches_to.min(other.matches_to).max(replica.view.log_start).max(other.view.log_start);
+        let sparse = replica.view.compacted || other.view.compacted;
+        if let Some(offset) = replica.log.first_difference(&other.log, from, to, sparse) {
+            let what = format!(
+                "replicas {node} and {other_id} differ at offset {offset}, below their high watermarks {} and {}",
+                replica.view.high_watermark, other.view.high_watermark
+            );
+            report.violation_unless(partition.excuse(), S1, &partition.name, what);
+        }
+    }
+}
+
+/// The epoch form, over whole logs.
+pub(super) fn scan(partition: &Partition, report: &mut Report) {
+    if partition.is_compacted() {
+        return;
+    }
+    let running: Vec<_> = partition.replicas.iter().filter(|(_, replica)| replica.running).collect();
+    for (i, (a_id, a)) in running.iter().enumerate() {
+        for (b_id, b) in &running[i + 1..] {
+            let start = a.view.log_start.max(b.view.log_start);
+            let end = a.log.end().min(b.log.end());
+            let Some(differs) = a.log.first_difference(&b.log, start, end, false) else { continue };
+            let same = a.log.range(differs, end).iter().find(|entry| {
+                b.log.at(entry.base).is_some_and(|other| {
+                    other.base == entry.base && other.epoch == entry.epoch && other.base > differs
+                })
+            });
+            if let Some(entry) = same {
+                let what = format!(
+                    "replicas {a_id} and {b_id} both hold epoch {} at offset {} and differ before it, at {differs}",
+                    entry.epoch, entry.base
+                );
+                report.violation_unless(partition.excuse(), S1, &partition.name, what);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{FOLLOWER, LEADER, found, healthy, log, of};
+
+    #[test]
+    fn another_record_below_the_high_watermark_is_found() {
+        let mut partition = healthy();
+        assert!(found(|report| check(&partition, FOLLOWER, report)).is_empty());
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 0), (5, 9, 3)]);
+        of(&mut partition, FOLLOWER).matches_to = 5;
+        assert_eq!(found(|report| check(&partition, FOLLOWER, report)), ["S1"]);
+        of(&mut partition, FOLLOWER).view.high_watermark = 5;
+        assert!(found(|report| check(&partition, LEADER, report)).is_empty(), "it is not shown yet");
+    }
+
+    #[test]
+    fn equal_epochs_over_unequal_records_are_found() {
+        let mut partition = healthy();
+        of(&mut partition, LEADER).log = log(&[(0, 4, 0), (5, 9, 2)]);
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 1), (5, 9, 2)]);
+        assert_eq!(found(|report| scan(&partition, report)), ["S1"]);
+    }
+}

@@ -1,0 +1,111 @@
+//! S2 and S3: whoever leads, or may lead next, holds everything that is committed.
+
+use super::ghost::{Partition, Replica};
+use super::report::{Invariant, Report, When};
+use klamm_node::NodeId;
+
+pub(super) const S2: Invariant = Invariant {
+    id: "S2",
+    name: "LeaderCompleteness",
+    statement: "the leader holds every committed record and every record that was acknowledged to acks=all, until retention or \
+                deletion takes it",
+    when: When::Event,
+};
+
+pub(super) const S3: Invariant = Invariant {
+    id: "S3",
+    name: "LeaderCandidateCompleteness",
+    statement: "every running member of the ISR and of the ELR holds every committed record",
+    when: When::Event,
+};
+
+/// What is missing of what is committed.
+fn missing(partition: &Partition, replica: &Replica) -> Option<String> {
+    if replica.matches_to >= partition.true_hw || replica.view.log_start >= partition.true_hw {
+        return None;
+    }
+    let from = replica.matches_to.max(replica.view.log_start);
+    let end = replica.log.end();
+    (from < partition.true_hw).then(|| {
+        if end < partition.true_hw {
+            format!("ends at {end}, and {} is committed", partition.true_hw)
+        } else {
+            format!("holds another record at {from} than was committed up to {}", partition.true_hw)
+        }
+    })
+}
+
+/// The leader, and every candidate.
+pub(super) fn check(partition: &Partition, report: &mut Report) {
+    if let Some((id, leader)) = partition.true_leader()
+        && let Some(what) = missing(partition, leader)
+    {
+        let what = format!("the log of leader {id} {what}");
+        report.violation_unless(partition.excuse(), S2, &partition.name, what);
+    }
+    for (id, replica) in partition.candidates() {
+        if let Some(what) = missing(partition, replica) {
+            let what = format!("the log of candidate {id} {what}");
+            report.violation_unless(partition.excuse(), S3, &partition.name, what);
+        }
+    }
+}
+
+/// Every acknowledged batch, in the leader's log.
+pub(super) fn scan(partition: &Partition, report: &mut Report) {
+    let Some((id, leader)) = partition.true_leader() else { return };
+    for ack in partition.acked.iter().filter(|ack| ack.level == -1) {
+        if let Some(what) = lost(id, leader, ack.entry) {
+            report.violation_unless(partition.excuse(), S2, &partition.name, what);
+        }
+    }
+}
+
+fn lost(id: NodeId, leader: &Replica, sent: super::mirror::Entry) -> Option<String> {
+    if sent.base < leader.view.log_start || leader.view.compacted {
+        return None;
+    }
+    match leader.log.at(sent.base) {
+        Some(entry) if entry.is_same_send(&sent) => None,
+        Some(_) => Some(format!("leader {id} holds another record at the acknowledged offset {}", sent.base)),
+        None => Some(format!("leader {id} does not hold the acknowledged offset {}", sent.base)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, entry, found, healthy};
+    use crate::invariant::ghost::Ack;
+
+    #[test]
+    fn a_leader_or_candidate_without_a_committed_record_is_found() {
+        for (node, expected) in [(LEADER, vec!["S2", "S3"]), (FOLLOWER, vec!["S3"])] {
+            let mut partition = healthy();
+            assert!(found(|report| check(&partition, report)).is_empty());
+            partition.cut(node, 7);
+            assert_eq!(found(|report| check(&partition, report)), expected);
+        }
+    }
+
+    #[test]
+    fn a_loss_of_more_than_was_promised_is_an_expected_one() {
+        let mut partition = healthy();
+        partition.cut(LEADER, 7);
+        partition.lossy = [LEADER].into();
+        assert_eq!(found(|report| check(&partition, report)), ["S2", "S3"], "one of two is still promised");
+        partition.lossy = [LEADER, OTHER].into();
+        let mut report = Report::default();
+        check(&partition, &mut report);
+        assert!(report.violations.is_empty() && report.losses.len() == 2, "{:?}", report.losses);
+    }
+
+    #[test]
+    fn an_acknowledged_record_that_is_gone_is_found() {
+        let mut partition = healthy();
+        partition.acked.push(Ack { entry: entry(5, 9, 0), level: -1, by: LEADER });
+        assert!(found(|report| scan(&partition, report)).is_empty());
+        partition.acked.push(Ack { entry: entry(10, 10, 0), level: -1, by: LEADER });
+        assert_eq!(found(|report| scan(&partition, report)), ["S2"]);
+    }
+}

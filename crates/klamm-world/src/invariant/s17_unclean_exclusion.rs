@@ -1,0 +1,79 @@
+//! S17: whoever lost data is out until it has caught up, and elections stay clean unless they may be unclean.
+
+use klamm_metadata::{NO_LEADER, PartitionRegistration};
+
+use super::ghost::Partition;
+use super::report::{Invariant, Report, When};
+
+pub(super) const S17: Invariant = Invariant {
+    id: "S17",
+    name: "UncleanExclusion",
+    statement: "a broker that lost what it had written is not in the ISR or the ELR before it has caught up with the leader's high watermark \
+                in its new life; and a leader comes from ISR or ELR unless unclean elections are allowed or it is the last known leader",
+    when: When::Event,
+};
+
+/// Members that lost data and have not caught up.
+pub(super) fn check(partition: &Partition, report: &mut Report) {
+    let Some((_, leader)) = partition.true_leader() else { return };
+    let high_watermark = leader.view.high_watermark;
+    for (id, replica) in partition.candidates() {
+        if replica.after_loss && replica.log.end() < high_watermark {
+            let what = format!(
+                "{id} came back without what it had written: it ends at {}, the leader's high watermark is {high_watermark}",
+                replica.log.end()
+            );
+            report.violation_unless(partition.excuse(), S17, &partition.name, what);
+        }
+    }
+}
+
+/// The controller committed another leader. Whether it was an unclean election.
+pub(super) fn elected(
+    partition: &Partition,
+    before: &PartitionRegistration,
+    after: &PartitionRegistration,
+    report: &mut Report,
+) -> bool {
+    let leader = after.leader;
+    if leader == NO_LEADER || before.isr.contains(&leader) || before.elr.contains(&leader) {
+        return false;
+    }
+    // The record that ends a reassignment may bring a replica into the ISR and make it the leader at once.
+    if before.adding_replicas.contains(&leader) && after.isr.contains(&leader) && before.has_leader() {
+        return false;
+    }
+    let last_known = before.last_known_elr.contains(&leader);
+    if !partition.unclean_allowed && !last_known {
+        let what =
+            format!("{leader} was elected, and ISR {:?} and ELR {:?} do not hold it", before.isr, before.elr);
+        report.violation(S17, &partition.name, what);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{FOLLOWER, OTHER, found, healthy, of, registration};
+
+    #[test]
+    fn a_member_that_lost_data_is_found() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).after_loss = true;
+        assert!(found(|report| check(&partition, report)).is_empty(), "it has caught up");
+        partition.cut(FOLLOWER, 5);
+        assert_eq!(found(|report| check(&partition, report)), ["S17"]);
+    }
+
+    #[test]
+    fn an_election_from_outside_is_found() {
+        let mut partition = healthy();
+        let mut before = registration(&mut partition).clone();
+        (before.isr, before.leader) = (vec![FOLLOWER], NO_LEADER);
+        let after = PartitionRegistration { leader: OTHER, isr: vec![OTHER], ..before.clone() };
+        assert_eq!(found(|report| _ = elected(&partition, &before, &after, report)), ["S17"]);
+        partition.unclean_allowed = true;
+        assert!(found(|report| assert!(elected(&partition, &before, &after, report))).is_empty());
+    }
+}

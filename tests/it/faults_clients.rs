@@ -60,13 +60,37 @@ fn leader_crash() {
 }
 
 #[test]
-fn controller_crash() {
+fn controller_failover() {
+    let begun = Stage::begin_with(3, 2, MIN_ISR_2, "all", Consumer::Assigned);
+    let Some(mut stage) = begun else { return };
+    let active = |stage: &Stage| stage.cluster.look(klamm::World::active_controller);
+    let old = active(&stage).expect("the cluster has an active controller");
+    stage.to_node(old, NodeFault::Crash);
+    stage
+        .cluster
+        .wait_until(|world| world.active_controller().is_some_and(|controller| controller != old))
+        .unwrap();
+    stage.flows("under another controller");
+    // The new one decides: it finds that a leader is gone, and elects another.
+    let leader = stage.leader(0);
+    stage.to_node(leader, NodeFault::Crash);
+    stage.moved(0, leader);
+    stage.flows("under another controller and another leader");
+    stage.to_node(leader, NodeFault::Start);
+    stage.to_node(old, NodeFault::Start);
+    stage.whole();
+    stage.end().is_complete_and_in_order();
+}
+
+#[test]
+fn no_controller() {
     let Some(mut stage) = begin(Consumer::Assigned) else { return };
     let leader = stage.leader(0);
     stage.to_node(CONTROLLER, NodeFault::Crash);
     stage.flows("without a controller");
     // Nobody can elect another leader until it is back.
     stage.to_node(leader, NodeFault::Crash);
+    assert_eq!(stage.cluster.look(klamm::World::active_controller), None);
     stage.to_node(CONTROLLER, NodeFault::Start);
     stage.moved(0, leader);
     stage.flows("with the controller back and a leader gone");

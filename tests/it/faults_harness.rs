@@ -14,7 +14,7 @@ use klamm_world::fault::{Fault, NodeFault};
 use klamm_world::{Command, FaultId};
 
 pub(crate) const TOPIC: &str = "orders";
-/// The controller's node id.
+/// The first controller's node id.
 pub(crate) const CONTROLLER: NodeId = NodeId(100);
 /// How long anything may take that a fault or its end brings about.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,17 @@ impl Stage {
         acks: &str,
         consumer: Consumer,
     ) -> Option<Self> {
+        Self::begin_with(1, partitions, config, acks, consumer)
+    }
+
+    /// The same, with so many controllers.
+    pub(crate) fn begin_with(
+        controllers: u16,
+        partitions: i32,
+        config: &[(&str, &str)],
+        acks: &str,
+        consumer: Consumer,
+    ) -> Option<Self> {
         for client in ["confluent-kafka", "java"] {
             if toolchain::skip(client, clients::find(client).unwrap().toolchain()) {
                 return None;
@@ -64,6 +75,7 @@ impl Stage {
         }
         let mut builder = Cluster::builder()
             .brokers(3)
+            .controllers(controllers)
             .topic(TOPIC, partitions, 3)
             .config("offsets.topic.num.partitions", "1")
             .config("group.initial.rebalance.delay.ms", "0")

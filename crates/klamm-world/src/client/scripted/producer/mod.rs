@@ -6,6 +6,7 @@
 
 mod batch;
 mod identity;
+mod order;
 mod outcome;
 mod sequences;
 
@@ -16,6 +17,7 @@ use klamm_wire::{ApiKey, ErrorCode};
 
 use self::batch::Batch;
 use self::identity::Identities;
+use self::order::{has_sequenced, must_wait};
 use self::sequences::Sequences;
 use super::base::Base;
 use super::error::ClientError;
@@ -381,34 +383,6 @@ impl Producer {
         }
         self.fatal = Some(error.clone());
     }
-}
-
-/// Whether an idempotent producer must not send a partition's first batch yet
-/// (`RecordAccumulator.shouldStopDrainBatchesForPartition`).
-fn must_wait(
-    identities: &Identities,
-    in_flight: &BTreeMap<i32, InFlight>,
-    partition: &TopicPartition,
-    queue: &Queue,
-) -> bool {
-    let (Some(identity), Some(first)) = (identities.current, queue.waiting.front()) else { return true };
-    let Some((_, sequence)) = first.sequence else {
-        let stale = queue.sequences.identity.is_some_and(|known| known != identity);
-        // A batch of a new epoch must not overtake those of the old one, and none may follow where a gap is possible.
-        return queue.sequences.unresolved.is_some() || (stale && has_sequenced(in_flight, partition, queue));
-    };
-    // What is sent again waits until it is the first that is not acknowledged.
-    let under_way = in_flight.values().filter(|it| it.partition == *partition && !it.batch.done);
-    let sequences = under_way.map(|it| &it.batch).chain(&queue.waiting).filter_map(|batch| batch.sequence);
-    sequences.map(|(_, sequence)| sequence).min() != Some(sequence)
-}
-
-/// Whether a partition has batches that have a sequence and are not through (`hasInflightBatches`).
-fn has_sequenced(in_flight: &BTreeMap<i32, InFlight>, partition: &TopicPartition, queue: &Queue) -> bool {
-    queue.waiting.iter().any(|batch| batch.sequence.is_some())
-        || in_flight
-            .values()
-            .any(|it| it.partition == *partition && !it.batch.done && it.batch.sequence.is_some())
 }
 
 fn succeed(

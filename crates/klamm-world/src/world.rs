@@ -18,6 +18,7 @@ use crate::client::scripted::History;
 use crate::client::{self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent};
 use crate::clocks::Clocks;
 use crate::connection::{Connections, MAX_QUEUED};
+use crate::fault::engine::faulty_disk::FaultyDisk;
 use crate::fault::engine::network::OUTSIDE;
 use crate::fault::{Faults, Messages};
 use crate::input::{ClientRequest, Command, Damage, Input, Output};
@@ -124,6 +125,7 @@ impl World {
             .into_iter()
             .map(|id| {
                 let disk = disks.remove(&id).unwrap_or_else(|| empty_disk(&settings));
+                let disk = Box::new(FaultyDisk::new(disk));
                 Slot::new(id, settings.seed, Clocks::new(settings.wall_epoch.millis()), disk)
             })
             .collect();
@@ -860,6 +862,7 @@ impl World {
         };
         if !self.faults.registry.is_empty() {
             self.arm_breakpoints_of(slot, out);
+            self.note_disk(slot);
         }
         match booted {
             Some(Ok(())) => out.push(Output::NodeStarted { node: id }),
@@ -904,6 +907,9 @@ impl World {
         }
         self.trace.record(self.now, Some(id), TraceKind::NodeStopped { cause: how.cause() });
         self.schedule.follow(self.trace.effect());
+        if self.faults.disks {
+            self.note_disk(slot);
+        }
         for connection in self.connections.close_all(id) {
             self.emit(id, Output::Close { connection }, out);
         }

@@ -537,6 +537,19 @@ impl Disk for FileDisk {
         walk(&self.root).saturating_sub(slack.sum())
     }
 
+    fn corrupt(&mut self, path: &str, position: u64, mask: u8) -> Result<(), DiskError> {
+        use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+        let flip = || {
+            let mut file = fs::OpenOptions::new().read(true).write(true).open(self.real(path))?;
+            let mut byte = [0];
+            file.seek(SeekFrom::Start(position))?;
+            file.read_exact(&mut byte)?;
+            file.seek(SeekFrom::Start(position))?;
+            file.write_all(&[byte[0] ^ mask])
+        };
+        flip().map_err(|cause: io::Error| error(path, &cause))
+    }
+
     fn crash(&mut self) {
         let open: Vec<_> = self.paths.keys().cloned().collect();
         for path in open {

@@ -366,6 +366,20 @@ impl Disk for MemoryDisk {
         self.used
     }
 
+    fn corrupt(&mut self, path: &str, position: u64, mask: u8) -> Result<(), DiskError> {
+        let missing = |what| DiskError::new(DiskErrorKind::NotFound, path, what);
+        let slot = *self.paths.get(path).ok_or_else(|| missing("no such file".to_owned()))?;
+        let file = self.file_mut(FileId(slot))?;
+        if position >= file.len() {
+            return Err(missing(format!("it has {} bytes, so none at {position}", file.len())));
+        }
+        match &mut file.data {
+            Data::Rope(rope) => rope.flip(position, mask),
+            Data::Flat(bytes) => bytes[position as usize] ^= mask,
+        }
+        Ok(())
+    }
+
     fn crash(&mut self) {
         if let Some(deferred) = &mut self.deferred {
             deferred.waiting.clear();

@@ -205,6 +205,12 @@ pub trait Disk: Debug + Send {
     /// Bytes in use by all files.
     fn used_bytes(&self) -> u64;
 
+    /// Flips bits of a stored byte, as a bad sector or cosmic ray does: nobody is told.
+    fn corrupt(&mut self, path: &str, position: u64, mask: u8) -> Result<(), DiskError> {
+        let _ = (position, mask);
+        Err(DiskError::new(DiskErrorKind::Io, path, "this disk does not rot"))
+    }
+
     /// The process is gone: every file id is invalid, everything written stays.
     fn crash(&mut self);
 

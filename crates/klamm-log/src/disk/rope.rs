@@ -115,6 +115,15 @@ impl Rope {
         self.len = len;
     }
 
+    /// Flips bits of the byte at `position`, which must be below the length. Who shares the slice does not see it.
+    pub(super) fn flip(&mut self, position: u64, mask: u8) {
+        let at = self.chunk_at(position);
+        let chunk = &mut self.chunks[at];
+        let mut bytes = chunk.bytes.to_vec();
+        bytes[(position - chunk.start) as usize] ^= mask;
+        chunk.bytes = bytes.into();
+    }
+
     /// Everything, copied into one piece.
     pub(super) fn to_vec(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.len as usize);

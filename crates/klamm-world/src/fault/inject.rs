@@ -94,11 +94,13 @@ impl World {
             out.push(Output::FaultRefused { id, error });
             return;
         }
-        if self.trace.is_enabled() {
-            let kind = TraceKind::FaultArmed { fault: id.0, text: fault.to_string() };
-            self.trace.record(self.now(), None, kind);
+        if let Fault::Disk { node, fault } = fault {
+            if let Err(error) = self.arm_disk(id, node, fault) {
+                out.push(Output::FaultRefused { id, error });
+            }
+            return;
         }
-        self.faults.registry.arm(id, fault.clone());
+        self.inject_armed(id, fault.clone());
         match fault {
             Fault::Request(fault) => self.arm_request(id, fault.on, Only::All, fault.action),
             Fault::Node { node, fault } => {
@@ -114,6 +116,15 @@ impl World {
             Fault::Cluster(fault) => self.arm_cluster(id, fault, out),
             Fault::Breakpoint(breakpoint) => self.arm_breakpoint(id, breakpoint, out),
         }
+    }
+
+    /// Takes note of a fault that is armed.
+    pub(crate) fn inject_armed(&mut self, id: FaultId, fault: Fault) {
+        if self.trace.is_enabled() {
+            let kind = TraceKind::FaultArmed { fault: id.0, text: fault.to_string() };
+            self.trace.record(self.now(), None, kind);
+        }
+        self.faults.registry.arm(id, fault);
     }
 
     /// Counts and tells that a fault fired.
@@ -155,7 +166,7 @@ impl World {
             Some(Fault::Request(_)) => self.disarm_request(id),
             Some(Fault::Node { node, fault }) => self.disarm_node(id, node, fault),
             Some(Fault::Network(_)) => self.disarm_network(id),
-            Some(Fault::Disk { .. }) => {}
+            Some(Fault::Disk { node, .. }) => self.disarm_disk(id, node),
             Some(Fault::Cluster(_)) => self.disarm_request(id),
             Some(Fault::Breakpoint(_)) => self.release_breakpoint(id, out),
             None => {}

@@ -114,6 +114,8 @@ pub(crate) struct Faults {
     /// The requests that were let through and whose answers will be hit.
     pub(crate) answers: BTreeMap<ReplyTo, engine::request::Struck>,
     pub(crate) network: engine::network::NetworkFaults,
+    /// Whether a disk ever had a fault.
+    pub(crate) disks: bool,
     /// Whether a node's door was ever shut.
     pub(crate) doors: bool,
 }

@@ -21,7 +21,7 @@ struct Entry {
 
 impl Registry {
     /// Adds a fault, armed.
-    pub(super) fn arm(&mut self, id: FaultId, fault: Fault) {
+    pub(crate) fn arm(&mut self, id: FaultId, fault: Fault) {
         self.all.insert(id, Entry { fault, armed: true, fired: 0 });
     }
 

@@ -1,5 +1,7 @@
 //! Faults of brokers and controllers.
 
+use std::time::Duration;
+
 use klamm_node::{NodeId, Timestamp};
 
 use crate::fault::engine::request::Only;
@@ -98,9 +100,11 @@ impl World {
     /// Has a slow node be at its step for longer. When it is done; `None` for at once.
     pub(crate) fn slow_down(&mut self, slot: usize) -> Option<Timestamp> {
         let now = self.now();
+        let disk = if self.faults.disks { self.note_disk(slot) } else { Duration::ZERO };
         let place = &mut self.slots[slot];
         let node = place.id;
-        let cost = place.door.slowness();
+        let slowness = place.door.slowness();
+        let cost = slowness + disk;
         if cost.is_zero() {
             return None;
         }

@@ -640,11 +640,11 @@ impl World {
                     });
                     self.send(node, to, Body::Request { call, incarnation, api_version, request });
                 }
-                Effect::Reply { to, response } if self.faults.answers.is_empty() => {
+                Effect::Reply { to, response } if !self.faults.hit_answers() => {
                     self.answer(node, to, response, None, out);
                 }
                 Effect::Reply { to, response } => {
-                    if let Some(response) = self.strike_answer(to, response, out) {
+                    if let Some(response) = self.strike_answer(node, to, response, out) {
                         self.answer(node, to, response, None, out);
                     }
                 }
@@ -862,6 +862,7 @@ impl World {
         };
         if !self.faults.registry.is_empty() {
             self.arm_breakpoints_of(slot, out);
+            self.check_checksums(slot);
             self.note_disk(slot);
         }
         match booted {

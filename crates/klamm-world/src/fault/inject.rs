@@ -3,7 +3,7 @@
 use klamm_node::{NodeId, Timestamp, TraceKind};
 
 use super::engine::request::{Only, RequestRule};
-use super::{Fault, FaultError, FaultId, FaultStatus, NetworkFault, NodeFault};
+use super::{Fault, FaultError, FaultId, FaultStatus, NetworkFault, NodeFault, RequestAction};
 use crate::input::{Command, Input, Output};
 use crate::world::World;
 
@@ -101,6 +101,9 @@ impl World {
             return;
         }
         self.inject_armed(id, fault.clone());
+        if matches!(&fault, Fault::Request(fault) if matches!(fault.action, RequestAction::Corrupt { .. })) {
+            self.expect_corruption();
+        }
         match fault {
             Fault::Request(fault) => self.arm_request(id, fault.on, Only::All, fault.action),
             Fault::Node { node, fault } => {

@@ -113,11 +113,22 @@ pub(crate) struct Faults {
     pub(crate) requests: Vec<engine::request::RequestRule>,
     /// The requests that were let through and whose answers will be hit.
     pub(crate) answers: BTreeMap<ReplyTo, engine::request::Struck>,
+    /// Whether a fault ever looked at answers whatever their requests were.
+    pub(crate) looks_at_answers: bool,
     pub(crate) network: engine::network::NetworkFaults,
     /// Whether a disk ever had a fault.
     pub(crate) disks: bool,
+    /// Whether stored or sent bytes may have been changed: then followers check what they are sent.
+    pub(crate) corrupts: bool,
     /// Whether a node's door was ever shut.
     pub(crate) doors: bool,
+}
+
+impl Faults {
+    /// Whether answers have to be looked at on their way out.
+    pub(crate) fn hit_answers(&self) -> bool {
+        self.looks_at_answers || !self.answers.is_empty()
+    }
 }
 
 /// How a fault that was injected is doing.

@@ -8,6 +8,7 @@ use klamm_wire::messages::MetadataRequest;
 use klamm_wire::{ApiKey, KafkaVersion, Request};
 
 use super::*;
+use crate::FaultId;
 use crate::client::scripted::{
     AdminSpec, Assignor, ClientOp, ConsumerOp, GroupSettings, NewRecord, RequestOp, ScriptedConsumerSpec,
     ScriptedProducerSpec, SeekTo, SendOp, Target,
@@ -39,6 +40,117 @@ fn settings() -> WorldSettings {
 
 fn client_op(op: ClientOp) -> Input {
     Input::Command(Command::Client { client: ClientId(2), op: Box::new(op) })
+}
+
+/// One fault of every kind, each with every sort of field.
+fn faults() -> Vec<crate::Fault> {
+    use klamm_node::{PausePoint, TopicPartition};
+    use klamm_wire::ErrorCode;
+
+    use crate::fault::*;
+    let (t, ms) = (TopicPartition::new("t", 7), Duration::from_millis(1_234));
+    let node = |fault| Fault::Node { node: NodeId(-3), fault };
+    let disk = |fault| Fault::Disk { node: NodeId(2), fault };
+    let link = Link { from: Peer::Node(NodeId(1)), to: Peer::Client(ClientId(4)), both_ways: true };
+    let all = RequestMatch::api(ApiKey::Fetch)
+        .client_id("me")
+        .connection(ConnectionId(u64::MAX))
+        .from_node(NodeId(9))
+        .to(NodeId(1))
+        .topic_partition(&t)
+        .first(3)
+        .chance(Chance::percent(12));
+    let actions = [
+        RequestAction::Error(ErrorCode::UnknownServerError),
+        RequestAction::Delay(ms),
+        RequestAction::DelayAnswer(ms),
+        RequestAction::Drop,
+        RequestAction::DropAnswer,
+        RequestAction::Hold,
+        RequestAction::HoldAnswer,
+        RequestAction::CloseBefore,
+        RequestAction::CloseAfter,
+        RequestAction::Truncate { bytes: u32::MAX },
+        RequestAction::Corrupt { byte: 3, mask: 255 },
+        RequestAction::Throttle(ms),
+    ];
+    let mut faults: Vec<Fault> = actions.map(|action| all.clone().then(action).into()).into();
+    faults.push(RequestMatch::any().from_clients().nth(5).then(RequestAction::Drop).into());
+    faults.push(RequestMatch::any().from_nodes().then(RequestAction::Drop).into());
+    faults.extend(
+        [
+            NodeFault::Stop,
+            NodeFault::Start,
+            NodeFault::Restart,
+            NodeFault::Crash,
+            NodeFault::PowerLoss,
+            NodeFault::Pause,
+            NodeFault::Resume,
+            NodeFault::Slow { by: ms },
+            NodeFault::WallClock { millis: i64::MIN },
+            NodeFault::MonotonicClock { by: ms },
+            NodeFault::Drift { ppm: -1 },
+            NodeFault::Fence,
+            NodeFault::ExpireSession,
+        ]
+        .map(node),
+    );
+    let (messages, fate) = (Messages::Answers, Fate::Lost);
+    faults.extend(
+        [
+            NetworkFault::cut(Link::between(Peer::Clients, Peer::Anyone)),
+            NetworkFault::Cut { link, messages, fate },
+            NetworkFault::Cut { link, messages: Messages::Requests, fate },
+            NetworkFault::Partition { groups: vec![vec![], vec![1.into(), Peer::Clients]], fate },
+            NetworkFault::Latency { link, by: ms },
+            NetworkFault::Jitter { link, up_to: ms },
+            NetworkFault::Bandwidth { link, bytes_per_second: 9 },
+            NetworkFault::Reset { link },
+        ]
+        .map(Fault::Network),
+    );
+    let scopes = [DiskScope::Everything, DiskScope::Partition(t.clone()), DiskScope::Path("a/b".to_owned())];
+    for scope in scopes {
+        faults.extend(
+            [
+                DiskFault::Full { scope: scope.clone(), after_bytes: 5 },
+                DiskFault::Error { scope: scope.clone(), on: DiskOperation::Read, times: Some(2) },
+                DiskFault::Error { scope: scope.clone(), on: DiskOperation::Flush, times: None },
+                DiskFault::Slow { scope: scope.clone(), on: DiskOperation::Write, by: ms },
+                DiskFault::LostDirectory { scope: scope.clone() },
+            ]
+            .map(disk),
+        );
+        let keeps = [
+            Keep::Nothing,
+            Keep::Everything,
+            Keep::Bytes(4),
+            Keep::UpTo { offset: 8 },
+            Keep::Torn { offset: 8, bytes: 3 },
+        ];
+        faults.extend(keeps.map(|keep| disk(DiskFault::AtPowerLoss { scope: scope.clone(), keep })));
+    }
+    let place = Place::Batch { partition: t.clone(), offset: 3, byte: 61 };
+    faults.push(disk(DiskFault::BitRot { place, mask: 1 }));
+    faults
+        .push(disk(DiskFault::BitRot { place: Place::File { path: "p".to_owned(), position: 5 }, mask: 0 }));
+    faults.extend(
+        [
+            ClusterFault::MoveLeader { partition: t.clone(), to: NodeId(1) },
+            ClusterFault::MoveCoordinator { group: "g".into(), to: NodeId(1) },
+            ClusterFault::HoldIsr { partition: t.clone() },
+            ClusterFault::SetIsr { partition: t.clone(), isr: vec![NodeId(1), NodeId(2)] },
+            ClusterFault::ForceRebalance { group: "g".into() },
+            ClusterFault::ExpireMember { group: "g".into(), member: "m".into() },
+        ]
+        .map(Fault::Cluster),
+    );
+    faults.extend(
+        PausePoint::ALL
+            .iter()
+            .map(|at| Breakpoint::at(*at).node(NodeId(1)).partition(t.clone()).nth(2).into()),
+    );
+    faults
 }
 
 fn inputs() -> Vec<(Timestamp, Input)> {
@@ -116,7 +228,12 @@ fn inputs() -> Vec<(Timestamp, Input)> {
         Input::Disconnect { connection: ConnectionId(7) },
         Input::Tick,
     ];
-    inputs.into_iter().enumerate().map(|(i, input)| (Timestamp(i as u64 * 1_000_003), input)).collect()
+    let injected = faults().into_iter().enumerate().map(|(id, fault)| {
+        Input::Command(Command::Inject { id: FaultId(id as u32), fault: Box::new(fault) })
+    });
+    let healed = [Input::Command(Command::Heal(FaultId(3))), Input::Command(Command::HealAll)];
+    let inputs = inputs.into_iter().chain(injected).chain(healed);
+    inputs.enumerate().map(|(i, input)| (Timestamp(i as u64 * 1_000_003), input)).collect()
 }
 
 fn recorded() -> Vec<u8> {

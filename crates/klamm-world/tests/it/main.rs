@@ -3,6 +3,7 @@
 
 mod determinism;
 mod durability;
+mod faults;
 mod quorum;
 mod scripted;
 mod simulation;

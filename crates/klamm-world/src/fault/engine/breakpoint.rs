@@ -44,9 +44,9 @@ impl World {
         on.skip = nth.saturating_sub(1);
         let (only, action) = match at {
             PausePoint::AlterPartitionInFlight => (Only::All, RequestAction::Hold),
-            PausePoint::FollowerFetchAnswerInFlight => (Only::ReplicaFetches, RequestAction::HoldAnswer),
+            PausePoint::FollowerFetchAnswerInFlight => (Only::ReplicaFetchAnswers, RequestAction::HoldAnswer),
             PausePoint::AfterMetadataAppendBeforeReplication => {
-                (Only::QuorumFetches, RequestAction::HoldAnswer)
+                (Only::QuorumFetchAnswers, RequestAction::HoldAnswer)
             }
             _ => (Only::All, RequestAction::HoldAnswer),
         };

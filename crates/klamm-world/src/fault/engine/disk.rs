@@ -30,6 +30,7 @@ impl World {
         if let DiskFault::BitRot { place, mask } = &fault {
             let at = disk.rot(place, *mask).map_err(|why| FaultError::Disk { node, why })?;
             self.inject_armed(id, crate::fault::Fault::Disk { node, fault });
+            self.expect_corruption();
             self.faults.registry.disarm(id);
             self.fired(id, Some(node), || format!("bits of {at} flipped"));
             return Ok(());
@@ -39,6 +40,23 @@ impl World {
         self.faults.disks = true;
         self.faults.doors = true;
         Ok(())
+    }
+
+    /// Bytes are about to be changed: brokers check from now on what memory alone would keep.
+    pub(crate) fn expect_corruption(&mut self) {
+        self.faults.corrupts = true;
+        for slot in 0..self.slots.len() {
+            self.check_checksums(slot);
+        }
+    }
+
+    /// Has a broker check what it is sent, if bytes may have been changed.
+    pub(crate) fn check_checksums(&mut self, slot: usize) {
+        if self.faults.corrupts
+            && let Some(Node::Broker(broker)) = &mut self.slots[slot].node
+        {
+            broker.set_verify_crcs(true);
+        }
     }
 
     pub(crate) fn disarm_disk(&mut self, id: FaultId, node: NodeId) {

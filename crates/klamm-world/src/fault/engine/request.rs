@@ -26,9 +26,6 @@ pub(crate) struct RequestRule {
     seen: u32,
     /// How many of them were hit.
     hits: u32,
-    /// How many answers with metadata there were, and from which on they are held: [`Only::QuorumFetches`].
-    answers: u32,
-    first_answer: u32,
     rng: Rng,
     held: VecDeque<Held>,
 }
@@ -40,8 +37,17 @@ pub(crate) enum Only {
     All,
     /// Fetches of brokers from brokers.
     ReplicaFetches,
-    /// Fetches of controllers from controllers, and of their answers those with records.
-    QuorumFetches,
+    /// Answers with records to fetches of brokers from brokers, also such as wait already.
+    ReplicaFetchAnswers,
+    /// Answers with records to fetches of controllers from controllers, also such as wait already.
+    QuorumFetchAnswers,
+}
+
+impl Only {
+    /// Whether answers are looked at, not requests.
+    pub(crate) const fn is_of_answers(self) -> bool {
+        matches!(self, Self::ReplicaFetchAnswers | Self::QuorumFetchAnswers)
+    }
 }
 
 /// What a rule holds until it is healed.
@@ -64,13 +70,7 @@ pub(crate) struct Struck {
 impl RequestRule {
     pub(crate) fn new(seed: u64, id: FaultId, on: RequestMatch, only: Only, action: RequestAction) -> Self {
         let rng = Rng::stream(seed, &format!("fault {}", id.0));
-        let mut on = on;
-        let first_answer = on.skip.saturating_add(1);
-        if only == Only::QuorumFetches {
-            on.skip = 0;
-        }
-        let (answers, held) = (0, VecDeque::new());
-        Self { id, on, only, action, seen: 0, hits: 0, answers, first_answer, rng, held }
+        Self { id, on, only, action, seen: 0, hits: 0, rng, held: VecDeque::new() }
     }
 
     /// How many requests and answers it holds.
@@ -94,18 +94,6 @@ impl RequestRule {
         self.on.count.is_some_and(|count| self.hits >= count)
     }
 
-    /// Whether it holds an answer: one with metadata in it, where that is what it waits for.
-    fn holds_answer(&mut self, response: &Response) -> bool {
-        if self.only != Only::QuorumFetches {
-            return true;
-        }
-        if !has_records(response) {
-            return false;
-        }
-        self.answers += 1;
-        self.answers >= self.first_answer
-    }
-
     /// Whether it holds what it hits: it is over only when healed.
     const fn holds(&self) -> bool {
         matches!(self.action, RequestAction::Hold | RequestAction::HoldAnswer)
@@ -116,6 +104,7 @@ impl World {
     /// Arms a fault of requests.
     pub(crate) fn arm_request(&mut self, id: FaultId, on: RequestMatch, only: Only, action: RequestAction) {
         let rule = RequestRule::new(self.settings.seed, id, on, only, action);
+        self.faults.looks_at_answers |= only.is_of_answers();
         let at = self.faults.requests.partition_point(|other| other.id < id);
         self.faults.requests.insert(at, rule);
     }
@@ -150,7 +139,11 @@ impl World {
         let mut rules = std::mem::take(&mut self.faults.requests);
         let mut struck = None;
         for rule in &mut rules {
-            if !rule.is_used_up() && self.fits(rule, node, api, &incoming) && rule.hits() {
+            if !rule.is_used_up()
+                && !rule.only.is_of_answers()
+                && self.fits(rule, node, api, &incoming)
+                && rule.hits()
+            {
                 struck = Some(Struck { id: rule.id, action: rule.action, api, node });
                 break;
             }
@@ -193,7 +186,7 @@ impl World {
         let is_only = match rule.only {
             Only::All => true,
             Only::ReplicaFetches => !is_controller(node) && sender.is_some_and(|node| !is_controller(node)),
-            Only::QuorumFetches => is_controller(node) && sender.is_some_and(is_controller),
+            Only::ReplicaFetchAnswers | Only::QuorumFetchAnswers => false,
         };
         if !from_there || !is_only {
             return false;
@@ -278,11 +271,14 @@ impl World {
     /// What an answer runs into on its way out. It is given back if it is to be sent as it is.
     pub(crate) fn strike_answer(
         &mut self,
+        node: NodeId,
         to: ReplyTo,
         mut response: Response,
         out: &mut Vec<Output>,
     ) -> Option<Response> {
-        let Some(struck) = self.faults.answers.remove(&to) else { return Some(response) };
+        let struck =
+            self.faults.answers.remove(&to).or_else(|| self.strike_fetch_answer(node, to, &response));
+        let Some(struck) = struck else { return Some(response) };
         let Struck { id, action, api, node } = struck;
         match action {
             RequestAction::DelayAnswer(by) => {
@@ -290,10 +286,6 @@ impl World {
                 self.schedule.push(self.now(), at, Event::Answer { node, to, response });
             }
             RequestAction::HoldAnswer => {
-                let rule = self.faults.requests.iter_mut().find(|rule| rule.id == id);
-                if rule.is_some_and(|rule| !rule.holds_answer(&response)) {
-                    return Some(response);
-                }
                 self.hold(id, Held::Answer { node, to, response });
             }
             RequestAction::CloseAfter => self.close_reply(node, to, out),
@@ -333,6 +325,39 @@ impl World {
         None
     }
 
+    /// Whether a fault looks at answers, and hits this one.
+    fn strike_fetch_answer(&mut self, node: NodeId, to: ReplyTo, response: &Response) -> Option<Struck> {
+        let (Response::Fetch(fetch), ReplyTo::Node { node: fetcher, .. }) = (response, to) else {
+            return None;
+        };
+        let is_controller = |node: NodeId| self.settings.controllers.contains(&node);
+        let only = match (is_controller(fetcher), is_controller(node)) {
+            (false, false) => Only::ReplicaFetchAnswers,
+            (true, true) => Only::QuorumFetchAnswers,
+            _ => return None,
+        };
+        let mut rules = std::mem::take(&mut self.faults.requests);
+        let rule =
+            rules.iter_mut().find(|rule| rule.only == only && self.fits_answer(rule, node, fetcher, fetch));
+        let struck = rule.and_then(|rule| rule.hits().then_some((rule.id, rule.action)));
+        self.faults.requests = rules;
+        struck.map(|(id, action)| Struck { id, action, api: ApiKey::Fetch, node })
+    }
+
+    fn fits_answer(&self, rule: &RequestRule, node: NodeId, fetcher: NodeId, fetch: &FetchResponse) -> bool {
+        let RequestMatch { from, to, topic, partition, .. } = &rule.on;
+        if to.is_some_and(|to| to != node) || from.is_some_and(|from| from != RequestOrigin::Node(fetcher)) {
+            return false;
+        }
+        let id = topic.as_ref().and_then(|topic| self.metadata()?.topics.id(topic));
+        fetch.topics.iter().any(|of| {
+            topic.as_ref().is_none_or(|topic| of.topic == *topic || id == Some(of.topic_id))
+                && of.partitions.iter().any(|of| {
+                    !of.records.is_empty() && partition.is_none_or(|partition| partition == of.partition)
+                })
+        })
+    }
+
     /// A request that has no answer is done: whether its connection is to be closed all the same.
     pub(crate) fn strike_no_answer(&mut self, to: ReplyTo) -> bool {
         let Some(struck) = self.faults.answers.remove(&to) else { return false };
@@ -358,10 +383,6 @@ fn sender(to: &ReplyTo) -> String {
             None => format!("over connection {}", connection.0),
         },
     }
-}
-
-fn has_records(response: &Response) -> bool {
-    matches!(response, Response::Fetch(fetch) if fetch.topics.iter().flat_map(|topic| &topic.partitions).any(|p| !p.records.is_empty()))
 }
 
 /// Flips bits of the first records in a fetch's answer; false when there are none.

@@ -15,6 +15,8 @@ pub(crate) enum Expectation {
     Topic { topic: String, exists: Option<bool>, partitions: Option<i32> },
     Group { group: String, facts: Vec<GroupFact> },
     Committed { group: String, partition: TopicPartition, offset: i64 },
+    Position { client: String, partition: TopicPartition, offset: i64 },
+    Member { client: String, facts: Vec<MemberFact> },
     Disconnected { client: String, times: i64 },
     Fired { fault: String, times: Option<i64> },
     Happened { text: String, node: Option<NodeId>, times: Option<i64> },
@@ -66,6 +68,15 @@ pub(crate) enum GroupFact {
     Generation(i64),
     Members(i64),
     Coordinator(NodeId),
+}
+
+/// How a member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MemberFact {
+    Generation(i64),
+    Leads(bool),
+    Coordinator(Option<NodeId>),
+    Assigned(Vec<TopicPartition>),
 }
 
 /// A record in a log: its value, and the epoch of its batch if that matters.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use klamm_node::{NodeId, TopicPartition};
 
 use klamm_world::Fault;
+use klamm_world::scripted::{ConsumerOp, GroupSettings, OffsetReset};
 
 use crate::expect::Expectation;
 
@@ -23,6 +24,10 @@ pub(crate) enum Step {
     Await { client: String, records: Vec<String>, wait: Wait },
     /// Reads a partition.
     Consume(Consume),
+    /// Has a consumer of the world do something.
+    Member { client: String, op: ConsumerOp, error: String, wait: bool, patience: Duration },
+    /// A consumer's process dies.
+    EndMember(String),
     /// Lets time pass.
     Advance(Duration),
     /// Lets time pass until this long after the first step.
@@ -84,7 +89,15 @@ pub(crate) struct ConsumerSpec {
     pub(crate) name: String,
     pub(crate) read_committed: bool,
     pub(crate) rack: Option<String>,
+    pub(crate) member: MemberSpec,
     pub(crate) request_timeout: Duration,
+}
+
+/// What a consumer is beyond one that only fetches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemberSpec {
+    pub(crate) reset: OffsetReset,
+    pub(crate) group: Option<GroupSettings>,
 }
 
 /// Records to send.

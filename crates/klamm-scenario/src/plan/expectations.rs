@@ -5,7 +5,9 @@ use klamm_node::NodeId;
 use super::Planner;
 use super::read::Read;
 use crate::error::Mistake;
-use crate::expect::{BrokerFact, Expectation, GroupFact, PartitionFact, RecordPattern, ReplicaFact};
+use crate::expect::{
+    BrokerFact, Expectation, GroupFact, MemberFact, PartitionFact, RecordPattern, ReplicaFact,
+};
 use crate::line::{Line, Value};
 
 /// A range of names such as `r0..r9` may have so many.
@@ -40,6 +42,12 @@ impl Planner<'_> {
             }]),
             "group" => self.group(line),
             "committed" => self.committed(line),
+            "position" => {
+                let client = self.known_consumer(line)?;
+                let partition = self.partition_at(line, 1)?;
+                Some(vec![Expectation::Position { client, partition, offset: Self::offset_at(line, 2)? }])
+            }
+            "member" => self.member(line),
             "disconnected" => {
                 let client = self.known_producer(line)?;
                 Some(vec![Expectation::Disconnected { client, times: line.text(1).parse().unwrap_or(0) }])
@@ -240,6 +248,37 @@ impl Planner<'_> {
         Some(vec![Expectation::Group { group: line.text(0), facts }])
     }
 
+    fn member(&mut self, line: &Line) -> Option<Vec<Expectation>> {
+        let client = self.known_consumer(line)?;
+        let mut facts = Vec::new();
+        for (name, value) in &line.props {
+            facts.push(match name.as_str() {
+                "generation" => MemberFact::Generation(line.prop_int(name)?),
+                "leads" => MemberFact::Leads(line.prop_flag(name)?),
+                "coordinator" => MemberFact::Coordinator(self.broker_or_none(line, name)?),
+                "assigned" => {
+                    let text = line.prop_text(name)?;
+                    let names = text.split_whitespace().filter(|name| *name != "none");
+                    let mut assigned = Vec::new();
+                    for name in names {
+                        let Some(partition) = self.known_partition(name, value.span) else {
+                            self.wrong(
+                                format!("`{name}` is no partition here"),
+                                value.span,
+                                "such as \"t-0 t-1\"",
+                            );
+                            return None;
+                        };
+                        assigned.push(partition);
+                    }
+                    MemberFact::Assigned(assigned)
+                }
+                _ => continue,
+            });
+        }
+        Some(vec![Expectation::Member { client, facts }])
+    }
+
     fn committed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
         let partition = self.partition_at(line, 1)?;
         let Value::Int(offset) = line.args.get(2)?.value else { return None };
@@ -254,6 +293,7 @@ fn says_nothing(expectation: &Expectation) -> bool {
         Expectation::Replica { facts, .. } => facts.is_empty(),
         Expectation::Broker { facts, .. } => facts.is_empty(),
         Expectation::Group { facts, .. } => facts.is_empty(),
+        Expectation::Member { facts, .. } => facts.is_empty(),
         Expectation::Result { error, offset, .. } => error.is_none() && offset.is_none(),
         Expectation::Topic { exists, partitions, .. } => exists.is_none() && partitions.is_none(),
         Expectation::Happened { text, .. } | Expectation::Never { text, .. } => text.is_empty(),

@@ -3,6 +3,7 @@
 
 mod expectations;
 mod faults;
+mod members;
 mod read;
 mod steps;
 
@@ -86,6 +87,8 @@ struct Names {
     topics: BTreeMap<String, i32>,
     producers: BTreeMap<String, Sent>,
     consumers: BTreeSet<String>,
+    /// Those that have a group.
+    grouped: BTreeSet<String>,
     down: BTreeSet<NodeId>,
     paused: BTreeSet<NodeId>,
     /// Every fault that was given a name.

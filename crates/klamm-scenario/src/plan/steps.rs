@@ -77,6 +77,9 @@ impl Planner<'_> {
                 return None;
             }
             "settle" => Step::Settle(line.prop_time("within").unwrap_or(Duration::from_secs(60))),
+            "subscribe" | "unsubscribe" | "assign" | "poll" | "seek" | "commit" | "fetch-from" | "end" => {
+                self.member_step(line)?
+            }
             "link" => self.link(line)?,
             "create-topic" => {
                 let topic = self.topic(line)?;
@@ -213,6 +216,10 @@ impl Planner<'_> {
         let name = line.text(0);
         self.new_client(line, &name);
         self.names.consumers.insert(name.clone());
+        let member = self.member_spec(line);
+        if member.group.is_some() {
+            self.names.grouped.insert(name.clone());
+        }
         let isolation = line.prop_text("isolation").unwrap_or_else(|| "read_uncommitted".to_owned());
         if !matches!(isolation.as_str(), "read_uncommitted" | "read_committed") {
             let span = line.get("isolation").map_or(line.span, |value| value.span);
@@ -223,6 +230,7 @@ impl Planner<'_> {
             name,
             read_committed: isolation == "read_committed",
             rack: line.prop_text("rack"),
+            member,
             request_timeout: line.prop_time("request-timeout").unwrap_or(Duration::from_secs(30)),
         }
     }

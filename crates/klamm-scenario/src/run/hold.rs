@@ -5,7 +5,9 @@ use klamm_node::{NodeId, TopicPartition};
 
 use super::Runner;
 use super::producer::Producer;
-use crate::expect::{BrokerFact, Expectation, GroupFact, PartitionFact, RecordPattern, ReplicaFact};
+use crate::expect::{
+    BrokerFact, Expectation, GroupFact, MemberFact, PartitionFact, RecordPattern, ReplicaFact,
+};
 use crate::report::Failure;
 
 impl Runner {
@@ -53,6 +55,14 @@ impl Runner {
                 check.number("offset", *offset, actual);
                 check.failures
             }
+            Expectation::Position { client, partition, offset } => {
+                let positions = self.member_id(client).map(|id| self.stage.world.client_positions(id));
+                let actual = positions.and_then(|positions| positions.get(partition).copied().flatten());
+                let mut check = Check::new(format!("{client} of {partition}"));
+                check.number("position", *offset, actual);
+                check.failures
+            }
+            Expectation::Member { client, facts } => self.check_member(client, facts),
             Expectation::Disconnected { client, times } => {
                 let actual = self.producers.get(client).map_or(0, Producer::disconnects);
                 let mut check = Check::new(client.clone());
@@ -269,6 +279,8 @@ impl Runner {
         let mut check = Check::new(format!("{client} of {partition}"));
         let read: Vec<_> =
             position.iter().flat_map(|position| &position.records).map(|(_, value)| value.as_str()).collect();
+        let polled = self.member_records(client, partition);
+        let read: Vec<_> = read.into_iter().chain(polled.iter().map(String::as_str)).collect();
         check.text("consumed", &or_empty(records.join(" ")), &or_empty(read.join(" ")));
         if let Some(error) = error {
             let actual = position.and_then(|position| position.error.as_deref());
@@ -293,6 +305,35 @@ impl Runner {
                         *is,
                         registered.is_some_and(|registered| registered.in_controlled_shutdown),
                     );
+                }
+            }
+        }
+        check.failures
+    }
+
+    fn check_member(&self, client: &str, facts: &[MemberFact]) -> Vec<Failure> {
+        let mut check = Check::new(format!("member {client}"));
+        let id = self.member_id(client);
+        let Some(member) = id.and_then(|id| self.stage.world.client_member(id)) else {
+            return check.unless(false, "it is in a group".to_owned(), "it never joined one".to_owned());
+        };
+        for fact in facts {
+            match fact {
+                MemberFact::Generation(generation) => {
+                    check.number("generation", *generation, Some(member.generation.into()));
+                }
+                MemberFact::Leads(leads) => check.flag("leads", *leads, member.leads),
+                MemberFact::Coordinator(broker) => {
+                    check.text("coordinator", &node(*broker), &node(member.coordinator));
+                }
+                MemberFact::Assigned(expected) => {
+                    let actual = id.map(|id| self.stage.world.client_positions(id)).unwrap_or_default();
+                    let names = |partitions: Vec<String>| or_empty(partitions.join(" "));
+                    let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+                    let mut actual: Vec<_> = actual.keys().map(ToString::to_string).collect();
+                    expected.sort();
+                    actual.sort();
+                    check.text("assigned", &names(expected), &names(actual));
                 }
             }
         }

@@ -5,6 +5,7 @@ mod consumer;
 mod faults;
 mod hold;
 mod look;
+mod member;
 pub(crate) use self::look::time;
 mod producer;
 mod stage;
@@ -19,6 +20,7 @@ use klamm_world::{Command, LinkSettings};
 
 use self::consumer::Consumer;
 use self::faults::Injected;
+use self::member::Members;
 use self::producer::Producer;
 use self::stage::Stage;
 use self::wire::{Answer, Ticket, Wire};
@@ -100,6 +102,7 @@ struct Runner {
     next_client: u32,
     told: Vec<String>,
     faults: Vec<Injected>,
+    members: Members,
 }
 
 impl Failure {
@@ -120,6 +123,7 @@ impl Runner {
             next_client: ADMINISTRATOR + 1,
             told: Vec::new(),
             faults: Vec::new(),
+            members: Members::default(),
         }
     }
 
@@ -154,6 +158,7 @@ impl Runner {
                 self.next_client += 1;
             }
             Step::Consumer(spec) => {
+                self.declare_member(spec);
                 self.stage.name_client(self.next_client, &spec.name);
                 self.consumers.insert(spec.name.clone(), Consumer::new(self.next_client, spec.clone()));
                 self.next_client += 1;
@@ -194,6 +199,10 @@ impl Runner {
                     )];
                 }
             }
+            Step::Member { client, op, error, wait, patience } => {
+                return self.ask_member(client, op, error, *wait, *patience);
+            }
+            Step::EndMember(client) => self.end_member(client),
             Step::Advance(time) => self.pass(*time),
             Step::AdvanceTo(time) => {
                 let at = self.began + *time;

@@ -4,6 +4,7 @@
 
 mod expectations;
 mod faults;
+mod members;
 mod reference;
 mod setup;
 mod steps;
@@ -146,7 +147,12 @@ impl Kind {
 
 /// Every word, in the order in which the reference shows them.
 pub fn words() -> impl Iterator<Item = &'static Word> {
-    setup::WORDS.iter().chain(steps::WORDS).chain(faults::WORDS).chain(expectations::WORDS)
+    setup::WORDS
+        .iter()
+        .chain(steps::WORDS)
+        .chain(members::WORDS)
+        .chain(faults::WORDS)
+        .chain(expectations::WORDS)
 }
 
 /// The word called `name` in a place.

@@ -122,9 +122,17 @@ pub(super) const WORDS: &[Word] = &[
                 "`isolation.level`: read_uncommitted or read_committed (read_uncommitted)",
             ),
             prop("rack", Kind::Text, "`client.rack`"),
+            prop("reset", Kind::Text, "`auto.offset.reset`: latest, earliest or none (latest)"),
+            prop("group", Kind::Text, "`group.id`"),
+            prop("instance", Kind::Text, "`group.instance.id`"),
+            prop("session-timeout", Kind::Time, "`session.timeout.ms` (45s)"),
+            prop("heartbeat", Kind::Time, "`heartbeat.interval.ms` (3s)"),
+            prop("max-poll-interval", Kind::Time, "`max.poll.interval.ms` (5m)"),
+            prop("assignor", Kind::Text, "range or cooperative-sticky (range)"),
             prop("request-timeout", Kind::Time, "`request.timeout.ms` (30s)"),
         ],
-        doc: "A consumer that is told step by step what to read.",
+        doc: "A consumer that is told step by step what to do. `consume` has it send nothing but fetches, so that each error can be seen; \
+              with `assign`, `subscribe` and `poll` it behaves as Kafka's consumer.",
         example: "consumer c",
         ..WORD
     },

@@ -1,0 +1,125 @@
+//! Consumers that live in the world and behave as Kafka's own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use klamm_node::TopicPartition;
+use klamm_world::scripted::{ClientSettings, ConsumerOp, HistoryEvent, OpId, OpValue, ScriptedConsumerSpec};
+use klamm_world::{ClientId, ClientSpec, Command};
+
+use super::Runner;
+use crate::report::Failure;
+use crate::step::ConsumerSpec;
+
+/// Which consumers were given something to do that only these can, and which client of the world each is.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    specs: BTreeMap<String, ConsumerSpec>,
+    clients: BTreeMap<String, ClientId>,
+    next: u32,
+}
+
+impl Runner {
+    pub(super) fn declare_member(&mut self, spec: &ConsumerSpec) {
+        self.members.specs.insert(spec.name.clone(), spec.clone());
+    }
+
+    /// The client of the world that a consumer is, which is added when it is first needed.
+    fn member(&mut self, name: &str) -> Option<ClientId> {
+        if let Some(client) = self.members.clients.get(name) {
+            return Some(*client);
+        }
+        let spec = self.members.specs.get(name)?;
+        let client = ClientSettings {
+            request_timeout: spec.request_timeout,
+            ..ClientSettings::named(name.to_owned())
+        };
+        let spec = ScriptedConsumerSpec {
+            client,
+            read_committed: spec.read_committed,
+            auto_offset_reset: spec.member.reset,
+            rack: spec.rack.clone().map(Into::into),
+            group: spec.member.group.clone().map(Box::new),
+            ..ScriptedConsumerSpec::default()
+        };
+        let id = ClientId(self.members.next);
+        self.members.next += 1;
+        self.stage.command(Command::AddClient(ClientSpec::ScriptedConsumer(spec)));
+        self.members.clients.insert(name.to_owned(), id);
+        Some(id)
+    }
+
+    pub(super) fn ask_member(
+        &mut self,
+        name: &str,
+        op: &ConsumerOp,
+        error: &str,
+        wait: bool,
+        patience: Duration,
+    ) -> Vec<Failure> {
+        let Some(client) = self.member(name) else { return Vec::new() };
+        let Some(id) = self.stage.world.next_client_op(client) else { return Vec::new() };
+        self.stage.command(Command::Client { client, op: Box::new(op.clone().into()) });
+        if !wait {
+            return Vec::new();
+        }
+        let ended =
+            |runner: &Self| runner.stage.world.client_op(client, id).is_none_or(|op| op.ended.is_some());
+        self.wait(patience, ended);
+        self.told_op(name, client, id);
+        let actual = self.op_error(client, id);
+        if actual == error {
+            return Vec::new();
+        }
+        vec![Failure::new(format!("what {name} was asked"), error, actual)]
+    }
+
+    fn op_error(&self, client: ClientId, id: OpId) -> String {
+        match self.stage.world.client_op(client, id).and_then(|op| op.ended.as_ref()) {
+            None => "PENDING".to_owned(),
+            Some((_, Ok(_))) => "NONE".to_owned(),
+            Some((_, Err(error))) => error.name().to_owned(),
+        }
+    }
+
+    fn told_op(&mut self, name: &str, client: ClientId, id: OpId) {
+        let Some((_, result)) = self.stage.world.client_op(client, id).and_then(|op| op.ended.as_ref())
+        else {
+            return;
+        };
+        let text = match result {
+            Ok(OpValue::Records(records)) => {
+                let values = records.iter().map(|record| {
+                    String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()
+                });
+                format!("{name} reads {} records: {}", records.len(), values.collect::<Vec<_>>().join(" "))
+            }
+            Ok(_) => return,
+            Err(error) => format!("{name}: {error}"),
+        };
+        self.told.push(text);
+    }
+
+    pub(super) fn end_member(&mut self, name: &str) {
+        if let Some(client) = self.members.clients.remove(name) {
+            self.stage.command(Command::StopClient(client));
+        }
+    }
+
+    pub(super) fn member_id(&self, name: &str) -> Option<ClientId> {
+        self.members.clients.get(name).copied()
+    }
+
+    /// Every record of a partition that a consumer of the world has read, in order.
+    pub(super) fn member_records(&self, name: &str, partition: &TopicPartition) -> Vec<String> {
+        let Some(client) = self.member_id(name) else { return Vec::new() };
+        let entries = self.stage.world.client_history().entries().filter(|entry| entry.client == client);
+        let values = entries.filter_map(|entry| match &entry.event {
+            HistoryEvent::Read { partition: of, value, .. } if of == partition => Some(value.clone()),
+            _ => None,
+        });
+        values
+            .map(|value| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned())
+            .collect()
+    }
+}

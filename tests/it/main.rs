@@ -13,4 +13,5 @@ mod faults_harness;
 mod faults_unclean;
 mod kafka_versions;
 mod metadata_log;
+mod quorum;
 mod recording;

@@ -46,6 +46,21 @@ impl Driver {
             inspected: None,
         };
         self.step(|ctx| controller.on_request(ctx, incoming));
+        self.flush(controller);
+    }
+
+    /// Performs the fsyncs that the controller waits for.
+    fn flush(&mut self, controller: &mut Controller) {
+        loop {
+            let jobs = controller.disk_mut().take_flush_jobs();
+            if jobs.is_empty() {
+                return;
+            }
+            for job in jobs {
+                let outcome = job.run();
+                self.step(|ctx| controller.on_flushed(ctx, &outcome));
+            }
+        }
     }
 
     fn heartbeat(&mut self, controller: &mut Controller, broker: i32, fence: bool, shut_down: bool) {
@@ -115,11 +130,13 @@ fn kafkas_tool_decodes_the_metadata_log() {
     let settings = ControllerSettings::new(NodeId(100), "cluster");
     let disk = Box::new(FileDisk::open(dir.path()).unwrap());
     let mut controller = driver.step(|ctx| Controller::boot(settings.clone(), disk, ctx)).unwrap();
+    driver.flush(&mut controller);
     live(&mut controller, &mut driver);
     driver.step(|ctx| controller.shut_down(ctx));
     // Another leader's epoch begins, on what the first one left.
     let disk = controller.into_disk();
     let mut controller = driver.step(|ctx| Controller::boot(settings, disk, ctx)).unwrap();
+    driver.flush(&mut controller);
     let records = controller.high_watermark();
     driver.step(|ctx| controller.shut_down(ctx));
     drop(controller);

@@ -18,6 +18,9 @@ pub(crate) struct Arguments {
     /// How many brokers
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     brokers: u16,
+    /// How many controllers: 1, or 3 for a quorum that survives the loss of one
+    #[arg(long, default_value_t = 1, value_parser = controllers)]
+    controllers: u16,
     /// The first broker's port, the others follow it; with 0 each takes any free port
     #[arg(long, default_value_t = 9092)]
     port: u16,
@@ -82,6 +85,7 @@ fn settings(arguments: Arguments) -> Result<ServerSettings, Mistake> {
         arguments.topic.iter().map(|spec| topic(spec, arguments.brokers)).collect::<Result<_, _>>()?;
     Ok(ServerSettings {
         brokers: arguments.brokers,
+        controllers: arguments.controllers,
         host: arguments.host,
         advertise: arguments.advertise,
         port: arguments.port,
@@ -93,6 +97,15 @@ fn settings(arguments: Arguments) -> Result<ServerSettings, Mistake> {
         record: arguments.record,
         ..ServerSettings::default()
     })
+}
+
+/// Reads 1 or 3.
+fn controllers(text: &str) -> Result<u16, String> {
+    match text.trim() {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("a cluster has 1 or 3 controllers".to_owned()),
+    }
 }
 
 /// Reads `key=value`.

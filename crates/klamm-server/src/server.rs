@@ -305,6 +305,11 @@ impl Server {
         enter(self.core.end_recording()).await;
     }
 
+    /// The node ids of the controllers.
+    pub fn controllers(&self) -> Vec<i32> {
+        self.core.controllers.iter().map(|id| id.0).collect()
+    }
+
     fn known(&self, node: i32) -> Result<NodeId, NodeError> {
         let id = NodeId(node);
         let known = self.core.endpoints.iter().any(|endpoint| endpoint.id == node)
@@ -493,8 +498,8 @@ fn controllers(settings: &ServerSettings) -> Result<Vec<NodeId>, StartError> {
     if brokers == 0 {
         return Err(StartError::Settings("a cluster has at least one broker".to_owned()));
     }
-    if controllers == 0 {
-        return Err(StartError::Settings("a cluster has at least one controller".to_owned()));
+    if !matches!(controllers, 1 | 3) {
+        return Err(StartError::Settings(format!("a cluster has 1 or 3 controllers, not {controllers}")));
     }
     // Brokers count from 1 and must not run into the controllers.
     let first = WorldSettings::FIRST_CONTROLLER.max(i32::from(brokers) + 1);

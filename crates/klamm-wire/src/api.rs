@@ -215,7 +215,7 @@ apis! {
     Vote 0-2, flexible 0, Controller, no;
     BeginQuorumEpoch 0-1, flexible 1, Controller, no;
     EndQuorumEpoch 0-1, flexible 1, Controller, no;
-    DescribeQuorum 0-2, flexible 0, Both, no;
+    DescribeQuorum 0-2, flexible 0, Both, served;
     AlterPartition 2-3, flexible 0, Controller, served;
     UpdateFeatures 0-2, flexible 0, Both, no;
     Envelope 0-0, flexible 0, Controller, no;

@@ -42,6 +42,14 @@ impl Cluster {
         Ok(Broker { inner: self.inner.broker(id)? })
     }
 
+    /// One of its controllers. Their ids are 100, 101 and 102.
+    ///
+    /// # Errors
+    /// [`Error::NoController`].
+    pub fn controller(&self, id: impl Into<BrokerId>) -> Result<Controller<'_>, Error> {
+        Ok(Controller { inner: self.inner.controller(id)? })
+    }
+
     /// Blocks until `condition` is true: it is asked now, and again after everything that happens, without polling.
     ///
     /// # Errors
@@ -114,6 +122,54 @@ impl Broker<'_> {
 
     /// Starts it again, on its old disk and port; stops it in order first if it runs. It accepts connections when this
     /// returns.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&self) -> Result<(), Error> {
+        block_on(self.inner.restart())
+    }
+}
+
+/// One controller of a running cluster.
+#[derive(Debug, Clone)]
+pub struct Controller<'a> {
+    inner: cluster::Controller<'a>,
+}
+
+impl<'a> Deref for Controller<'a> {
+    type Target = cluster::Controller<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl Controller<'_> {
+    /// Stops it in order: one that leads the quorum lets another take over first.
+    ///
+    /// # Errors
+    /// When the cluster is dead; here and below.
+    pub fn stop(&self) -> Result<(), Error> {
+        block_on(self.inner.stop())
+    }
+
+    /// Kills its process: what it had written stays.
+    ///
+    /// # Errors
+    /// When the cluster is dead.
+    pub fn crash(&self) -> Result<(), Error> {
+        block_on(self.inner.crash())
+    }
+
+    /// Cuts its power: what it had flushed stays.
+    ///
+    /// # Errors
+    /// When the cluster is dead.
+    pub fn power_loss(&self) -> Result<(), Error> {
+        block_on(self.inner.power_loss())
+    }
+
+    /// Starts it again, on its old disk; stops it in order first if it runs.
     ///
     /// # Errors
     /// When it does not start.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use klamm_node::NodeId;
 use klamm_server::Server;
-use klamm_world::{Command, PartitionStatus, World};
+use klamm_world::{Command, PartitionStatus, QuorumView, World};
 
 use crate::builder::Builder;
 use crate::clock::Clock;
@@ -48,6 +48,25 @@ impl Cluster {
             }
             None => Err(Error::NoBroker { broker: id, last: brokers.last().map_or(0, |last| last.id) }),
         }
+    }
+
+    /// One of its controllers. Their ids are 100, 101 and 102.
+    ///
+    /// # Errors
+    /// [`Error::NoController`].
+    pub fn controller(&self, id: impl Into<BrokerId>) -> Result<Controller<'_>, Error> {
+        let BrokerId(id) = id.into();
+        let all = self.server.controllers();
+        if all.contains(&id) {
+            Ok(Controller { server: &self.server, id })
+        } else {
+            Err(Error::NoController { controller: id, all })
+        }
+    }
+
+    /// The controller that decides for the cluster; `None` while none does.
+    pub fn active_controller(&self) -> Option<NodeId> {
+        self.server.look(World::active_controller)
     }
 
     /// Its clock.
@@ -194,6 +213,65 @@ impl Broker<'_> {
 
     /// Starts it again, on its old disk and port; stops it in order first if it runs. It accepts connections when this
     /// returns.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart(&self) -> Result<(), Error> {
+        if self.is_up() {
+            self.stop().await?;
+        }
+        Ok(self.server.start_node(self.id).await?)
+    }
+}
+
+/// One controller of a running cluster.
+#[derive(Debug, Clone)]
+pub struct Controller<'a> {
+    server: &'a Server,
+    id: i32,
+}
+
+impl Controller<'_> {
+    /// Its node id.
+    pub const fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Whether its process runs.
+    pub fn is_up(&self) -> bool {
+        self.server.look(|world| world.is_up(NodeId(self.id)))
+    }
+
+    /// Its part in the quorum; `None` while it is down.
+    pub fn quorum(&self) -> Option<QuorumView> {
+        self.server.look(|world| world.quorum().get(&NodeId(self.id)).copied())
+    }
+
+    /// Stops it in order: one that leads the quorum lets another take over first.
+    ///
+    /// # Errors
+    /// When the cluster is dead; here and below.
+    pub async fn stop(&self) -> Result<(), Error> {
+        Ok(self.server.stop_node(self.id).await?)
+    }
+
+    /// Kills its process: what it had written stays.
+    ///
+    /// # Errors
+    /// When the cluster is dead.
+    pub async fn crash(&self) -> Result<(), Error> {
+        Ok(self.server.crash_node(self.id).await?)
+    }
+
+    /// Cuts its power: what it had flushed stays.
+    ///
+    /// # Errors
+    /// When the cluster is dead.
+    pub async fn power_loss(&self) -> Result<(), Error> {
+        Ok(self.server.power_loss(self.id).await?)
+    }
+
+    /// Starts it again, on its old disk; stops it in order first if it runs.
     ///
     /// # Errors
     /// When it does not start.

@@ -21,6 +21,14 @@ pub enum Error {
         /// The last one there is.
         last: i32,
     },
+    /// There is no such controller.
+    #[error("there is no controller {controller}; the controllers are {}", list(.all))]
+    NoController {
+        /// The controller asked for.
+        controller: i32,
+        /// Those that there are.
+        all: Vec<i32>,
+    },
     /// There is no such partition.
     #[error("there is no partition {topic}-{partition}; {hint}")]
     NoPartition {
@@ -39,4 +47,8 @@ pub enum Error {
         /// The cluster's state at the end.
         state: String,
     },
+}
+
+fn list(ids: &[i32]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -27,10 +27,11 @@ mod error;
 
 pub use builder::Builder;
 pub use clock::Clock;
-pub use cluster::{Broker, BrokerId, Cluster};
+pub use cluster::{Broker, BrokerId, Cluster, Controller};
 pub use error::Error;
 pub use klamm_node::NodeId;
 pub use klamm_server::{StartError, TopicSpec};
 pub use klamm_world::{
-    ClusterStatus, Command, GroupStatus, GroupView, LinkSettings, PartitionStatus, ReplicaStatus, World,
+    ClusterStatus, Command, GroupStatus, GroupView, LinkSettings, PartitionStatus, QuorumView, ReplicaStatus,
+    World,
 };

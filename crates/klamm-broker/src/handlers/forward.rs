@@ -1,5 +1,5 @@
 //! The keys that the active controller answers: CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs,
-//! IncrementalAlterConfigs, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker. Answers to
+//! IncrementalAlterConfigs, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker, DescribeQuorum. Answers to
 //! `ForwardingManager`.
 //!
 //! Difference: the request travels as it is instead of inside an Envelope (KIP-590), since there is no principal to carry.
@@ -10,8 +10,9 @@ use std::time::Duration;
 use klamm_node::{ConnectionId, Ctx, ReplyTo, SendError, Timestamp};
 use klamm_wire::messages::{
     AlterConfigsResponse, AlterPartitionReassignmentsResponse, CreatePartitionsResponse,
-    CreateTopicsResponse, DeleteTopicsResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
-    ListPartitionReassignmentsResponse, ResponseKind, TopicName, UnregisterBrokerResponse,
+    CreateTopicsResponse, DeleteTopicsResponse, DescribeQuorumResponse, ElectLeadersResponse,
+    IncrementalAlterConfigsResponse, ListPartitionReassignmentsResponse, ResponseKind, TopicName,
+    UnregisterBrokerResponse,
 };
 use klamm_wire::{ErrorCode, Request, Response, StrBytes};
 
@@ -150,6 +151,7 @@ fn refusal(request: &Request, error: ErrorCode, message: Option<&'static str>) -
     use klamm_wire::messages::create_partitions_response::CreatePartitionsTopicResult;
     use klamm_wire::messages::create_topics_response::CreatableTopicResult;
     use klamm_wire::messages::delete_topics_response::DeletableTopicResult;
+    use klamm_wire::messages::describe_quorum_response::{PartitionData, TopicData};
     use klamm_wire::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
     use klamm_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as Incremental;
 
@@ -248,6 +250,24 @@ fn refusal(request: &Request, error: ErrorCode, message: Option<&'static str>) -
             .with_error_code(code)
             .with_error_message(message())
             .into(),
+        Request::DescribeQuorum(r) => {
+            let topics = r.topics.iter().map(|topic| {
+                let partitions = topic.partitions.iter().map(|partition| {
+                    PartitionData::default()
+                        .with_partition_index(partition.partition_index)
+                        .with_error_code(code)
+                        .with_error_message(message())
+                });
+                TopicData::default()
+                    .with_topic_name(topic.topic_name.clone())
+                    .with_partitions(partitions.collect())
+            });
+            DescribeQuorumResponse::default()
+                .with_error_code(code)
+                .with_error_message(message())
+                .with_topics(topics.collect())
+                .into()
+        }
         Request::UnregisterBroker(_) => {
             UnregisterBrokerResponse::default().with_error_code(code).with_error_message(message()).into()
         }

@@ -55,6 +55,7 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::ElectLeaders(_)
         | Request::AlterPartitionReassignments(_)
         | Request::ListPartitionReassignments(_)
+        | Request::DescribeQuorum(_)
         | Request::UnregisterBroker(_)) => forward::handle(broker, ctx, rc, request),
 
         request @ (Request::OffsetCommit(_)
@@ -95,7 +96,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::Vote(_)
         | Request::BeginQuorumEpoch(_)
         | Request::EndQuorumEpoch(_)
-        | Request::DescribeQuorum(_)
         | Request::AlterPartition(_)
         | Request::UpdateFeatures(_)
         | Request::Envelope(_)

@@ -15,7 +15,7 @@ use crate::partition::Slot;
 use crate::partition::isr::IsrProposal;
 
 /// The proposals.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AlterPartitionManager {
     pending: BTreeMap<TopicIdPartition, IsrProposal>,
     sent: BTreeMap<TopicIdPartition, IsrProposal>,

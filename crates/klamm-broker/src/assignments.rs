@@ -19,7 +19,7 @@ const MAX_PER_REQUEST: usize = 2250;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Replicas whose directory the controller does not know.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Assignments {
     /// Where each replica is.
     ready: BTreeMap<TopicIdPartition, Uuid>,

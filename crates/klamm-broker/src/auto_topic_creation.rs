@@ -16,7 +16,7 @@ use crate::core::{Call, Core, GROUP_METADATA_TOPIC};
 const CREATE_TOPICS_VERSION: i16 = 7;
 
 /// Topics that were asked for and are not there yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AutoTopicCreation {
     in_flight: BTreeSet<StrBytes>,
 }

@@ -79,7 +79,7 @@ pub struct PartitionView {
 }
 
 /// A broker that did not start.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BootFailure {
     /// Why.
     pub error: LogError,
@@ -90,7 +90,7 @@ pub struct BootFailure {
 /// A broker. Every method is one step: it never blocks, and what it does to the outside are effects in `ctx`.
 ///
 /// The caller delivers requests, responses and timers in any order; after each call [`Broker::next_deadline`] may have changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Broker {
     pub(crate) core: Core,
     pub(crate) groups: GroupCoordinator,
@@ -246,6 +246,11 @@ impl Broker {
     /// How many fetch sessions are open.
     pub fn fetch_sessions(&self) -> usize {
         self.core.sessions.len()
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.core.disk
     }
 
     /// The disk, for those who look after its flushes and faults.

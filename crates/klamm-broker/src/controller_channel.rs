@@ -19,7 +19,7 @@ const RECONNECT_BACKOFF_MAX: Duration = Duration::from_millis(500);
 const RETRY_BACKOFF: Duration = Duration::from_millis(20);
 
 /// Which controller is believed to be the active one, and which are not to be fetched from for now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ControllerChannel {
     controllers: Vec<NodeId>,
     /// The leader of the newest epoch that was heard of; before that the first controller, as a guess.

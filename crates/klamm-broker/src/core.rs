@@ -112,7 +112,7 @@ pub(crate) enum Timer {
 }
 
 /// What an answer to a call of this broker's is for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Call {
     /// A registration.
     Registration,
@@ -217,7 +217,7 @@ macro_rules! leader_env {
 pub(crate) use leader_env;
 
 /// The half of a broker that is not a coordinator.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Core {
     /// How the broker was started.
     pub(crate) settings: BrokerSettings,

@@ -100,7 +100,7 @@ impl CachedPartition {
 }
 
 /// A session that was just created.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Created {
     /// Its id.
     pub(crate) id: i32,
@@ -111,7 +111,7 @@ pub(crate) struct Created {
 }
 
 /// A fetcher's session (`FetchSession`).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FetchSession {
     /// Whether a follower owns it.
     pub(crate) privileged: bool,
@@ -232,7 +232,7 @@ impl FetchSession {
 type EvictableKey = (bool, usize, i32);
 
 /// Every session of the broker (`FetchSessionCache`).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FetchSessionCache {
     sessions: BTreeMap<i32, FetchSession>,
     last_used: BTreeSet<(i64, i32)>,

@@ -145,10 +145,12 @@ impl ReplicaInspection<'_> {
         let partition = self.partition;
         let offsets = partition.log.offsets();
         let leading = partition.leading.as_ref().map(|leading| {
-            let mut maximal_isr = partition.isr.clone();
-            if let IsrState::PendingExpand { replica, .. } = &leading.isr_state {
-                maximal_isr.push(*replica);
-            }
+            let joining = match &leading.isr_state {
+                IsrState::PendingExpand { replica, .. } => Some(*replica),
+                _ => None,
+            };
+            let members = partition.isr.iter().copied().chain(joining);
+            let maximal_isr = members.filter(|id| partition.in_maximal_isr(*id)).collect();
             LeaderView {
                 epoch_start: leading.epoch_start_offset,
                 maximal_isr,

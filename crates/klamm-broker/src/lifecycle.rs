@@ -33,7 +33,7 @@ pub(crate) enum LifecycleState {
 }
 
 /// The broker's standing with the controller.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lifecycle {
     /// Where it stands.
     pub(crate) state: LifecycleState,

@@ -21,7 +21,7 @@ impl Dir {
     pub(crate) const METADATA: Self = Self(0);
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct LogDir {
     path: String,
     /// Its id, once `meta.properties` was read or written. Kept when the directory fails.
@@ -31,7 +31,7 @@ struct LogDir {
 }
 
 /// Every log directory of a broker, in the order of `log.dirs`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LogDirs {
     dirs: Vec<LogDir>,
 }

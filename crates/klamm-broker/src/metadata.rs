@@ -30,7 +30,7 @@ pub(crate) const TIMEOUT_MS: u32 = 2000;
 const MAX_BYTES: i32 = 8 * 1024 * 1024;
 
 /// The metadata as this broker has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Metadata {
     publisher: MetadataPublisher,
     log: Log,

@@ -17,7 +17,7 @@ use crate::metadata::TIMEOUT_MS;
 const MAX_BYTES: i32 = 1 << 20;
 
 /// A snapshot that is being fetched.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SnapshotDownload {
     id: SnapshotId,
     bytes: BytesMut,

@@ -14,7 +14,7 @@ use crate::core::{Call, Core};
 const MAX_WAITING: usize = 1000;
 
 /// The block that ids are given out of, and who waits for the next.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ProducerIdManager {
     next: i64,
     end: i64,

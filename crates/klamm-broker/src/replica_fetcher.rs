@@ -55,7 +55,7 @@ impl Following {
 }
 
 /// The fetcher of one leader.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Fetcher {
     session_id: i32,
     session_epoch: i32,
@@ -126,7 +126,7 @@ impl Fetcher {
 }
 
 /// Every fetcher of a broker (`ReplicaFetcherManager`).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Fetchers {
     by_leader: BTreeMap<NodeId, Fetcher>,
     leaders: BTreeMap<Slot, NodeId>,

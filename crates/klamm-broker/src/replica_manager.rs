@@ -14,7 +14,7 @@ use crate::log_dirs::{Dir, Found, LogDirs};
 use crate::partition::{Changes, Partition, Slot};
 
 /// The partitions of a broker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ReplicaManager {
     /// The log directories.
     pub(crate) dirs: LogDirs,

@@ -40,7 +40,7 @@ fn names(text: &str, partition: i32, broker: NodeId) -> bool {
 }
 
 /// Both quotas of a broker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ReplicationQuotas {
     /// What it sends.
     pub(crate) leader: ReplicationQuota,
@@ -67,7 +67,7 @@ impl ReplicationQuotas {
 }
 
 /// One quota, in bytes a second, and how much of it is used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ReplicationQuota {
     bound: Option<i64>,
     rate: SimpleRate,
@@ -107,7 +107,7 @@ impl Sample {
 
 /// What happened within the last samples, by the time since the oldest of them began, but at least one sample's
 /// (`SimpleRate`, `SampledStat`).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct SimpleRate {
     /// A place more than samples that count, for the one that overlaps the beginning of the measured time.
     samples: Vec<Sample>,

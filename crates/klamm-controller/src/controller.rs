@@ -37,7 +37,7 @@ pub(crate) enum Timer {
 ///
 /// The one that leads the quorum is active: it decides, on a state that may be ahead of what is committed. The others
 /// fold in what is committed, so that any of them can take over.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Controller {
     pub(crate) settings: ControllerSettings,
     pub(crate) raft: Raft,
@@ -270,6 +270,11 @@ impl Controller {
     /// Ends the controller; its disk goes to the next incarnation.
     pub fn into_disk(self) -> Box<dyn Disk> {
         self.raft.into_disk()
+    }
+
+    /// The controller's disk.
+    pub fn disk(&self) -> &dyn Disk {
+        self.raft.disk()
     }
 
     /// The controller's disk, for its faults and for flushes.

@@ -45,7 +45,7 @@ pub struct MetaProperties {
 }
 
 /// A log found when a directory was loaded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LoadedLog {
     /// The topic's name.
     pub topic: String,

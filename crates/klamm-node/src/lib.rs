@@ -25,4 +25,4 @@ pub use pause::PausePoint;
 pub use rng::Rng;
 pub use time::{Timestamp, WallTime};
 pub use timer::TimerTable;
-pub use trace::{EventId, Trace, TraceEvent, TraceKind};
+pub use trace::{EventId, Trace, TraceEvent, TraceKind, TracePattern};

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use klamm_log::disk::FlushJob;
-use klamm_node::{ConnectionId, NodeId, Timestamp};
+use klamm_node::{ConnectionId, NodeId, Timestamp, TraceEvent};
 use klamm_wire::StrBytes;
 use klamm_world::{ClientRequest, Command, Input, Output, World};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::outbox::{Answer, Outbox};
@@ -20,6 +20,9 @@ use crate::recorder::Recorder;
 
 /// How much cluster time passes under one hold of the lock when the clock is advanced.
 const ADVANCE_STEP: Duration = Duration::from_secs(1);
+
+/// How many trace events wait for a listener that is slow; older ones it misses, and is told so.
+const TRACE_BACKLOG: usize = 1 << 16;
 
 /// One live world. Everything that happens to it goes through [`Driver::with`].
 pub(crate) struct Driver {
@@ -59,6 +62,8 @@ pub(crate) struct State {
     inside: Option<&'static str>,
     /// Where fsyncs are sent to be performed; `None` when every disk is in memory.
     flushes: Option<mpsc::UnboundedSender<(NodeId, FlushJob)>>,
+    /// Those who listen to the trace; `None` while nobody ever did.
+    listeners: Option<broadcast::Sender<Arc<TraceEvent>>>,
 }
 
 impl Driver {
@@ -77,6 +82,7 @@ impl Driver {
             dead: None,
             inside: None,
             flushes: None,
+            listeners: None,
         };
         Self {
             state: Mutex::new(state),
@@ -94,6 +100,7 @@ impl Driver {
             state.die(format!("klamm has a bug: it panicked while handling \"{purpose}\""));
         }
         let result = f(&mut state);
+        state.tell_listeners();
         state.inside = None;
         let wakes = std::mem::take(&mut state.wakes);
         let rearm = state.world.next_deadline().is_some_and(|next| next < state.armed);
@@ -221,6 +228,32 @@ impl Driver {
 }
 
 impl State {
+    /// Begins to listen to the trace.
+    pub(crate) fn listen(&mut self) -> broadcast::Receiver<Arc<TraceEvent>> {
+        self.world.listen_to_trace(true);
+        match &self.listeners {
+            Some(listeners) => listeners.subscribe(),
+            None => {
+                let (listeners, first) = broadcast::channel(TRACE_BACKLOG);
+                self.listeners = Some(listeners);
+                first
+            }
+        }
+    }
+
+    /// Hands on what was decided under this hold of the lock.
+    fn tell_listeners(&mut self) {
+        let Some(listeners) = &self.listeners else { return };
+        for event in self.world.take_heard() {
+            // Nobody is there any more: nothing is lost.
+            let _ = listeners.send(event);
+        }
+        if listeners.receiver_count() == 0 {
+            self.listeners = None;
+            self.world.listen_to_trace(false);
+        }
+    }
+
     /// Lets `input` happen now, and sends its outputs on their way.
     pub(crate) fn input(&mut self, input: Input) {
         if self.dead.is_some() {

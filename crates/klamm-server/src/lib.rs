@@ -18,8 +18,10 @@ mod runtime;
 mod server;
 mod settings;
 mod topics;
+mod trace;
 
 pub use replay::{replay, replay_world};
 pub use runtime::block_on;
 pub use server::{BrokerEndpoint, NodeError, Server};
 pub use settings::{ServerSettings, StartError, TopicSpec};
+pub use trace::TraceStream;

@@ -24,6 +24,7 @@ use crate::recorder::Recorder;
 use crate::runtime::{self, block_on, enter};
 use crate::settings::{ServerSettings, StartError};
 use crate::topics;
+use crate::trace::TraceStream;
 
 /// How long a broker may take to hand its leaderships over before it is stopped regardless, in real time.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -203,6 +204,11 @@ impl Server {
     /// Looks at the world. Nothing happens to it meanwhile, so be quick.
     pub fn look<T>(&self, f: impl FnOnce(&World) -> T) -> T {
         self.core.driver.look("look", |state| f(&state.world))
+    }
+
+    /// Listens to the trace from now on.
+    pub fn trace(&self) -> TraceStream {
+        TraceStream::new(self.core.driver.with("listen", State::listen))
     }
 
     /// One partition, as the controller and each of its replicas have it.

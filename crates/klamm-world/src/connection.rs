@@ -11,7 +11,7 @@ use crate::input::ClientRequest;
 pub(crate) const MAX_QUEUED: usize = 4096;
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Connection {
     /// The broker it leads to.
     pub(crate) broker: NodeId,
@@ -54,7 +54,7 @@ impl Connection {
 }
 
 /// Every open connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Connections {
     by_id: BTreeMap<ConnectionId, Connection>,
     by_broker: BTreeMap<NodeId, BTreeSet<ConnectionId>>,

@@ -9,7 +9,7 @@ use klamm_wire::{Request, Response};
 use crate::settings::LinkSettings;
 
 /// A message on its way from one node to another.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Message {
     /// The sender.
     pub(crate) from: NodeId,
@@ -20,7 +20,7 @@ pub(crate) struct Message {
 }
 
 /// What a message says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Body {
     /// The sender asks.
     Request {

@@ -12,7 +12,7 @@ use crate::fault::engine::door::Door;
 use crate::network::Calls;
 
 /// A running node.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Node {
     /// A broker.
     Broker(Box<Broker>),
@@ -116,7 +116,7 @@ impl Node {
 }
 
 /// A node's place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) id: NodeId,
     /// The process, while it runs.

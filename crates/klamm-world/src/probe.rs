@@ -26,7 +26,7 @@ pub(crate) enum Order {
 }
 
 /// A node that follows orders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Probe {
     pub(crate) order: Order,
     /// (when, what), in milliseconds.

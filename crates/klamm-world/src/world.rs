@@ -1,6 +1,7 @@
 //! The world itself: `handle`, `next_deadline`, and how one step leads to the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_broker::{Broker, BrokerSettings};
@@ -9,7 +10,7 @@ use klamm_log::disk::{FlushJob, FlushOutcome};
 use klamm_log::{Disk, MemoryDisk};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, Rng, SendError, Timestamp, Trace,
-    TraceKind, WallTime,
+    TraceEvent, TraceKind, WallTime,
 };
 use klamm_wire::api::api_of;
 use klamm_wire::{Request, Response, StrBytes};
@@ -62,7 +63,7 @@ pub struct World {
 }
 
 /// Something that happens at its time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Event {
     /// A message arrives.
     Arrival(Message),
@@ -199,6 +200,16 @@ impl World {
     /// What was decided so far.
     pub const fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// Begins or ends to set trace events aside for [`World::take_heard`].
+    pub fn listen_to_trace(&mut self, on: bool) {
+        self.trace.listen(on);
+    }
+
+    /// The trace events since the last call, while somebody listens.
+    pub fn take_heard(&mut self) -> Vec<Arc<TraceEvent>> {
+        self.trace.take_heard()
     }
 
     /// Why the world has stopped, if it has.
@@ -994,6 +1005,10 @@ pub fn cluster_id(seed: u64) -> StrBytes {
 fn name(request: &Request) -> &'static str {
     api_of(request).map_or("a request", |api| api.name)
 }
+
+mod fork;
+
+pub use fork::CannotFork;
 
 #[cfg(test)]
 mod tests;

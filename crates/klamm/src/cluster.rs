@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use klamm_node::NodeId;
 use klamm_server::Server;
-use klamm_world::{Command, PartitionStatus, QuorumView, World};
+use klamm_world::{Command, PartitionStatus, QuorumView, Snapshot, World};
 
 use crate::builder::Builder;
 use crate::clock::Clock;
@@ -69,6 +69,10 @@ impl Cluster {
         self.server.look(World::active_controller)
     }
 
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Its clock.
     pub const fn clock(&self) -> Clock<'_> {
         Clock { server: &self.server }
@@ -91,6 +95,21 @@ impl Cluster {
     /// Looks at the world: everything there is to know. Nothing happens meanwhile, so be quick.
     pub fn look<T>(&self, f: impl FnOnce(&World) -> T) -> T {
         self.server.look(f)
+    }
+
+    /// A consistent cut of the whole cluster: every replica, every node, the quorum, the groups. Two of them can be
+    /// compared with [`Snapshot::diff`].
+    pub fn snapshot(&self) -> Snapshot {
+        self.server.look(World::snapshot)
+    }
+
+    /// A simulated world that begins as this cluster is now, and shares no future with it. It is stepped in virtual time with
+    /// [`World::run_until`] and [`World::handle`].
+    ///
+    /// # Errors
+    /// [`Error::CannotFork`] where logs are kept on files.
+    pub fn fork(&self) -> Result<World, Error> {
+        Ok(self.server.look(World::fork)?)
     }
 
     /// Changes the world: a link's latency, a node's wall clock.

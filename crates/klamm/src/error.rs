@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use klamm_server::{NodeError, StartError};
+use klamm_world::CannotFork;
 
 /// What can go wrong for a test's author.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,12 @@ pub enum Error {
     /// A node could not be commanded.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The cluster cannot be forked.
+    #[error(transparent)]
+    CannotFork(#[from] CannotFork),
+    /// The trace is not what was expected; the text says what it is.
+    #[error("{0}")]
+    Trace(String),
     /// There is no such broker.
     #[error("there is no broker {broker}; the brokers are 1 to {last}")]
     NoBroker {

@@ -24,14 +24,15 @@ mod builder;
 mod clock;
 mod cluster;
 mod error;
+mod traced;
 
 pub use builder::Builder;
 pub use clock::Clock;
 pub use cluster::{Broker, BrokerId, Cluster, Controller};
 pub use error::Error;
-pub use klamm_node::NodeId;
-pub use klamm_server::{StartError, TopicSpec};
+pub use klamm_node::{EventId, NodeId, TraceEvent, TracePattern};
+pub use klamm_server::{StartError, TopicSpec, TraceStream};
 pub use klamm_world::{
-    ClusterStatus, Command, GroupStatus, GroupView, LinkSettings, PartitionStatus, QuorumView, ReplicaStatus,
-    World,
+    CannotFork, ClusterStatus, Command, GroupStatus, GroupView, LinkSettings, PartitionStatus, QuorumView,
+    ReplicaStatus, Snapshot, SnapshotDiff, World,
 };

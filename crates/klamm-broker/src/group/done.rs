@@ -16,7 +16,7 @@ use super::reply;
 use super::shard::{Env, Failure, Shard};
 
 /// What waits for a commit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Done {
     /// Nothing: the records speak for themselves.
     Nothing,
@@ -87,7 +87,7 @@ pub(crate) enum Done {
 }
 
 /// What is needed to answer a static member that came back, or to undo its coming.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StaticJoin {
     /// The group.
     pub(crate) group: StrBytes,

@@ -15,13 +15,13 @@ use super::member::Parked;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GatherId(u64);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Parts {
     Fetch(Vec<OffsetFetchResponseGroup>),
     Delete(Vec<DeletableGroupResult>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Gather {
     asker: Parked,
     missing: usize,
@@ -29,7 +29,7 @@ struct Gather {
 }
 
 /// Every answer that is being put together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Gathers {
     next: u64,
     open: BTreeMap<GatherId, Gather>,

@@ -62,7 +62,7 @@ use member::Parked;
 use shard::{Env, Shard, ShardState};
 
 /// Groups, and the offsets they committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GroupCoordinator {
     config: GroupConfig,
     shards: BTreeMap<i32, Shard>,

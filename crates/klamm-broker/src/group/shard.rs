@@ -68,7 +68,7 @@ pub(crate) struct Failure {
 }
 
 /// Something that waits for the high watermark.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Waiting {
     /// The high watermark it waits for.
     offset: i64,
@@ -88,7 +88,7 @@ pub(crate) enum ShardState {
 }
 
 /// One partition's groups.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shard {
     pub(super) partition: i32,
     pub(super) leader_epoch: i32,

@@ -20,7 +20,7 @@ use crate::broker::Broker;
 use crate::core::{Call, Core, RequestContext, Timer};
 
 /// A request on its way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Forwarded {
     reply_to: ReplyTo,
     api_version: i16,
@@ -29,7 +29,7 @@ struct Forwarded {
 }
 
 /// Every request on its way to the controller.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Forwarding {
     next_id: u64,
     waiting: BTreeMap<u64, Forwarded>,

@@ -175,7 +175,7 @@ struct AsRequest {
 }
 
 /// Why records were not appended, and what the answer tells beside the code.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Refusal {
     error: AppendError,
     log_start_offset: i64,

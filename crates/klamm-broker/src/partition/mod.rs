@@ -110,7 +110,7 @@ pub(crate) struct RoleChange {
 }
 
 /// One partition's replica.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Partition {
     /// Its name.
     pub(crate) name: TopicPartition,

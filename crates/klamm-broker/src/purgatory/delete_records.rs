@@ -21,7 +21,7 @@ pub(crate) struct Awaited {
 }
 
 /// A DeleteRecords that waits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DeleteRecordsOp {
     /// Where the answer goes.
     pub(crate) reply_to: ReplyTo,

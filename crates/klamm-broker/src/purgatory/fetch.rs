@@ -38,7 +38,7 @@ pub(crate) enum FetchScope {
 }
 
 /// A fetch, answered at once or waiting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FetchOp {
     /// Where the answer goes.
     pub(crate) reply_to: ReplyTo,

@@ -13,7 +13,7 @@ use klamm_node::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct OpId(pub(crate) u64);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Waiting<K, O> {
     /// `None` while it is lent.
     op: Option<O>,
@@ -25,7 +25,7 @@ struct Waiting<K, O> {
 ///
 /// Taking an operation out is the only way to complete it, so none completes twice; and it leaves nothing behind
 /// under its keys, so none leaks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Purgatory<K, O> {
     next_id: u64,
     ops: BTreeMap<OpId, Waiting<K, O>>,

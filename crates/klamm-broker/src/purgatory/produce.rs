@@ -21,7 +21,7 @@ pub(crate) struct Awaited {
 }
 
 /// A produce that waits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProduceOp {
     /// Where the answer goes.
     pub(crate) reply_to: ReplyTo,

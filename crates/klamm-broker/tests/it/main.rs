@@ -9,6 +9,7 @@ mod disk;
 mod elections;
 mod eras;
 mod failing_disk;
+mod fork;
 mod groups;
 mod partitions;
 mod produce_and_fetch;

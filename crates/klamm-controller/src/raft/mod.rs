@@ -81,7 +81,7 @@ impl RaftConfig {
 }
 
 /// This controller's part in the quorum.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Raft {
     disk: Box<dyn Disk>,
     manager: LogManager,

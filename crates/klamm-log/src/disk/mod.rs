@@ -230,3 +230,13 @@ pub trait Disk: Debug + Send {
     /// For downcasting by tests and tools.
     fn as_any(&mut self) -> &mut dyn Any;
 }
+
+/// An independent copy, as [`Disk::fork`] makes it.
+///
+/// # Panics
+/// When the disk [is real](Disk::is_real), which its holder asks first.
+impl Clone for Box<dyn Disk> {
+    fn clone(&self) -> Self {
+        self.fork().expect("only disks in memory are copied")
+    }
+}

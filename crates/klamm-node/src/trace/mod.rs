@@ -6,8 +6,10 @@
 
 mod event;
 mod hash;
+mod pattern;
 
 pub use event::{EventId, TraceEvent, TraceKind};
+pub use pattern::TracePattern;
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};

@@ -87,7 +87,7 @@ pub(crate) struct ClientCtx<'a> {
 }
 
 /// What a scripted client has to tell.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum News {
     /// Something happened.
     Happened(Option<OpId>, HistoryEvent),
@@ -96,7 +96,7 @@ pub(crate) enum News {
 }
 
 /// How a request ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// The broker answered.
     Response(Response),
@@ -107,7 +107,7 @@ pub(crate) enum Answer {
 }
 
 /// A request that a client sends.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) to: NodeId,
     pub(crate) correlation_id: i32,
@@ -245,7 +245,7 @@ pub(crate) struct ClientSlot {
 }
 
 /// Something that happens to a client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum ClientEvent {
     /// Nothing but time.
     Time,

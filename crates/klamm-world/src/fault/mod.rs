@@ -106,7 +106,7 @@ impl From<Breakpoint> for Fault {
 }
 
 /// Everything the world keeps of its faults.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     pub(crate) registry: registry::Registry,
     /// The faults of requests that are armed, by id.

@@ -7,3 +7,4 @@ mod clock;
 mod cluster;
 mod many;
 mod recording;
+mod seeing;

@@ -31,7 +31,7 @@ const SHARE: i8 = 2;
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
 
 /// Questions that wait for `__consumer_offsets`, in the order they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingFinds(VecDeque<(Timestamp, RequestContext, FindCoordinatorRequest)>);
 
 /// Where a key's coordinator is.

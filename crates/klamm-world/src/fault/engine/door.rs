@@ -9,7 +9,7 @@ use crate::fault::FaultId;
 use crate::world::Event;
 
 /// A node's door.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Door {
     /// The fault that stopped the node's process.
     pub(crate) paused: Option<FaultId>,

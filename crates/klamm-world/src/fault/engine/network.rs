@@ -19,7 +19,7 @@ pub(crate) const OUTSIDE: NodeId = NodeId(i32::MIN);
 const ENVELOPE: u64 = 128;
 
 /// The faults that are armed, and what they hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NetworkFaults {
     armed: Vec<Rule>,
     held: Vec<HeldMessage>,
@@ -27,7 +27,7 @@ pub(crate) struct NetworkFaults {
     pub(crate) ever: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rule {
     id: FaultId,
     fault: NetworkFault,
@@ -35,7 +35,7 @@ struct Rule {
 }
 
 /// What a rule keeps of one direction of one link.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct LinkState {
     /// Keyed by fault and link, so that neither other faults nor traffic elsewhere shift the draws.
     rng: Rng,
@@ -50,7 +50,7 @@ impl LinkState {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct HeldMessage {
     by: FaultId,
     from: NodeId,

@@ -16,7 +16,7 @@ use crate::input::{Damage, Output};
 use crate::world::{Event, World};
 
 /// A fault that is armed, and what it has seen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RequestRule {
     pub(crate) id: FaultId,
     on: RequestMatch,
@@ -51,7 +51,7 @@ impl Only {
 }
 
 /// What a rule holds until it is healed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Held {
     Request { node: NodeId, incarnation: u32, incoming: Box<Incoming> },
     Answer { node: NodeId, to: ReplyTo, response: Response },

@@ -6,7 +6,8 @@ use klamm_node::NodeId;
 use klamm_tests::wait_until;
 use klamm_wire::{ApiKey, StrBytes};
 use klamm_world::fault::{
-    ClusterFault, Fault, Link, NetworkFault, NodeFault, Peer, RequestAction, RequestMatch,
+    ClusterFault, DiskFault, DiskScope, Fault, Link, NetworkFault, NodeFault, Peer, RequestAction,
+    RequestMatch,
 };
 
 use crate::faults_harness::{CONTROLLER, Consumer, Stage, TOPIC, last};
@@ -134,6 +135,32 @@ fn slow_follower() {
     assert!(stage.fired(slow) > 0);
     stage.heal(slow);
     stage.flows("behind a quick follower");
+    stage.end().is_complete_and_in_order();
+}
+
+#[test]
+fn disk_full() {
+    // A leader waits so long for a replica that left the ISR and may come back, as one whose directory is lost seems to.
+    let lag = ("replica.lag.time.max.ms", "1000");
+    let config = [("min.insync.replicas", "2"), ("log.dirs", "one,two"), lag];
+    // Enough partitions for each broker to lead one in each directory.
+    let Some(mut stage) = Stage::begin(6, &config, "all", Consumer::Assigned) else { return };
+    let leader = stage.leader(0);
+    let led: Vec<_> = (0..6).filter(|partition| stage.leader(*partition) == leader).collect();
+    let scope = DiskScope::Path("two".to_owned());
+    let full = stage.inject(Fault::Disk { node: leader, fault: DiskFault::Full { scope, after_bytes: 0 } });
+    // The first append that finds no room takes the directory offline, and with it the leadership of all that is there.
+    let elsewhere = |world: &klamm::World, partition| {
+        world.partition(TOPIC, partition).is_some_and(|it| it.leader.is_some_and(|it| it != leader))
+    };
+    stage.cluster.wait_until(|world| led.iter().any(|partition| elsewhere(world, *partition))).unwrap();
+    stage.flows("with a full disk");
+    assert!(stage.fired(full) > 0);
+    assert!(stage.cluster.broker(leader).unwrap().is_up(), "its other directory is well");
+    stage.heal(full);
+    stage.to_node(leader, NodeFault::Restart);
+    stage.whole();
+    stage.flows("with room again");
     stage.end().is_complete_and_in_order();
 }
 

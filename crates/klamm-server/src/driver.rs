@@ -9,7 +9,7 @@ use std::time::Duration;
 use klamm_log::disk::FlushJob;
 use klamm_node::{ConnectionId, NodeId, Timestamp, TraceEvent};
 use klamm_wire::StrBytes;
-use klamm_world::{ClientRequest, Command, Input, Output, World};
+use klamm_world::{ClientRequest, Command, Fault, FaultError, FaultId, Input, Output, World};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -60,6 +60,8 @@ pub(crate) struct State {
     /// Why the world does nothing more.
     dead: Option<String>,
     inside: Option<&'static str>,
+    /// Why the fault of the present command was refused.
+    refused: Option<FaultError>,
     /// Where fsyncs are sent to be performed; `None` when every disk is in memory.
     flushes: Option<mpsc::UnboundedSender<(NodeId, FlushJob)>>,
     /// Those who listen to the trace; `None` while nobody ever did.
@@ -81,6 +83,7 @@ impl Driver {
             armed: Timestamp::MAX,
             dead: None,
             inside: None,
+            refused: None,
             flushes: None,
             listeners: None,
         };
@@ -277,6 +280,24 @@ impl State {
         }
     }
 
+    /// Makes something go wrong.
+    pub(crate) fn inject(&mut self, fault: Fault) -> Result<FaultId, FaultError> {
+        let id = self.world.next_fault_id();
+        self.fault_command(Command::Inject { id, fault: Box::new(fault) })?;
+        Ok(id)
+    }
+
+    /// Ends a fault.
+    pub(crate) fn heal(&mut self, id: FaultId) -> Result<(), FaultError> {
+        self.fault_command(Command::Heal(id))
+    }
+
+    fn fault_command(&mut self, command: Command) -> Result<(), FaultError> {
+        self.refused = None;
+        self.command(command);
+        self.refused.take().map_or(Ok(()), Err)
+    }
+
     /// Commands the world.
     pub(crate) fn command(&mut self, command: Command) {
         self.input(Input::Command(command));
@@ -361,6 +382,7 @@ impl State {
             }
             Output::FaultRefused { id, error } => {
                 tracing::warn!(fault = id.0, %error, "a fault was refused");
+                self.refused = Some(error);
             }
             Output::Stalled(stall) => self.die(stall.to_string()),
         }

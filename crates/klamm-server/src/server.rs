@@ -10,7 +10,7 @@ use klamm_node::config::{self, validate_static_broker_config};
 use klamm_node::{Eras, NodeId, WallTime};
 use klamm_wire::release::UnknownRelease;
 use klamm_wire::{KafkaVersion, StrBytes};
-use klamm_world::{BrokerSpec, Command, PartitionStatus, World, WorldSettings};
+use klamm_world::{BrokerSpec, Command, Fault, FaultError, FaultId, PartitionStatus, World, WorldSettings};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -294,6 +294,22 @@ impl Server {
     /// Changes the world by a command that needs no listener: a link, a skewed clock.
     pub fn command(&self, command: Command) {
         self.core.driver.with("command", |state| state.command(command));
+    }
+
+    /// Makes something go wrong.
+    ///
+    /// # Errors
+    /// When the fault cannot be; then nothing of it happened.
+    pub fn inject(&self, fault: Fault) -> Result<FaultId, FaultError> {
+        self.core.driver.with("fault", |state| state.inject(fault))
+    }
+
+    /// Ends a fault.
+    ///
+    /// # Errors
+    /// When there is no such fault, or it is over.
+    pub fn heal(&self, id: FaultId) -> Result<(), FaultError> {
+        self.core.driver.with("fault", |state| state.heal(id))
     }
 
     /// Stops every broker in order, then frees everything. Blocks until that is done.

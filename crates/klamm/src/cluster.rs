@@ -29,6 +29,10 @@ impl Cluster {
         Self { server }
     }
 
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// The addresses of its brokers, as clients want them: `127.0.0.1:40001,127.0.0.1:40002`.
     pub fn bootstrap_servers(&self) -> String {
         self.server.bootstrap_servers()
@@ -67,10 +71,6 @@ impl Cluster {
     /// The controller that decides for the cluster; `None` while none does.
     pub fn active_controller(&self) -> Option<NodeId> {
         self.server.look(World::active_controller)
-    }
-
-    pub(crate) const fn server(&self) -> &Server {
-        &self.server
     }
 
     /// Its clock.
@@ -170,6 +170,12 @@ fn hint(world: &World, topic: &str) -> String {
 #[derive(Debug, Clone, Copy)]
 pub struct BrokerId(i32);
 
+impl BrokerId {
+    pub(crate) const fn node(self) -> NodeId {
+        NodeId(self.0)
+    }
+}
+
 impl From<i32> for BrokerId {
     fn from(id: i32) -> Self {
         Self(id)
@@ -190,7 +196,11 @@ pub struct Broker<'a> {
     address: String,
 }
 
-impl Broker<'_> {
+impl<'a> Broker<'a> {
+    pub(crate) const fn server(&self) -> &'a Server {
+        self.server
+    }
+
     /// Its node id.
     pub const fn id(&self) -> i32 {
         self.id

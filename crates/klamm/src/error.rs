@@ -20,6 +20,15 @@ pub enum Error {
     /// The trace is not what was expected; the text says what it is.
     #[error("{0}")]
     Trace(String),
+    /// A fault cannot be.
+    #[error(transparent)]
+    Fault(#[from] klamm_world::FaultError),
+    /// There is no such breakpoint.
+    #[error("{message}")]
+    NoBreakpoint {
+        /// What was asked for, and what there is.
+        message: String,
+    },
     /// There is no such broker.
     #[error("there is no broker {broker}; the brokers are 1 to {last}")]
     NoBroker {

@@ -24,15 +24,31 @@ mod builder;
 mod clock;
 mod cluster;
 mod error;
+mod fault;
 mod traced;
 
 pub use builder::Builder;
 pub use clock::Clock;
 pub use cluster::{Broker, BrokerId, Cluster, Controller};
 pub use error::Error;
+pub use fault::{ArmedBreakpoint, BreakpointBuilder, FaultHandle, Faults, Network, Node, RequestRule};
 pub use klamm_node::{EventId, NodeId, TraceEvent, TracePattern};
 pub use klamm_server::{StartError, TopicSpec, TraceStream};
+pub use klamm_wire::{ApiKey, ErrorCode};
+pub use klamm_world::fault::{
+    self as vocabulary, DiskFault, DiskOperation, DiskScope, Keep, Messages, NodeFault, Peer, Place,
+    RequestAction,
+};
 pub use klamm_world::{
     CannotFork, ClusterStatus, Command, GroupStatus, GroupView, LinkSettings, PartitionStatus, QuorumView,
     ReplicaStatus, Snapshot, SnapshotDiff, World,
 };
+pub use klamm_world::{Fault, FaultError, FaultId, FaultStatus};
+
+fn text(text: &str) -> klamm_wire::StrBytes {
+    klamm_wire::StrBytes::from_string(text.to_owned())
+}
+
+fn topic_partition(topic: &str, partition: i32) -> klamm_node::TopicPartition {
+    klamm_node::TopicPartition::new(text(topic), partition)
+}

@@ -100,7 +100,7 @@ fn a_power_loss_leaves_what_was_chosen() {
             stage.node_fault(node, NodeFault::PowerLoss);
         }
         for id in ids {
-            assert_eq!(stage.world.fault(id).unwrap().armed, false, "{keep}");
+            assert!(!stage.world.fault(id).unwrap().armed, "{keep}");
             assert!(stage.fired(id) > 0, "{keep}");
         }
         for node in [1, 2, 3] {

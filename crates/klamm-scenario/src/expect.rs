@@ -12,6 +12,7 @@ pub(crate) enum Expectation {
     Result { client: String, records: Vec<String>, error: Option<String>, offset: Option<i64> },
     Consumed { client: String, partition: TopicPartition, records: Vec<String>, error: Option<String> },
     Broker { broker: NodeId, facts: Vec<BrokerFact> },
+    Controller { controller: NodeId, facts: Vec<ControllerFact> },
     Topic { topic: String, exists: Option<bool>, partitions: Option<i32> },
     Group { group: String, facts: Vec<GroupFact> },
     Committed { group: String, partition: TopicPartition, offset: i64 },
@@ -59,6 +60,18 @@ pub(crate) enum BrokerFact {
     Fenced(bool),
     Registered(bool),
     ShuttingDown(bool),
+}
+
+/// What a controller says of itself and of the quorum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ControllerFact {
+    Up(bool),
+    Active(bool),
+    State(String),
+    Epoch(i64),
+    Leader(Option<NodeId>),
+    LogEnd(i64),
+    HighWatermark(i64),
 }
 
 /// How a group is.

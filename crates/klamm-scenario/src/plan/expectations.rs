@@ -35,6 +35,7 @@ impl Planner<'_> {
             "result" => self.result(line),
             "consumed" => self.consumed(line),
             "broker" => self.broker_expectation(line),
+            "controller" => self.controller(line),
             "topic" => Some(vec![Expectation::Topic {
                 topic: line.text(0),
                 exists: line.prop_flag("exists"),
@@ -83,7 +84,7 @@ impl Planner<'_> {
         all
     }
 
-    fn node_prop(&mut self, line: &Line, name: &str) -> Option<NodeId> {
+    pub(super) fn node_prop(&mut self, line: &Line, name: &str) -> Option<NodeId> {
         let (id, span) = (line.prop_int(name)?, line.get(name)?.span);
         self.known_node(id, span)
     }
@@ -292,6 +293,7 @@ fn says_nothing(expectation: &Expectation) -> bool {
         Expectation::Partition { facts, .. } => facts.is_empty(),
         Expectation::Replica { facts, .. } => facts.is_empty(),
         Expectation::Broker { facts, .. } => facts.is_empty(),
+        Expectation::Controller { facts, .. } => facts.is_empty(),
         Expectation::Group { facts, .. } => facts.is_empty(),
         Expectation::Member { facts, .. } => facts.is_empty(),
         Expectation::Result { error, offset, .. } => error.is_none() && offset.is_none(),

@@ -1,6 +1,7 @@
 //! From lines to steps: names resolved, faults that cannot be and expectations that can never be checked found, before
 //! anything runs.
 
+mod controllers;
 mod expectations;
 mod faults;
 mod members;

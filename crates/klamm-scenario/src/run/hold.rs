@@ -33,6 +33,7 @@ impl Runner {
                 self.check_consumed(client, partition, records, error.as_deref())
             }
             Expectation::Broker { broker, facts } => self.check_broker(*broker, facts),
+            Expectation::Controller { controller, facts } => self.check_controller(*controller, facts),
             Expectation::Topic { topic, exists, partitions } => {
                 let count = self.stage.world.topics().get(topic.as_bytes()).copied();
                 let what = format!("topic {topic}");
@@ -365,37 +366,37 @@ impl Runner {
 }
 
 /// Compares facts of one thing.
-struct Check {
+pub(super) struct Check {
     what: String,
-    failures: Vec<Failure>,
+    pub(super) failures: Vec<Failure>,
 }
 
 impl Check {
-    fn new(what: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), failures: Vec::new() }
     }
 
-    fn unless(mut self, fits: bool, expected: String, actual: String) -> Vec<Failure> {
+    pub(super) fn unless(mut self, fits: bool, expected: String, actual: String) -> Vec<Failure> {
         if !fits {
             self.failures.push(Failure { what: self.what.clone(), expected, actual });
         }
         self.failures
     }
 
-    fn text(&mut self, name: &str, expected: &str, actual: &str) {
+    pub(super) fn text(&mut self, name: &str, expected: &str, actual: &str) {
         if expected != actual {
             let (expected, actual) = (format!("{name} {expected}"), format!("{name} {actual}"));
             self.failures.push(Failure { what: self.what.clone(), expected, actual });
         }
     }
 
-    fn number(&mut self, name: &str, expected: i64, actual: Option<i64>) {
+    pub(super) fn number(&mut self, name: &str, expected: i64, actual: Option<i64>) {
         let actual =
             actual.map_or_else(|| "unknown: nobody who runs has it".to_owned(), |actual| actual.to_string());
         self.text(name, &expected.to_string(), &actual);
     }
 
-    fn flag(&mut self, name: &str, expected: bool, actual: bool) {
+    pub(super) fn flag(&mut self, name: &str, expected: bool, actual: bool) {
         self.text(name, &format!("#{expected}"), &format!("#{actual}"));
     }
 
@@ -410,7 +411,7 @@ impl Check {
     }
 }
 
-fn node(id: Option<NodeId>) -> String {
+pub(super) fn node(id: Option<NodeId>) -> String {
     id.map_or_else(|| "none".to_owned(), |id| id.to_string())
 }
 

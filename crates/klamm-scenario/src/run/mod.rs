@@ -8,6 +8,7 @@ mod look;
 mod member;
 pub(crate) use self::look::time;
 mod producer;
+mod quorum;
 mod stage;
 mod told;
 mod wire;

@@ -115,6 +115,23 @@ pub(super) const WORDS: &[Word] = &[
         ..WORD
     },
     Word {
+        name: "controller",
+        place: Place::Expect,
+        args: &[some("controller", Kind::Node)],
+        props: &[
+            prop("up", Kind::Flag, "whether its process runs"),
+            prop("active", Kind::Flag, "whether it decides for the cluster"),
+            prop("state", Kind::Text, "Unattached, Prospective, Candidate, Leader, Follower or Resigned"),
+            prop("epoch", Kind::Count, "the epoch of the quorum that it knows"),
+            prop("leader", Kind::NodeOrNone, "the leader of the quorum that it knows"),
+            prop("log-end", Kind::Count, "the end of its metadata log"),
+            prop("high-watermark", Kind::Count, "the end of what it knows to be committed"),
+        ],
+        doc: "A controller, as it sees itself and the metadata quorum; of several, each.",
+        example: "expect { controller 100 up=#true active=#true state=Leader leader=100; }",
+        ..WORD
+    },
+    Word {
         name: "topic",
         place: Place::Expect,
         args: &[arg("name", Kind::Name)],

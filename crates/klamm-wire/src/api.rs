@@ -212,14 +212,14 @@ apis! {
     AlterClientQuotas 0-1, flexible 1, Both, no;
     DescribeUserScramCredentials 0-0, flexible 0, Both, no;
     AlterUserScramCredentials 0-0, flexible 0, Both, no;
-    Vote 0-2, flexible 0, Controller, no;
-    BeginQuorumEpoch 0-1, flexible 1, Controller, no;
-    EndQuorumEpoch 0-1, flexible 1, Controller, no;
+    Vote 0-2, flexible 0, Controller, served;
+    BeginQuorumEpoch 0-1, flexible 1, Controller, served;
+    EndQuorumEpoch 0-1, flexible 1, Controller, served;
     DescribeQuorum 0-2, flexible 0, Both, served;
     AlterPartition 2-3, flexible 0, Controller, served;
     UpdateFeatures 0-2, flexible 0, Both, no;
     Envelope 0-0, flexible 0, Controller, no;
-    FetchSnapshot 0-1, flexible 0, Controller, no;
+    FetchSnapshot 0-1, flexible 0, Controller, served;
     DescribeCluster 0-2, flexible 0, Both, served;
     DescribeProducers 0-0, flexible 0, Broker, no;
     BrokerRegistration 0-4, flexible 0, Controller, served;

@@ -328,7 +328,7 @@ impl World {
     }
 
     /// The fsyncs that nodes have asked for and nobody has performed. Run each without the world, and report it with
-    /// [`Input::Flushed`]. Disks in memory never ask.
+    /// [`Input::Flushed`]. Disks in memory ask only where [`WorldSettings::deferred_flush`] says so.
     pub fn take_flush_jobs(&mut self) -> Vec<(NodeId, FlushJob)> {
         let mut jobs = Vec::new();
         for slot in &mut self.slots {

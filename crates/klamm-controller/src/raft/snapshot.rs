@@ -161,6 +161,8 @@ impl Raft {
     fn install_snapshot(&mut self, ctx: &mut Ctx<'_>, id: SnapshotId) -> Result<(), LogError> {
         let now_ms = ctx.wall.millis();
         self.log.truncate_fully_and_start_at(self.disk.as_mut(), id.end_offset, None, now_ms)?;
+        // Nothing of the empty log is left to be made durable, and the next fetch waits for exactly that.
+        self.flush(now_ms)?;
         self.forget_snapshots_before(id)?;
         self.high_watermark =
             Some(self.high_watermark.map_or(id.end_offset, |known| known.max(id.end_offset)));

@@ -26,6 +26,8 @@ pub struct MemoryDisk {
 #[derive(Debug, Clone, Default)]
 struct Deferred {
     next: u64,
+    /// The first flush that was not handed out.
+    handed_out: u64,
     waiting: BTreeMap<FlushId, Waiting>,
 }
 
@@ -239,7 +241,10 @@ impl Disk for MemoryDisk {
     }
 
     fn take_flush_jobs(&mut self) -> Vec<FlushJob> {
-        Vec::new()
+        let Some(deferred) = &mut self.deferred else { return Vec::new() };
+        let first = std::mem::replace(&mut deferred.handed_out, deferred.next);
+        let waiting = deferred.waiting.range(FlushId(first)..);
+        waiting.map(|(id, _)| FlushJob::new(*id, || Ok(()))).collect()
     }
 
     fn complete_flush(&mut self, outcome: &FlushOutcome) {

@@ -5,6 +5,7 @@ mod determinism;
 mod durability;
 mod faults;
 mod quorum;
+mod quorum_property;
 mod scripted;
 mod simulation;
 

@@ -59,8 +59,17 @@ impl Cluster {
     }
 
     pub(crate) fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
         let now = self.world.now();
-        self.world.handle(now, Input::Command(command), &mut self.out);
+        self.world.handle(now, input, &mut self.out);
+    }
+
+    /// Lets the next thing happen that is due by `end`; false when there is none.
+    pub(crate) fn step(&mut self, end: Timestamp) -> bool {
+        self.world.step_next(end, &mut self.out)
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{ConnectionId, Era, Eras, NodeId, Timestamp, TraceKind, WallTime};
+use klamm_node::{ConnectionId, Era, Eras, NodeId, Timestamp, TopicPartition, TraceKind, WallTime};
 use klamm_wire::messages::create_topics_request::CreatableTopic;
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
 use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
-use klamm_world::fault::{Fate, NetworkFault, Peer};
+use klamm_world::fault::{ClusterFault, Fate, Link, NetworkFault, Peer};
 use klamm_world::{
     BrokerSpec, ClientRequest, Command, FaultId, Input, LinkSettings, Output, QuorumView, World,
     WorldSettings,
@@ -360,4 +360,55 @@ fn a_leader_that_stops_in_order_is_followed_at_once() {
         cluster.command(Command::Stop(node));
     }
     cluster.wait_for(2, "all to end", |world| world.quorum().is_empty());
+}
+
+#[test]
+fn no_vote_leaves_a_controller_before_it_is_durable() {
+    let mut settings = settings(7, 1);
+    settings.deferred_flush = true;
+    let mut cluster = Cluster::new(settings);
+    cluster.run_for(Duration::from_secs(20));
+    let votes = |_: NodeId, kind: &TraceKind| {
+        matches!(kind, TraceKind::VoteAnswered { pre_vote: false, granted: true, .. })
+    };
+    assert!(!cluster.happened(Timestamp::ZERO, votes), "no candidate has said that it votes for itself");
+    assert!(cluster.world.quorum().values().all(|view| view.state != "Leader"));
+    // The fsyncs that they wait for end: one of them is elected, and commits once its records are durable too.
+    let start = cluster.world.now();
+    while cluster.world.active_controller().is_none() {
+        assert!(cluster.world.now() < start + Duration::from_secs(10), "{}", cluster.story());
+        cluster.run_for(millis(1));
+        for (node, job) in cluster.world.take_flush_jobs() {
+            cluster.input(Input::Flushed { node, outcome: job.run() });
+        }
+    }
+}
+
+/// CTL-07
+#[test]
+fn a_broker_that_lags_behind_the_metadata_acts_on_what_it_has() {
+    let mut cluster = Cluster::ready(settings(8, 3));
+    cluster.create_topic(1, "t", 3);
+    cluster.wait_for(5, "replicas", |world| world.is_topic_ready("t"));
+    let before = cluster.world.partition("t", 0).unwrap();
+    let (late, next) = (before.replicas[0], before.replicas[1]);
+    for controller in CONTROLLERS {
+        let link = Link::one_way(controller, late);
+        let fault = NetworkFault::Latency { link, by: millis(1500) };
+        cluster.world.inject(cluster.world.now(), fault, &mut cluster.out).unwrap();
+    }
+    let partition = TopicPartition::new("t", 0);
+    let fault = ClusterFault::MoveLeader { partition, to: next };
+    cluster.world.inject(cluster.world.now(), fault, &mut cluster.out).unwrap();
+    cluster.run_for(millis(500));
+    let now = cluster.world.partition("t", 0).unwrap();
+    assert_eq!((now.leader, now.leader_epoch), (Some(next), before.leader_epoch + 1));
+    assert_eq!(now.logs[&next].leader_epoch, now.leader_epoch);
+    assert_eq!(now.logs[&late].leader_epoch, before.leader_epoch, "it has not heard of the new epoch");
+    let took = cluster.wait_for(10, "the late broker to hear of it", |world| {
+        let now = world.partition("t", 0).unwrap();
+        now.logs[&late].leader_epoch == now.leader_epoch
+    });
+    assert!(took > millis(500), "{took:?}");
+    assert!(cluster.world.is_ready(), "its heartbeats came in time: it was not fenced");
 }

@@ -11,6 +11,7 @@ mod scenario;
 mod serve;
 mod sim;
 mod topics;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ enum Command {
     Consume(consume::Arguments),
     Groups(groups::Arguments),
     Replay(replay::Arguments),
+    Trace(trace::Arguments),
     Scenario(scenario::Arguments),
     Sim(sim::Arguments),
 }
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Consume(arguments) => consume::run(&arguments),
         Command::Groups(arguments) => groups::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Scenario(arguments) => {
             return scenario::run(arguments).unwrap_or_else(|error| errors::report(Err(error)));
         }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::Args;
 use klamm_node::config::validate_static_broker_config;
-use klamm_server::{Server, ServerSettings, StartError, TopicSpec};
+use klamm_server::{Server, ServerSettings, StartError, TopicSpec, TraceStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::errors::Mistake;
+use crate::trace::file::Writer;
 
 /// Start a cluster and serve it until Ctrl-C or SIGTERM
 #[derive(Args)]
@@ -48,6 +51,12 @@ pub(crate) struct Arguments {
     /// Record the run into this file, for `klamm replay`
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Print every decision to stderr as it is made
+    #[arg(long)]
+    trace: bool,
+    /// Write every decision into this file, for `klamm trace`
+    #[arg(long, value_name = "FILE")]
+    trace_file: Option<PathBuf>,
     /// Print one line of JSON instead of words
     #[arg(long)]
     json: bool,
@@ -56,7 +65,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let started = Instant::now();
     let json = arguments.json;
+    let (print, file) = (arguments.trace, arguments.trace_file.clone());
     let settings = settings(arguments)?;
+    let file = file.as_deref().map(Writer::create).transpose()?;
     // One thread is enough to wait for a signal; the cluster has its own runtime.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _entered = runtime.enter();
@@ -64,10 +75,41 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     log_to_stderr();
     let server = Server::start(settings).map_err(mistake)?;
+    let tracer = (print || file.is_some()).then(|| trace(server.trace(), print, file));
     announce(&server, json, started)?;
     runtime.block_on(wait(&mut signals));
     server.stop();
-    Ok(())
+    match tracer.map(JoinHandle::join) {
+        Some(Ok(written)) => written.context("the trace cannot be written"),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a trace down until its cluster is gone.
+fn trace(mut events: TraceStream, print: bool, mut file: Option<Writer>) -> JoinHandle<std::io::Result<()>> {
+    std::thread::spawn(move || {
+        loop {
+            let event = match events.try_next() {
+                Some(event) => event,
+                None => {
+                    // Nothing more for now: whoever reads the file sees all of it.
+                    file.as_mut().map_or(Ok(()), Writer::flush)?;
+                    let Some(event) = events.next() else { break };
+                    event
+                }
+            };
+            if print {
+                writeln!(std::io::stderr(), "{event}")?;
+            }
+            if let Some(file) = &mut file {
+                file.event(&event)?;
+            }
+        }
+        if events.missed() > 0 {
+            writeln!(std::io::stderr(), "klamm: {} events came too fast to be written", events.missed())?;
+        }
+        file.as_mut().map_or(Ok(()), Writer::flush)
+    })
 }
 
 /// What the operator should know, such as a connection that was closed for what it sent: a line each, stdout stays free.
@@ -95,6 +137,7 @@ fn settings(arguments: Arguments) -> Result<ServerSettings, Mistake> {
         eras: arguments.era,
         data_dir: arguments.data_dir,
         record: arguments.record,
+        listen: arguments.trace || arguments.trace_file.is_some(),
         ..ServerSettings::default()
     })
 }

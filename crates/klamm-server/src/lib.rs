@@ -20,7 +20,7 @@ mod settings;
 mod topics;
 mod trace;
 
-pub use replay::{replay, replay_world};
+pub use replay::{replay, replay_trace, replay_world};
 pub use runtime::block_on;
 pub use server::{BrokerEndpoint, NodeError, Server};
 pub use settings::{ServerSettings, StartError, TopicSpec};

@@ -1,11 +1,13 @@
 //! Replaying a recording.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use klamm_node::TraceEvent;
 use klamm_world::World;
-use klamm_world::recording::{self, RecordingError};
+use klamm_world::recording::{self, RecordingError, RecordingReader};
 
 /// Replays the recording at `path` to its end, and renders the state that the cluster ended in.
 ///
@@ -21,4 +23,23 @@ pub fn replay(path: &Path) -> Result<String, RecordingError> {
 /// As [`replay`].
 pub fn replay_world(path: &Path) -> Result<World, RecordingError> {
     recording::replay(BufReader::new(File::open(path)?))
+}
+
+/// Replays the recording at `path` to its end, and shows every trace event of it.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_trace(path: &Path, mut show: impl FnMut(&TraceEvent)) -> Result<(), RecordingError> {
+    let mut reader = RecordingReader::begin(BufReader::new(File::open(path)?))?;
+    let mut world = World::new(reader.settings().clone(), BTreeMap::new());
+    world.listen_to_trace(true);
+    let mut out = Vec::new();
+    while let Some((now, input)) = reader.next_input()? {
+        world.handle(now, input, &mut out);
+        out.clear();
+        for event in world.take_heard() {
+            show(&event);
+        }
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ use klamm_node::{Eras, NodeId, WallTime};
 use klamm_wire::release::UnknownRelease;
 use klamm_wire::{KafkaVersion, StrBytes};
 use klamm_world::{BrokerSpec, Command, Fault, FaultError, FaultId, PartitionStatus, World, WorldSettings};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -67,6 +68,8 @@ pub struct Server {
     core: Core,
     /// Ends when the last task of this server has ended.
     all_ended: mpsc::Receiver<()>,
+    /// Has heard the trace from the beginning, until somebody asks for it.
+    heard: Mutex<Option<TraceStream>>,
 }
 
 /// What a server's tasks and handles share.
@@ -140,6 +143,7 @@ impl Server {
             ),
         };
         let driver = Arc::new(Driver::new(World::new(world_settings, disks), recorder));
+        let heard = settings.listen.then(|| TraceStream::new(driver.with("listen", State::listen)));
 
         let mut sockets = Vec::new();
         for (endpoint, bound) in endpoints.iter().zip(bound) {
@@ -157,7 +161,7 @@ impl Server {
             on_disk: settings.data_dir.is_some(),
         };
         // From here on, dropping it on an error frees whatever has begun.
-        let mut server = Self { core, all_ended };
+        let mut server = Self { core, all_ended, heard: Mutex::new(heard) };
         if server.core.on_disk {
             spawn(&alive, driver.flush_disks());
         }
@@ -206,8 +210,11 @@ impl Server {
         self.core.driver.look("look", |state| f(&state.world))
     }
 
-    /// Listens to the trace from now on.
+    /// Listens to the trace from now on, or for the first who asks from the beginning, where [`ServerSettings::listen`] says so.
     pub fn trace(&self) -> TraceStream {
+        if let Some(heard) = self.heard.lock().take() {
+            return heard;
+        }
         TraceStream::new(self.core.driver.with("listen", State::listen))
     }
 

@@ -39,8 +39,10 @@ pub struct ServerSettings {
     pub seed: Option<u64>,
     /// The links between nodes.
     pub link: LinkSettings,
-    /// How many trace events are kept; 0 turns tracing off.
+    /// How many trace events are kept; 0 keeps none.
     pub trace_capacity: usize,
+    /// Whether the first [`Server::trace`](crate::Server::trace) is to hear everything from the beginning.
+    pub listen: bool,
     /// How long a start may take until the cluster is ready.
     pub start_timeout: Duration,
 }
@@ -63,6 +65,7 @@ impl Default for ServerSettings {
             seed: None,
             link: LinkSettings::default(),
             trace_capacity: 0,
+            listen: false,
             start_timeout: Duration::from_secs(30),
         }
     }

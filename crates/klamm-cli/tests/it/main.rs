@@ -5,3 +5,4 @@ mod look_around;
 mod mistakes;
 mod process;
 mod serve;
+mod trace;

@@ -41,3 +41,55 @@ fn a_recorded_run_replays_to_the_state_it_ended_in() {
     assert_eq!((replayed.trace().hash(), replayed.trace().recorded()), (live.1, live.2));
     assert_eq!(replayed.partition("t", 0).unwrap().log_end(), Some(15));
 }
+
+#[test]
+fn a_recorded_run_with_faults_replays_exactly() {
+    use std::time::Duration;
+
+    use klamm::{ApiKey, DiskFault, DiskOperation, DiskScope, ErrorCode, Peer};
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run");
+    let cluster = Cluster::builder()
+        .topic("t", 1, 3)
+        .record(&file)
+        .trace(100_000)
+        .seed(5)
+        .latency(Duration::from_micros(200))
+        .start_blocking()
+        .unwrap();
+    let _ = cluster
+        .faults()
+        .on(ApiKey::Produce)
+        .chance_percent(40)
+        .error(ErrorCode::NotLeaderOrFollower)
+        .unwrap();
+    let leads = cluster.partition("t", 0).unwrap().leader.unwrap();
+    let [follower, other] = [1, 2, 3].into_iter().filter(|id| *id != leads.0).collect::<Vec<_>>()[..] else {
+        panic!("three brokers")
+    };
+    let _ = cluster.network().jitter(leads, other, Duration::from_millis(3)).unwrap();
+    let _ = cluster.network().latency(Peer::Clients, leads, Duration::from_millis(1)).unwrap();
+    let slow = DiskFault::Slow {
+        scope: DiskScope::Everything,
+        on: DiskOperation::Write,
+        by: Duration::from_micros(50),
+    };
+    let _ = cluster.broker(other).unwrap().disk(slow).unwrap();
+    let held = cluster.breakpoint("follower_fetch_answer_inflight").node(follower).arm().unwrap();
+    let mut client = Client::connect(&leader(&cluster, "t", 0));
+    let results: Vec<_> = (0..20).map(|_| client.produce("t", 0, &["x"], 1).is_ok()).collect();
+    assert!(results.contains(&true) && results.contains(&false), "{results:?}");
+    held.reached_blocking().unwrap();
+    let _ = cluster.broker(follower).unwrap().pause().unwrap();
+    // Refused, which is part of the run too.
+    assert!(cluster.broker(follower).unwrap().pause().is_err());
+    cluster.faults().heal_all();
+    cluster.wait_until(|world| world.partition("t", 0).is_some_and(|p| p.is_settled())).unwrap();
+    cluster.clock().pause();
+    cluster.end_recording();
+    let live = cluster.look(|world| (world.status(), world.faults(), world.trace().hash()));
+    let replayed = replay_world(&file).unwrap();
+    assert_eq!((replayed.status(), replayed.faults(), replayed.trace().hash()), live);
+    cluster.faults().assert_all_fired();
+}

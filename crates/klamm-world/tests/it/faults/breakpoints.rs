@@ -130,3 +130,24 @@ fn a_followers_fetch_answer_is_held() {
     stage.heal(id);
     stage.result(producer, op).unwrap();
 }
+
+#[test]
+fn metadata_that_no_other_controller_has_is_not_committed() {
+    let settings = crate::quorum::settings(6, 1);
+    let mut cluster = crate::quorum::Cluster::ready(settings);
+    let active = cluster.world.quorum().into_iter().find(|(_, view)| view.state == "Leader").unwrap().0;
+    let now = cluster.world.now();
+    let point = Breakpoint::at(PausePoint::AfterMetadataAppendBeforeReplication).node(active);
+    let id = cluster.world.inject(now, point, &mut Vec::new()).unwrap();
+    let before = cluster.world.quorum()[&active];
+    // The broker goes: a record that fences it is appended, and goes nowhere.
+    cluster.command(klamm_world::Command::Crash(NodeId(1)));
+    cluster.wait_for(60, "the breakpoint", |world| world.fault(id).unwrap().held > 0);
+    let held = cluster.world.quorum()[&active];
+    assert!(held.log_end > before.log_end, "{before:?} {held:?}");
+    assert_eq!(held.high_watermark, before.high_watermark);
+    cluster.command(klamm_world::Command::Heal(id));
+    cluster.wait_for(60, "the commit", |world| {
+        world.quorum().values().any(|view| view.state == "Leader" && view.high_watermark >= held.log_end)
+    });
+}

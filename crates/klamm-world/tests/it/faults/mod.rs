@@ -3,6 +3,7 @@
 mod breakpoints;
 mod cluster;
 mod disks;
+mod groups;
 mod network;
 mod nodes;
 mod property;

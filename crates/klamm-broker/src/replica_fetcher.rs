@@ -398,7 +398,13 @@ impl Core {
                 self.ask_offset(ctx, leader, slot, -1);
             }
             // Ours is the older epoch: metadata will tell.
-            ErrorCode::FencedLeaderEpoch => self.fetchers.remove(slot),
+            error @ ErrorCode::FencedLeaderEpoch => {
+                if ctx.tracing() {
+                    let text = format!("fetch of {} from {leader}: {error}", partition.name);
+                    ctx.trace(TraceKind::Note { text });
+                }
+                self.fetchers.remove(slot);
+            }
             error => {
                 if ctx.tracing() {
                     let text = format!("fetch of {} from {leader}: {error}", partition.name);

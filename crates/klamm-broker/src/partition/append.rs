@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use klamm_log::{AppendError, AppendOrigin, Disk, LogAppendInfo};
-use klamm_node::NodeId;
+use klamm_node::{Era, NodeId};
 use klamm_wire::ErrorCode;
 use klamm_wire::record::inspect::InspectedBatch;
 
@@ -72,7 +72,9 @@ impl Partition {
         now_ms: i64,
     ) -> Result<LogAppendInfo, AppendError> {
         let log_end = self.log.log_end_offset();
-        let info = self.log.append_as_follower(disk, records, leader_epoch, now_ms)?;
+        // Nothing bounded what a follower took before fetches carried an epoch.
+        let newest_epoch = if self.eras.on(Era::NoFetchFencing) { i32::MAX } else { leader_epoch };
+        let info = self.log.append_as_follower(disk, records, newest_epoch, now_ms)?;
         if self.log.log_end_offset() != log_end {
             self.changes.add(Changes::LOG_END);
         }

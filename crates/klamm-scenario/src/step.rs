@@ -109,6 +109,10 @@ pub(crate) struct Send {
     pub(crate) acks: Option<i16>,
     pub(crate) broker: Option<NodeId>,
     pub(crate) one_batch: bool,
+    /// Every record's key.
+    pub(crate) key: Option<String>,
+    /// How long ago the records were made.
+    pub(crate) age: Duration,
 }
 
 /// Results to wait for, and what they must be.
@@ -153,6 +157,12 @@ pub(crate) enum Admin {
         to: Option<Vec<NodeId>>,
     },
     Unregister(NodeId),
+    /// Asks for a topic's metadata, and with `create` for the topic itself where there is none.
+    Metadata {
+        topic: String,
+        create: bool,
+        broker: Option<NodeId>,
+    },
     AlterConfig {
         resource: Resource,
         configs: Vec<(String, String)>,

@@ -7,6 +7,7 @@ mod faults;
 mod members;
 mod read;
 mod steps;
+mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -93,7 +93,7 @@ impl Planner<'_> {
                 Step::Admin { ask: Admin::DeleteTopic(topic), error: error(line) }
             }
             "alter-config" => self.alter_config(line)?,
-            "add-partitions" | "delete-records" | "elect" | "reassign" | "unregister" => {
+            "add-partitions" | "delete-records" | "elect" | "metadata" | "reassign" | "unregister" => {
                 Step::Admin { ask: self.ask(line)?, error: error(line) }
             }
             "profile" | "when" => {
@@ -279,7 +279,11 @@ impl Planner<'_> {
 
     fn send(&mut self, line: &Line) -> Option<Send> {
         let client = self.known_producer(line)?;
-        let to = self.partition_prop(line, "to")?;
+        let key = line.prop_text("key");
+        let to = match &key {
+            Some(key) if line.get("to").is_none() => self.partition_of_key(line, key)?,
+            _ => self.partition_prop(line, "to")?,
+        };
         let mut records: Vec<_> =
             (1..line.args.len()).map(|at| (line.text(at), line.args[at].span)).collect();
         if let Some(count) = line.prop_int("count") {
@@ -326,6 +330,8 @@ impl Planner<'_> {
             acks: acks(line),
             broker,
             one_batch: line.prop_flag("batch").unwrap_or(false),
+            key,
+            age: line.prop_time("age").unwrap_or_default(),
         })
     }
 
@@ -430,6 +436,7 @@ impl Planner<'_> {
                 };
                 Admin::DeleteRecords { partition, before }
             }
+            "metadata" => self.metadata(line),
             "elect" => {
                 let how = line.text(0);
                 if !matches!(how.as_str(), "preferred" | "unclean") {

@@ -43,10 +43,10 @@ pub(crate) const INIT_PRODUCER_ID: (ApiKey, i16) = (ApiKey::InitProducerId, 4);
 pub(crate) const PRODUCE: (ApiKey, i16) = (ApiKey::Produce, 11);
 pub(crate) const FETCH: (ApiKey, i16) = (ApiKey::Fetch, 12);
 
-pub(crate) fn metadata(topic: &str) -> Request {
+pub(crate) fn metadata(topic: &str, create: bool) -> Request {
     let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
     Request::Metadata(
-        MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false),
+        MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(create),
     )
 }
 
@@ -105,6 +105,8 @@ pub(crate) struct Produce<'a> {
     /// Producer id, epoch, and first sequence.
     pub(crate) identity: Option<(i64, i16, i32)>,
     pub(crate) values: &'a [String],
+    pub(crate) key: Option<&'a str>,
+    /// The records' timestamp.
     pub(crate) wall: i64,
 }
 
@@ -114,7 +116,7 @@ pub(crate) fn produce(produce: &Produce<'_>) -> Request {
         builder = builder.producer(id, epoch, sequence);
     }
     for value in produce.values {
-        builder.push(produce.wall, None, Some(value.as_bytes()), &[]);
+        builder.push(produce.wall, produce.key.map(str::as_bytes), Some(value.as_bytes()), &[]);
     }
     let records = builder.build().expect("uncompressed batches always build").to_bytes();
     let data = PartitionProduceData::default().with_index(produce.to.partition).with_records(Some(records));
@@ -252,6 +254,7 @@ pub(crate) fn admin(ask: &Admin) -> (ApiKey, i16, Request) {
                 .with_timeout_ms(ADMIN_TIMEOUT_MS);
             (ApiKey::AlterPartitionReassignments, 0, Request::AlterPartitionReassignments(request))
         }
+        Admin::Metadata { topic, create, .. } => (METADATA.0, METADATA.1, metadata(topic, *create)),
         Admin::Unregister(broker) => {
             let request = UnregisterBrokerRequest::default().with_broker_id(BrokerId(broker.0));
             (ApiKey::UnregisterBroker, 0, Request::UnregisterBroker(request))
@@ -313,6 +316,13 @@ pub(crate) fn admin_result(answer: &Answer) -> (String, Option<String>) {
                 (0, Some(partition)) => (partition.error_code, text(&partition.error_message)),
                 (code, _) => (code, text(&answer.error_message)),
             }
+        }
+        Some(ResponseKind::Metadata(answer)) => {
+            let errors = answer.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter().map(|partition| partition.error_code);
+                std::iter::once(topic.error_code).chain(partitions)
+            });
+            (errors.into_iter().find(|code| *code != 0).unwrap_or(0), None)
         }
         Some(ResponseKind::UnregisterBroker(answer)) => (answer.error_code, text(&answer.error_message)),
         _ => (-1, None),

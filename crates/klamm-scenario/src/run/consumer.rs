@@ -116,7 +116,7 @@ impl Consumer {
         let Some(reading) = &mut self.reading else { return false };
         let (key, version) = ask::METADATA;
         let ticket =
-            wire.ask(self.client, broker, key, version, ask::metadata(&reading.what.partition.topic));
+            wire.ask(self.client, broker, key, version, ask::metadata(&reading.what.partition.topic, false));
         reading.state = State::Locating(ticket, place);
         true
     }

@@ -303,6 +303,9 @@ impl Runner {
                 .and_then(|status| status.leader);
             brokers.sort_by_key(|broker| Some(*broker) != leader);
         }
+        if let Admin::Metadata { broker: Some(asked), .. } = ask {
+            brokers.retain(|broker| broker == asked);
+        }
         for broker in brokers {
             let ticket = self.stage.ask(ADMINISTRATOR, broker, key, version, request.clone());
             if let Some(answer) = self.answer(ticket)

@@ -43,6 +43,8 @@ struct Batch {
     acks: i16,
     /// The broker to ask, whoever leads.
     broker: Option<NodeId>,
+    key: Option<String>,
+    age_ms: i64,
     sequence: Option<i32>,
     retries: u32,
     delivered_by: Timestamp,
@@ -92,6 +94,8 @@ impl Producer {
                 records,
                 acks: send.acks.unwrap_or(self.spec.acks),
                 broker: send.broker,
+                key: send.key.clone(),
+                age_ms: i64::try_from(send.age.as_millis()).unwrap_or(i64::MAX),
                 sequence: None,
                 retries: 0,
                 delivered_by: now + self.spec.delivery_timeout,
@@ -235,7 +239,8 @@ impl Producer {
             return self.failed(at, "DISCONNECTED".to_owned(), true, wire.now());
         };
         let (key, version) = ask::METADATA;
-        let ticket = wire.ask(self.client, broker, key, version, ask::metadata(&self.batches[at].to.topic));
+        let ticket =
+            wire.ask(self.client, broker, key, version, ask::metadata(&self.batches[at].to.topic, false));
         self.batches[at].state = State::Locating(ticket, place);
         true
     }
@@ -267,7 +272,8 @@ impl Producer {
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             identity,
             values: &batch.records,
-            wall: wire.wall_millis(),
+            key: batch.key.as_deref(),
+            wall: wire.wall_millis() - batch.age_ms,
         });
         let (key, version) = ask::PRODUCE;
         let ticket = wire.ask(self.client, broker, key, version, request);

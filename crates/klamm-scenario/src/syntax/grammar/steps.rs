@@ -9,6 +9,12 @@ const SENDING: &[Prop] = &[
     prop("acks", Kind::Acks, "other than the producer's"),
     prop("broker", Kind::Node, "asks this broker, whoever leads: a producer whose metadata is stale"),
     prop("batch", Kind::Flag, "all in one batch (#false: one batch a record)"),
+    prop(
+        "key",
+        Kind::Text,
+        "the records' key; without `to`, it says which partition they go to, as in Kafka's own producer",
+    ),
+    prop("age", Kind::Time, "how long ago the records were made, by their timestamp (0s)"),
 ];
 
 pub(super) const WORDS: &[Word] = &[
@@ -31,6 +37,12 @@ pub(super) const WORDS: &[Word] = &[
             prop("acks", Kind::Acks, "other than the producer's"),
             prop("broker", Kind::Node, "asks this broker, whoever leads: a producer whose metadata is stale"),
             prop("batch", Kind::Flag, "all in one batch (#false: one batch a record)"),
+            prop(
+                "key",
+                Kind::Text,
+                "the records' key; without `to`, it says which partition they go to, as in Kafka's own producer",
+            ),
+            prop("age", Kind::Time, "how long ago the records were made, by their timestamp (0s)"),
             prop("error", Kind::Error, "each result must be this (NONE)"),
             prop("offset", Kind::Count, "the first record's offset must be this"),
             prop("within", Kind::Time, "how long to wait for the results (the producer's delivery timeout)"),
@@ -128,6 +140,22 @@ pub(super) const WORDS: &[Word] = &[
         props: &[prop("error", Kind::Error, "the result must be this (NONE)")],
         doc: "Gives a topic more partitions, so that it has this many.",
         example: "add-partitions t 3",
+        ..WORD
+    },
+    Word {
+        name: "metadata",
+        args: &[arg("topic", Kind::Name)],
+        props: &[
+            prop("create", Kind::Flag, "has the topic created where there is none (#false)"),
+            prop("broker", Kind::Node, "asks this broker (the first that answers)"),
+            prop(
+                "error",
+                Kind::Error,
+                "the result must be this (NONE); a topic's error, else the first that one of its partitions has",
+            ),
+        ],
+        doc: "Asks a broker who leads a topic's partitions, as clients do before they produce or fetch.",
+        example: "metadata t\nmetadata late create=#true error=UNKNOWN_TOPIC_OR_PARTITION",
         ..WORD
     },
     Word {

@@ -1,5 +1,9 @@
 //! `klamm scenario`: run, check and begin scenario files.
 
+mod live;
+mod remote;
+mod sockets;
+
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +13,9 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use klamm_scenario::report::{html, json, text};
 use klamm_scenario::{Mistakes, Options};
+
+use self::live::Live;
+use self::remote::Remote;
 
 /// A file is wrong: nothing of it was run.
 const WRONG: u8 = 2;
@@ -48,6 +55,12 @@ struct Run {
     /// Run so many times, with the seeds that follow, each with other latencies and interleavings
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
+    /// Run on real listeners, over sockets, in a time that the scenario moves
+    #[arg(long)]
+    live: bool,
+    /// Run against a cluster that is there, in real time; files that need more than a client's requests are refused
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["live", "seed"])]
+    bootstrap: Option<String>,
     /// Show what was decided in each step
     #[arg(long)]
     trace: bool,
@@ -149,12 +162,18 @@ fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
 fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
     let Some(files) = read(&run.paths) else { return Ok(ExitCode::from(WRONG)) };
     // Every file is checked before any is run.
-    let mistakes: Vec<_> =
-        files.iter().filter_map(|(name, text)| klamm_scenario::check(name, text).err()).collect();
+    let check = if run.bootstrap.is_some() { klamm_scenario::check_portable } else { klamm_scenario::check };
+    let mistakes: Vec<_> = files.iter().filter_map(|(name, text)| check(name, text).err()).collect();
     if !mistakes.is_empty() {
         for mistakes in &mistakes {
             say_mistakes(mistakes);
         }
+        return Ok(ExitCode::from(WRONG));
+    }
+    if let Some(bootstrap) = &run.bootstrap
+        && let Err(message) = Remote::open(bootstrap)
+    {
+        say_error(&message);
         return Ok(ExitCode::from(WRONG));
     }
     let style = text::Style { colour: std::io::stdout().is_terminal(), trace: run.trace };
@@ -169,7 +188,15 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
                 Some(seed) => Some(seed.wrapping_add(round)),
                 None => (round > 0).then_some(round),
             };
-            let reports = match klamm_scenario::run(name, text, Options { seed, vary: seed.is_some() }) {
+            let options = Options { seed, vary: seed.is_some() };
+            let reports = match (&run.bootstrap, run.live) {
+                (Some(bootstrap), _) => {
+                    klamm_scenario::run_in(name, text, options, |_| Remote::open(bootstrap))
+                }
+                (None, true) => klamm_scenario::run_in(name, text, options, Live::open),
+                (None, false) => klamm_scenario::run(name, text, options),
+            };
+            let reports = match reports {
                 Ok(reports) => reports,
                 Err(mistakes) => {
                     say_mistakes(&mistakes);

@@ -12,11 +12,13 @@ pub mod report;
 mod run;
 mod step;
 pub mod syntax;
+pub mod theatre;
 
 pub use error::{Mistake, Mistakes};
 pub use line::{Line, Scenario, Span, Spanned, Value};
+pub use plan::ClusterSpec;
 pub use report::Report;
-pub use run::Options;
+pub use run::{Options, Setting};
 pub use syntax::parse;
 
 /// Checks a scenario's text without running it.
@@ -26,6 +28,32 @@ pub use syntax::parse;
 pub fn check(name: &str, text: &str) -> Result<(), Mistakes> {
     let scenario = parse(name, text)?;
     plan::plan(name, text, &scenario).map(drop)
+}
+
+/// Checks whether a scenario's text can be run against a cluster that klamm does not own: nothing in it may need more
+/// than a client's requests.
+///
+/// # Errors
+/// Everything that is wrong with it, and every line that needs more.
+pub fn check_portable(name: &str, text: &str) -> Result<(), Mistakes> {
+    let scenario = parse(name, text)?;
+    plan::plan(name, text, &scenario)?;
+    plan::portable::check(name, text, &scenario)
+}
+
+/// Runs a scenario's text, each of its runs in a theatre of the caller's.
+///
+/// # Errors
+/// Everything that is wrong with the text; nothing of it was run then.
+pub fn run_in<T: theatre::Theatre>(
+    name: &str,
+    text: &str,
+    options: Options,
+    open: impl FnMut(&Setting<'_>) -> Result<T, String>,
+) -> Result<Vec<Report>, Mistakes> {
+    let scenario = parse(name, text)?;
+    let plan = plan::plan(name, text, &scenario)?;
+    Ok(run::run_in(name, text, &plan, options, open))
 }
 
 /// Runs a scenario's text, once for each release and variant that it names.

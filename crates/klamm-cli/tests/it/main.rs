@@ -4,5 +4,6 @@
 mod look_around;
 mod mistakes;
 mod process;
+mod scenario;
 mod serve;
 mod trace;

@@ -5,6 +5,7 @@ mod controllers;
 mod expectations;
 mod faults;
 mod members;
+pub(crate) mod portable;
 mod read;
 mod steps;
 mod topics;
@@ -53,16 +54,25 @@ pub(crate) struct Planned {
 
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
-pub(crate) struct ClusterSpec {
-    pub(crate) brokers: i32,
-    pub(crate) controllers: i32,
-    pub(crate) seed: u64,
-    pub(crate) latency: Duration,
-    pub(crate) jitter: Duration,
-    pub(crate) racks: BTreeMap<NodeId, String>,
-    pub(crate) configs: BTreeMap<String, String>,
-    pub(crate) release: KafkaVersion,
-    pub(crate) eras: Eras,
+pub struct ClusterSpec {
+    /// How many brokers; their node ids are 1, 2, 3 ….
+    pub brokers: i32,
+    /// How many controllers; their node ids are 100, 101 ….
+    pub controllers: i32,
+    /// The file's seed.
+    pub seed: u64,
+    /// How long each message between nodes takes.
+    pub latency: Duration,
+    /// How much longer it may take.
+    pub jitter: Duration,
+    /// The racks of the brokers that have one.
+    pub racks: BTreeMap<NodeId, String>,
+    /// Server properties of every node.
+    pub configs: BTreeMap<String, String>,
+    /// The Kafka release to be.
+    pub release: KafkaVersion,
+    /// Which rules are those of an older Kafka.
+    pub eras: Eras,
 }
 
 impl Default for ClusterSpec {

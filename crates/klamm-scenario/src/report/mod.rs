@@ -55,6 +55,25 @@ pub struct Row {
     pub state: State,
 }
 
+impl Row {
+    /// A row of nothing but a failure, before anything began.
+    pub(crate) fn failed(failure: Failure) -> Self {
+        Self {
+            at: Duration::ZERO,
+            began: Timestamp::ZERO,
+            line: 0,
+            text: String::new(),
+            block: Vec::new(),
+            prose: false,
+            expects: false,
+            told: Vec::new(),
+            failures: vec![failure],
+            trace: Vec::new(),
+            state: State::default(),
+        }
+    }
+}
+
 /// Something that was expected and is not so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

@@ -67,7 +67,8 @@ fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
         let _ = writeln!(out, "                  {told}");
     }
     for failure in &row.failures {
-        let _ = writeln!(out, "                {} line {}: {}", paint.red("✗"), row.line, failure.what);
+        let place = if row.line > 0 { format!("line {}: ", row.line) } else { String::new() };
+        let _ = writeln!(out, "                {} {place}{}", paint.red("✗"), failure.what);
         let _ = writeln!(out, "                    expected  {}", paint.green(&indented(&failure.expected)));
         let _ = writeln!(out, "                    actual    {}", paint.red(&indented(&failure.actual)));
     }
@@ -118,10 +119,14 @@ fn render_partition(
             }),
             format!("leader {leader} epoch {}", partition.leader_epoch),
         ),
-        changed(
-            old.is_some_and(|old| old.partition_epoch != partition.partition_epoch),
-            format!("partition epoch {}", partition.partition_epoch),
-        ),
+        // A client sees no partition epoch.
+        match partition.partition_epoch {
+            -1 => "replicas not seen".to_owned(),
+            epoch => changed(
+                old.is_some_and(|old| old.partition_epoch != epoch),
+                format!("partition epoch {epoch}"),
+            ),
+        },
         changed(old.is_some_and(|old| old.isr != partition.isr), format!("ISR {}", ids(&partition.isr))),
         changed(old.is_some_and(|old| old.elr != partition.elr), format!("ELR {}", ids(&partition.elr))),
     ];
@@ -131,7 +136,7 @@ fn render_partition(
         &head[..]
     };
     let _ = writeln!(out, "                {name}  {}", shown.join("  "));
-    for (broker, log) in &partition.replicas {
+    for (broker, log) in partition.replicas.iter().filter(|(broker, _)| state.brokers.contains_key(broker)) {
         let old = old
             .and_then(|old| old.replicas.iter().find(|(other, _)| other == broker))
             .and_then(|(_, log)| log.as_ref());

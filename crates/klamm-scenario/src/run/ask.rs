@@ -23,8 +23,8 @@ use klamm_wire::messages::{
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
 
-use super::wire::Answer;
 use crate::step::{Admin, Placement, Resource, TopicSpec};
+use crate::theatre::Answer;
 
 /// How long brokers may take over what an administrator asks.
 const ADMIN_TIMEOUT_MS: i32 = 30_000;
@@ -40,7 +40,7 @@ pub(crate) fn error_name(code: i16) -> String {
 
 pub(crate) const METADATA: (ApiKey, i16) = (ApiKey::Metadata, 12);
 pub(crate) const INIT_PRODUCER_ID: (ApiKey, i16) = (ApiKey::InitProducerId, 4);
-pub(crate) const PRODUCE: (ApiKey, i16) = (ApiKey::Produce, 11);
+pub(crate) const PRODUCE: (ApiKey, i16) = (ApiKey::Produce, 9);
 pub(crate) const FETCH: (ApiKey, i16) = (ApiKey::Fetch, 12);
 
 pub(crate) fn metadata(topic: &str, create: bool) -> Request {

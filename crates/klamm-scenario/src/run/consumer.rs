@@ -10,8 +10,8 @@ use klamm_wire::record::inspect::DECOMPRESSED_LIMIT;
 use klamm_wire::{ErrorCode, Response};
 
 use super::ask;
-use super::wire::{Answer, Ticket, Wire};
 use crate::step::{Consume, ConsumerSpec};
+use crate::theatre::{Answer, Ticket, Wire};
 
 #[derive(Debug)]
 pub(crate) struct Consumer {

@@ -1,11 +1,12 @@
 //! Injects faults, heals them, and finds those that never fired.
 
 use klamm_world::fault::NodeFault;
-use klamm_world::{Command, Fault, FaultId};
+use klamm_world::{Command, Fault, FaultId, FaultStatus, World};
 
 use super::Runner;
 use crate::report::Failure;
 use crate::step::Inject;
+use crate::theatre::Theatre;
 
 /// A fault that a scenario injected.
 #[derive(Debug)]
@@ -26,11 +27,11 @@ const fn at_once(fault: &Fault) -> Option<Command> {
     }
 }
 
-impl Runner {
+impl<T: Theatre> Runner<T> {
     pub(super) fn inject(&mut self, all: &[Inject]) -> Vec<Failure> {
         for inject in all {
-            let id = self.stage.world.next_fault_id();
-            if let Err(error) = self.stage.world.check_fault(&inject.fault) {
+            let Some(id) = self.stage.look(World::next_fault_id) else { break };
+            if let Some(Err(error)) = self.stage.look(|world| world.check_fault(&inject.fault)) {
                 return vec![Failure::new(inject.fault.to_string(), "it can be", error.to_string())];
             }
             if let Some(command) = at_once(&inject.fault) {
@@ -38,7 +39,7 @@ impl Runner {
                 continue;
             }
             self.stage.command(Command::Inject { id, fault: Box::new(inject.fault.clone()) });
-            if let Some(refused) = self.stage.refused.pop() {
+            if let Some(refused) = self.stage.take_refusals().pop() {
                 return vec![Failure::new(inject.fault.to_string(), "it can be", refused)];
             }
             self.faults.push(Injected { id, name: inject.name.clone(), may_not_fire: inject.may_not_fire });
@@ -55,16 +56,20 @@ impl Runner {
         let named = |fault: &&Injected| fault.name.as_ref().is_some_and(|name| names.contains(name));
         let ids: Vec<_> = self.faults.iter().filter(named).map(|fault| fault.id).collect();
         for id in ids {
-            if self.stage.world.fault(id).is_some_and(|status| status.armed) {
+            if self.status(id).is_some_and(|status| status.armed) {
                 self.stage.command(Command::Heal(id));
             }
         }
     }
 
+    fn status(&self, id: FaultId) -> Option<FaultStatus> {
+        self.stage.look(|world| world.fault(id)).flatten()
+    }
+
     /// How often the faults of a name have fired.
     pub(super) fn fired(&self, name: &str) -> u64 {
         let named = self.faults.iter().filter(|fault| fault.name.as_deref() == Some(name));
-        named.filter_map(|fault| self.stage.world.fault(fault.id)).map(|status| status.fired).sum()
+        named.filter_map(|fault| self.status(fault.id)).map(|status| status.fired).sum()
     }
 
     /// Faults that never fired: a scenario that holds in spite of them may hold because they were inert.
@@ -72,7 +77,7 @@ impl Runner {
         let inert = self.faults.iter().filter(|fault| !fault.may_not_fire && !self.any_fired(fault));
         let mut failures: Vec<Failure> = Vec::new();
         for fault in inert {
-            let Some(status) = self.stage.world.fault(fault.id) else { continue };
+            let Some(status) = self.status(fault.id) else { continue };
             // What is done at once cannot be inert.
             if matches!(status.fault, Fault::Node { .. } | Fault::Cluster(_))
                 && status.fired == 0
@@ -105,7 +110,7 @@ impl Runner {
     fn any_fired(&self, fault: &Injected) -> bool {
         match &fault.name {
             Some(name) => self.fired(name) > 0,
-            None => self.stage.world.fault(fault.id).is_some_and(|status| status.fired > 0),
+            None => self.status(fault.id).is_some_and(|status| status.fired > 0),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use klamm_metadata::LeaderRecoveryState;
 use klamm_node::{NodeId, TopicPartition};
+use klamm_world::World;
 
 use super::Runner;
 use super::producer::Producer;
@@ -9,8 +10,9 @@ use crate::expect::{
     BrokerFact, Expectation, GroupFact, MemberFact, PartitionFact, RecordPattern, ReplicaFact,
 };
 use crate::report::Failure;
+use crate::theatre::Theatre;
 
-impl Runner {
+impl<T: Theatre> Runner<T> {
     /// What of all this does not hold now.
     pub(super) fn check(&self, all: &[Expectation]) -> Vec<Failure> {
         all.iter().flat_map(|expectation| self.check_one(expectation)).collect()
@@ -35,7 +37,7 @@ impl Runner {
             Expectation::Broker { broker, facts } => self.check_broker(*broker, facts),
             Expectation::Controller { controller, facts } => self.check_controller(*controller, facts),
             Expectation::Topic { topic, exists, partitions } => {
-                let count = self.stage.world.topics().get(topic.as_bytes()).copied();
+                let count = self.stage.topics().get(topic.as_bytes()).copied();
                 let what = format!("topic {topic}");
                 let mut check = Check::new(what);
                 if let Some(exists) = exists {
@@ -48,7 +50,7 @@ impl Runner {
             }
             Expectation::Group { group, facts } => self.check_group(group, facts),
             Expectation::Committed { group, partition, offset } => {
-                let groups = self.stage.world.groups();
+                let groups = self.stage.look(World::groups).unwrap_or_default();
                 let actual = groups
                     .get(group.as_bytes())
                     .and_then(|group| group.group.offsets.get(partition).copied());
@@ -57,7 +59,8 @@ impl Runner {
                 check.failures
             }
             Expectation::Position { client, partition, offset } => {
-                let positions = self.member_id(client).map(|id| self.stage.world.client_positions(id));
+                let positions =
+                    self.member_id(client).and_then(|id| self.stage.look(|world| world.client_positions(id)));
                 let actual = positions.and_then(|positions| positions.get(partition).copied().flatten());
                 let mut check = Check::new(format!("{client} of {partition}"));
                 check.number("position", *offset, actual);
@@ -114,18 +117,21 @@ impl Runner {
     }
 
     /// Trace events since the first step with a text in their line, without its time.
-    fn find<'a>(&'a self, text: &'a str, node: Option<NodeId>) -> impl Iterator<Item = (usize, String)> + 'a {
-        let events = self.trace_from(self.trace_before).enumerate();
-        events.filter_map(move |(at, event)| {
-            let line = event.kind.to_string();
-            (line.contains(text) && node.is_none_or(|node| event.node == Some(node)))
-                .then(|| (at, event.to_string()))
-        })
+    fn find(&self, text: &str, node: Option<NodeId>) -> std::vec::IntoIter<(usize, String)> {
+        let found = self.stage.look(|world| {
+            let trace = world.trace();
+            let skip = self.trace_before.saturating_sub(trace.recorded() - trace.events().len() as u64);
+            let events = trace.events().skip(usize::try_from(skip).unwrap_or(usize::MAX)).enumerate();
+            let events = events.filter(|(_, event)| node.is_none_or(|node| event.node == Some(node)));
+            let found = events.filter(|(_, event)| event.kind.to_string().contains(text));
+            found.map(|(at, event)| (at, event.to_string())).collect::<Vec<_>>()
+        });
+        found.unwrap_or_default().into_iter()
     }
 
     fn check_partition(&self, partition: &TopicPartition, facts: &[PartitionFact]) -> Vec<Failure> {
         let mut check = Check::new(partition.to_string());
-        let Some(status) = self.stage.world.partition(&partition.topic, partition.partition) else {
+        let Some(status) = self.stage.partition(&partition.topic, partition.partition) else {
             return check.unless(
                 false,
                 "it exists".to_owned(),
@@ -173,7 +179,7 @@ impl Runner {
 
     fn check_replica(&self, at: &TopicPartition, broker: NodeId, facts: &[ReplicaFact]) -> Vec<Failure> {
         let mut check = Check::new(format!("replica of {at} on broker {broker}"));
-        let status = self.stage.world.partition(&at.topic, at.partition);
+        let status = self.stage.partition(&at.topic, at.partition);
         let log = status.and_then(|status| status.logs.get(&broker).copied());
         for fact in facts {
             match fact {
@@ -189,7 +195,8 @@ impl Runner {
                     check.number("leader epoch", *epoch, log.map(|log| log.leader_epoch.into()));
                 }
                 ReplicaFact::Epochs(expected) => {
-                    let stored = self.stage.world.stored_log(broker, &at.topic, at.partition);
+                    let stored =
+                        self.stage.look(|world| world.stored_log(broker, &at.topic, at.partition)).flatten();
                     let actual: Vec<_> = stored
                         .iter()
                         .flat_map(|stored| &stored.epochs)
@@ -291,11 +298,13 @@ impl Runner {
     }
 
     fn check_broker(&self, broker: NodeId, facts: &[BrokerFact]) -> Vec<Failure> {
-        let registered = self.stage.world.metadata().and_then(|image| image.cluster.broker(broker));
+        let registered =
+            self.stage.look(|world| Some(world.metadata()?.cluster.broker(broker)?.clone())).flatten();
+        let registered = registered.as_ref();
         let mut check = Check::new(format!("broker {broker}"));
         for fact in facts {
             match fact {
-                BrokerFact::Up(up) => check.flag("up", *up, self.stage.world.is_up(broker)),
+                BrokerFact::Up(up) => check.flag("up", *up, self.stage.is_up(broker)),
                 BrokerFact::Registered(is) => check.flag("registered", *is, registered.is_some()),
                 BrokerFact::Fenced(fenced) => {
                     check.flag("fenced", *fenced, registered.is_none_or(|registered| registered.fenced));
@@ -315,7 +324,8 @@ impl Runner {
     fn check_member(&self, client: &str, facts: &[MemberFact]) -> Vec<Failure> {
         let mut check = Check::new(format!("member {client}"));
         let id = self.member_id(client);
-        let Some(member) = id.and_then(|id| self.stage.world.client_member(id)) else {
+        let Some(member) = id.and_then(|id| self.stage.look(|world| world.client_member(id)).flatten())
+        else {
             return check.unless(false, "it is in a group".to_owned(), "it never joined one".to_owned());
         };
         for fact in facts {
@@ -328,7 +338,9 @@ impl Runner {
                     check.text("coordinator", &node(*broker), &node(member.coordinator));
                 }
                 MemberFact::Assigned(expected) => {
-                    let actual = id.map(|id| self.stage.world.client_positions(id)).unwrap_or_default();
+                    let actual = id
+                        .and_then(|id| self.stage.look(|world| world.client_positions(id)))
+                        .unwrap_or_default();
                     let names = |partitions: Vec<String>| or_empty(partitions.join(" "));
                     let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
                     let mut actual: Vec<_> = actual.keys().map(ToString::to_string).collect();
@@ -342,14 +354,14 @@ impl Runner {
     }
 
     fn check_group(&self, group: &str, facts: &[GroupFact]) -> Vec<Failure> {
-        let groups = self.stage.world.groups();
+        let groups = self.stage.look(World::groups).unwrap_or_default();
         let mut check = Check::new(format!("group {group}"));
         let Some(status) = groups.get(group.as_bytes()) else {
             return check.unless(false, "it exists".to_owned(), "no coordinator knows it".to_owned());
         };
         for fact in facts {
             match fact {
-                GroupFact::State(state) => check.text("state", state, &status.group.state.to_string()),
+                GroupFact::State(state) => check.text("state", state, status.group.state),
                 GroupFact::Generation(generation) => {
                     check.number("generation", *generation, Some(status.group.generation.into()));
                 }

@@ -1,16 +1,18 @@
 //! Looks at the cluster: for the report, and to find out whether it has settled.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::TopicPartition;
 
 use super::Runner;
 use crate::report::{BrokerState, LogState, PartitionState, State};
+use crate::theatre::Theatre;
 
-impl Runner {
+impl<T: Theatre> Runner<T> {
     /// Every partition of every topic that is not internal.
     fn partitions(&self) -> Vec<TopicPartition> {
-        let topics = self.stage.world.topics().into_iter().filter(|(topic, _)| !topic.starts_with("__"));
+        let topics = self.stage.topics().into_iter().filter(|(topic, _)| !topic.starts_with("__"));
         topics
             .flat_map(|(topic, count)| (0..count).map(move |at| TopicPartition::new(topic.clone(), at)))
             .collect()
@@ -22,23 +24,23 @@ impl Runner {
     }
 
     fn is_partition_settled(&self, at: &TopicPartition) -> bool {
-        let Some(status) = self.stage.world.partition(&at.topic, at.partition) else { return false };
+        let Some(status) = self.stage.partition(&at.topic, at.partition) else { return false };
         let end = status.log_end();
         end.is_some()
             && status.adding_replicas.is_empty()
             && status.removing_replicas.is_empty()
-            && status.replicas.iter().filter(|replica| self.stage.world.is_up(**replica)).all(|replica| {
+            && status.replicas.iter().filter(|replica| self.stage.is_up(**replica)).all(|replica| {
                 let log = status.logs.get(replica);
                 status.isr.contains(replica)
                     && log.is_some_and(|log| Some(log.log_end) == end && Some(log.high_watermark) == end)
             })
-            && status.isr.iter().all(|replica| self.stage.world.is_up(*replica))
+            && status.isr.iter().all(|replica| self.stage.is_up(*replica))
     }
 
     pub(super) fn unsettled(&self) -> String {
         let partitions = self.partitions();
         let unsettled = partitions.iter().filter(|partition| !self.is_partition_settled(partition));
-        let lines = unsettled.map(|at| match self.stage.world.partition(&at.topic, at.partition) {
+        let lines = unsettled.map(|at| match self.stage.partition(&at.topic, at.partition) {
             Some(status) => format!("{at}: {status}"),
             None => format!("{at} is not known"),
         });
@@ -46,15 +48,17 @@ impl Runner {
     }
 
     pub(super) fn look(&self) -> State {
-        let world = &self.stage.world;
-        let metadata = world.metadata();
-        let brokers = world.settings().brokers.iter().map(|broker| {
-            let registered = metadata.and_then(|image| image.cluster.broker(broker.node));
-            let fenced = registered.is_none_or(|registered| registered.fenced);
-            (broker.node, BrokerState { up: world.is_up(broker.node), fenced })
+        let brokers = self.stage.look(|world| {
+            let metadata = world.metadata();
+            let brokers = world.settings().brokers.iter().map(|broker| {
+                let registered = metadata.and_then(|image| image.cluster.broker(broker.node));
+                let fenced = registered.is_none_or(|registered| registered.fenced);
+                (broker.node, BrokerState { up: world.is_up(broker.node), fenced })
+            });
+            brokers.collect::<BTreeMap<_, _>>()
         });
         let partitions = self.partitions().into_iter().filter_map(|at| {
-            let status = world.partition(&at.topic, at.partition)?;
+            let status = self.stage.partition(&at.topic, at.partition)?;
             let replicas = status.replicas.iter().map(|replica| {
                 let log = status.logs.get(replica).map(|log| LogState {
                     start: log.log_start,
@@ -74,12 +78,16 @@ impl Runner {
             };
             Some((at, state))
         });
-        State { brokers: brokers.collect(), partitions: partitions.collect() }
+        State { brokers: brokers.unwrap_or_default(), partitions: partitions.collect() }
     }
 
     /// A replica's records: offset, epoch, value.
     pub(super) fn records(&self, broker: klamm_node::NodeId, at: &TopicPartition) -> Vec<(i64, i32, String)> {
-        let stored = self.stage.world.stored_log(broker, &at.topic, at.partition).unwrap_or_default();
+        let stored = self
+            .stage
+            .look(|world| world.stored_log(broker, &at.topic, at.partition))
+            .flatten()
+            .unwrap_or_default();
         let records = stored.records.into_iter().map(|record| {
             let value = record
                 .value

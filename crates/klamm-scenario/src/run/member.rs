@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::TopicPartition;
-use klamm_world::scripted::{ClientSettings, ConsumerOp, HistoryEvent, OpId, OpValue, ScriptedConsumerSpec};
+use klamm_world::scripted::{
+    ClientSettings, ConsumerOp, HistoryEvent, OpId, OpResult, OpValue, ScriptedConsumerSpec,
+};
 use klamm_world::{ClientId, ClientSpec, Command};
 
 use super::Runner;
 use crate::report::Failure;
 use crate::step::ConsumerSpec;
+use crate::theatre::Theatre;
 
 /// Which consumers were given something to do that only these can, and which client of the world each is.
 #[derive(Debug, Default)]
@@ -19,7 +22,7 @@ pub(super) struct Members {
     next: u32,
 }
 
-impl Runner {
+impl<T: Theatre> Runner<T> {
     pub(super) fn declare_member(&mut self, spec: &ConsumerSpec) {
         self.members.specs.insert(spec.name.clone(), spec.clone());
     }
@@ -58,13 +61,14 @@ impl Runner {
         patience: Duration,
     ) -> Vec<Failure> {
         let Some(client) = self.member(name) else { return Vec::new() };
-        let Some(id) = self.stage.world.next_client_op(client) else { return Vec::new() };
+        let Some(id) = self.stage.look(|world| world.next_client_op(client)).flatten() else {
+            return Vec::new();
+        };
         self.stage.command(Command::Client { client, op: Box::new(op.clone().into()) });
         if !wait {
             return Vec::new();
         }
-        let ended =
-            |runner: &Self| runner.stage.world.client_op(client, id).is_none_or(|op| op.ended.is_some());
+        let ended = |runner: &Self| runner.ended(client, id).is_some();
         self.wait(patience, ended);
         self.told_op(name, client, id);
         let actual = self.op_error(client, id);
@@ -74,19 +78,21 @@ impl Runner {
         vec![Failure::new(format!("what {name} was asked"), error, actual)]
     }
 
+    /// How an operation ended, if it has.
+    fn ended(&self, client: ClientId, id: OpId) -> Option<OpResult> {
+        self.stage.look(|world| Some(world.client_op(client, id)?.ended.as_ref()?.1.clone())).flatten()
+    }
+
     fn op_error(&self, client: ClientId, id: OpId) -> String {
-        match self.stage.world.client_op(client, id).and_then(|op| op.ended.as_ref()) {
+        match self.ended(client, id) {
             None => "PENDING".to_owned(),
-            Some((_, Ok(_))) => "NONE".to_owned(),
-            Some((_, Err(error))) => error.name().to_owned(),
+            Some(Ok(_)) => "NONE".to_owned(),
+            Some(Err(error)) => error.name().to_owned(),
         }
     }
 
     fn told_op(&mut self, name: &str, client: ClientId, id: OpId) {
-        let Some((_, result)) = self.stage.world.client_op(client, id).and_then(|op| op.ended.as_ref())
-        else {
-            return;
-        };
+        let Some(result) = self.ended(client, id) else { return };
         let text = match result {
             Ok(OpValue::Records(records)) => {
                 let values = records.iter().map(|record| {
@@ -113,11 +119,15 @@ impl Runner {
     /// Every record of a partition that a consumer of the world has read, in order.
     pub(super) fn member_records(&self, name: &str, partition: &TopicPartition) -> Vec<String> {
         let Some(client) = self.member_id(name) else { return Vec::new() };
-        let entries = self.stage.world.client_history().entries().filter(|entry| entry.client == client);
-        let values = entries.filter_map(|entry| match &entry.event {
-            HistoryEvent::Read { partition: of, value, .. } if of == partition => Some(value.clone()),
-            _ => None,
+        let read = self.stage.look(|world| {
+            let entries = world.client_history().entries().filter(|entry| entry.client == client);
+            let values = entries.filter_map(|entry| match &entry.event {
+                HistoryEvent::Read { partition: of, value, .. } if of == partition => Some(value.clone()),
+                _ => None,
+            });
+            values.collect::<Vec<_>>()
         });
+        let values = read.unwrap_or_default().into_iter();
         values
             .map(|value| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned())
             .collect()

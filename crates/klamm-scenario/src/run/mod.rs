@@ -11,7 +11,6 @@ mod producer;
 mod quorum;
 mod stage;
 mod told;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,8 +23,9 @@ use self::faults::Injected;
 use self::member::Members;
 use self::producer::Producer;
 use self::stage::Stage;
-use self::wire::{Answer, Ticket, Wire};
-use crate::plan::{Plan, Planned, Run};
+use crate::theatre::{Answer, Theatre, Ticket};
+
+use crate::plan::{ClusterSpec, Plan, Planned, Run};
 use crate::report::{Failure, Report, Row};
 use crate::step::{Admin, Step, Wait, When};
 
@@ -41,45 +41,74 @@ pub struct Options {
 /// The client that stands for the administrator.
 const ADMINISTRATOR: u32 = 0;
 
-/// Runs every release and variant of a plan.
-pub(crate) fn run(file: &str, text: &str, plan: &Plan, options: Options) -> Vec<Report> {
-    plan.runs.iter().map(|run| run_one(file, text, plan, run, options)).collect()
+/// What a run's cluster is made of, for whoever brings it up.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    /// What the file says.
+    pub cluster: &'a ClusterSpec,
+    /// The seed of this run.
+    pub seed: u64,
+    /// How much slower every link between nodes is than the file says.
+    pub slower: LinkSettings,
 }
 
-fn run_one(file: &str, text: &str, plan: &Plan, run: &Run, options: Options) -> Report {
-    let seed = options.seed.unwrap_or(run.cluster.seed);
-    let mut report = Report {
-        file: file.to_owned(),
-        id: plan.id.clone(),
-        title: plan.title.clone(),
-        version: run.version.clone(),
-        variant: run.variant.clone(),
-        seed,
-        rows: Vec::new(),
-    };
-    let mut runner =
-        Runner::new(run, seed, if options.vary { varied(seed) } else { LinkSettings::default() });
+/// Runs every release and variant of a plan in virtual time.
+pub(crate) fn run(file: &str, text: &str, plan: &Plan, options: Options) -> Vec<Report> {
+    run_in(file, text, plan, options, |setting| Ok(Stage::new(setting.cluster, setting.seed, setting.slower)))
+}
+
+/// Runs every release and variant of a plan, each in a theatre that `open` builds.
+pub(crate) fn run_in<T: Theatre>(
+    file: &str,
+    text: &str,
+    plan: &Plan,
+    options: Options,
+    mut open: impl FnMut(&Setting<'_>) -> Result<T, String>,
+) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for run in &plan.runs {
+        let seed = options.seed.unwrap_or(run.cluster.seed);
+        let slower = if options.vary { varied(seed) } else { LinkSettings::default() };
+        let mut report = Report {
+            file: file.to_owned(),
+            id: plan.id.clone(),
+            title: plan.title.clone(),
+            version: run.version.clone(),
+            variant: run.variant.clone(),
+            seed,
+            rows: Vec::new(),
+        };
+        match open(&Setting { cluster: &run.cluster, seed, slower }) {
+            Ok(theatre) => play(text, run, Runner::new(theatre), &mut report),
+            Err(message) => report.rows.push(Row::failed(not_up(message))),
+        }
+        reports.push(report);
+    }
+    reports
+}
+
+fn not_up(message: String) -> Failure {
+    Failure::new("the cluster before the first step", "it is up, and has its topics", message)
+}
+
+/// Carries one run out.
+fn play<T: Theatre>(text: &str, run: &Run, mut runner: Runner<T>, report: &mut Report) {
     if let Err(message) = runner.set_up(run) {
-        report.rows.push(runner.row(
-            text,
-            None,
-            vec![Failure::new("the cluster before the first step", "it is up, and has its topics", message)],
-        ));
-        return report;
+        report.rows.push(runner.row(text, None, vec![not_up(message)]));
+        return;
     }
     for planned in &run.steps {
         let failures = runner.step(&planned.step);
         let failed = !failures.is_empty();
         report.rows.push(runner.row(text, Some(planned), failures));
         if failed {
-            return report;
+            return;
         }
     }
     let inert = runner.inert();
     if !inert.is_empty() {
         report.rows.push(runner.row(text, None, inert));
     }
-    report
 }
 
 /// Links that are slower by up to a few milliseconds, as the seed says.
@@ -91,8 +120,8 @@ fn varied(seed: u64) -> LinkSettings {
     }
 }
 
-struct Runner {
-    stage: Stage,
+struct Runner<T> {
+    stage: T,
     began: Timestamp,
     /// How many trace events there were when the first step began.
     trace_before: u64,
@@ -112,10 +141,10 @@ impl Failure {
     }
 }
 
-impl Runner {
-    fn new(run: &Run, seed: u64, extra: LinkSettings) -> Self {
+impl<T: Theatre> Runner<T> {
+    fn new(stage: T) -> Self {
         Self {
-            stage: Stage::new(&run.cluster, seed, extra),
+            stage,
             began: Timestamp::ZERO,
             trace_before: 0,
             traced: 0,
@@ -136,15 +165,15 @@ impl Runner {
             if error != "NONE" {
                 return Err(format!("topic `{}`: {error} {}", topic.name, message.unwrap_or_default()));
             }
-            let ready = |runner: &Self| runner.stage.world.is_topic_ready(&topic.name);
+            let ready = |runner: &Self| runner.stage.is_topic_ready(&topic.name);
             if !self.wait(Duration::from_secs(60), ready) {
                 return Err(format!("topic `{}` does not become ready", topic.name));
             }
         }
         // Whole seconds make times readable.
-        self.pass(Duration::from_secs(1));
+        self.pass(10 * self.stage.breath());
         self.began = self.stage.now();
-        self.trace_before = self.stage.world.trace().recorded();
+        self.trace_before = self.recorded();
         self.traced = self.trace_before;
         Ok(())
     }
@@ -241,7 +270,7 @@ impl Runner {
             }
             Step::Stop(nodes) => {
                 nodes.iter().for_each(|node| self.stage.command(Command::Stop(*node)));
-                let stopped = |runner: &Self| nodes.iter().all(|node| !runner.stage.world.is_up(*node));
+                let stopped = |runner: &Self| nodes.iter().all(|node| !runner.stage.is_up(*node));
                 if !self.wait(Duration::from_secs(300), stopped) {
                     return vec![Failure::new("stop", "it ends within 5 minutes", "a node still runs")];
                 }
@@ -261,14 +290,14 @@ impl Runner {
                     return vec![Failure::new("the result", error.clone(), format!("{actual}{message}"))];
                 }
                 // What was changed is known everywhere before the next step, unless a node cannot know it.
-                self.pass(Duration::from_millis(100));
+                self.pass(self.stage.breath());
             }
             Step::Expect { when, all } => return self.expect(*when, all),
         }
         self.clients();
         self.stage
-            .trouble
-            .drain(..)
+            .take_trouble()
+            .into_iter()
             .map(|trouble| Failure::new("the cluster", "it runs on", trouble))
             .collect()
     }
@@ -296,11 +325,8 @@ impl Runner {
         let mut brokers = self.stage.brokers();
         if let Admin::DeleteRecords { partition, .. } = ask {
             // Only the leader deletes records.
-            let leader = self
-                .stage
-                .world
-                .partition(&partition.topic, partition.partition)
-                .and_then(|status| status.leader);
+            let status = self.stage.partition(&partition.topic, partition.partition);
+            let leader = status.and_then(|status| status.leader);
             brokers.sort_by_key(|broker| Some(*broker) != leader);
         }
         if let Admin::Metadata { broker: Some(asked), .. } = ask {
@@ -404,11 +430,19 @@ impl Runner {
     }
 
     /// What the trace has recorded since the first step, and from the `from`th event on.
-    fn trace_from(&self, from: u64) -> impl Iterator<Item = &TraceEvent> {
-        let trace = self.stage.world.trace();
-        let kept = trace.events().len() as u64;
-        let skip = from.saturating_sub(trace.recorded() - kept);
-        trace.events().skip(usize::try_from(skip).unwrap_or(usize::MAX))
+    fn trace_from(&self, from: u64) -> Vec<TraceEvent> {
+        let events = self.stage.look(|world| {
+            let trace = world.trace();
+            let kept = trace.events().len() as u64;
+            let skip = from.saturating_sub(trace.recorded() - kept);
+            trace.events().skip(usize::try_from(skip).unwrap_or(usize::MAX)).cloned().collect()
+        });
+        events.unwrap_or_default()
+    }
+
+    /// How many trace events there were.
+    fn recorded(&self) -> u64 {
+        self.stage.look(|world| world.trace().recorded()).unwrap_or(0)
     }
 
     /// What clients were told since the last row.
@@ -419,8 +453,8 @@ impl Runner {
     }
 
     fn row(&mut self, text: &str, planned: Option<&Planned>, failures: Vec<Failure>) -> Row {
-        let trace = self.trace_from(self.traced).cloned().collect();
-        self.traced = self.stage.world.trace().recorded();
+        let trace = self.trace_from(self.traced);
+        self.traced = self.recorded();
         Row {
             at: self.stage.now().since(self.began),
             began: self.began,

@@ -8,8 +8,8 @@ use klamm_wire::ErrorCode;
 
 use super::ask;
 use super::told::Told;
-use super::wire::{Answer, Ticket, Wire};
 use crate::step::{ProducerSpec, Send};
+use crate::theatre::{Answer, Ticket, Wire};
 
 /// What came of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

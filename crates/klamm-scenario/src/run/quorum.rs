@@ -1,23 +1,24 @@
 //! Whether expectations of controllers hold.
 
 use klamm_node::NodeId;
+use klamm_world::World;
 
 use super::Runner;
 use super::hold::{Check, node};
 use crate::expect::ControllerFact;
 use crate::report::Failure;
+use crate::theatre::Theatre;
 
-impl Runner {
+impl<T: Theatre> Runner<T> {
     pub(super) fn check_controller(&self, controller: NodeId, facts: &[ControllerFact]) -> Vec<Failure> {
-        let world = &self.stage.world;
-        let mut quorum = world.quorum();
-        let view = quorum.remove(&controller);
+        let view = self.stage.look(|world| world.quorum().remove(&controller)).flatten();
+        let active = self.stage.look(World::active_controller).flatten();
         let mut check = Check::new(format!("controller {controller}"));
         for fact in facts {
             match fact {
-                ControllerFact::Up(up) => check.flag("up", *up, world.is_up(controller)),
+                ControllerFact::Up(up) => check.flag("up", *up, self.stage.is_up(controller)),
                 ControllerFact::Active(is) => {
-                    check.flag("active", *is, world.active_controller() == Some(controller));
+                    check.flag("active", *is, active == Some(controller));
                 }
                 ControllerFact::State(state) => {
                     check.text("state", state, view.as_ref().map_or("down", |view| view.state));

@@ -7,8 +7,8 @@ use klamm_node::{ConnectionId, NodeId, Timestamp, WallTime};
 use klamm_wire::{ApiKey, Request, StrBytes};
 use klamm_world::{BrokerSpec, ClientRequest, Command, Input, LinkSettings, Output, World, WorldSettings};
 
-use super::wire::{Answer, Ticket, Wire};
 use crate::plan::ClusterSpec;
+use crate::theatre::{Answer, Theatre, Ticket, Wire};
 
 /// Trace events that are kept.
 const TRACE_CAPACITY: usize = 1 << 20;
@@ -18,7 +18,7 @@ const WALL_EPOCH: i64 = 1_704_067_200_000;
 /// A world and the requests of scripted clients in it.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub(crate) world: World,
+    world: World,
     /// The clients' `client.id`s.
     names: BTreeMap<u32, String>,
     connections: BTreeMap<(u32, NodeId), ConnectionId>,
@@ -27,9 +27,9 @@ pub(crate) struct Stage {
     open: BTreeMap<(ConnectionId, i32), Ticket>,
     answers: BTreeMap<Ticket, Answer>,
     /// What went wrong that no scenario asks for: a node that could not start, a world that stalled.
-    pub(crate) trouble: Vec<String>,
+    trouble: Vec<String>,
     /// Why a fault was refused.
-    pub(crate) refused: Vec<String>,
+    refused: Vec<String>,
 }
 
 impl Stage {
@@ -67,50 +67,6 @@ impl Stage {
             answers: BTreeMap::new(),
             trouble: Vec::new(),
             refused: Vec::new(),
-        }
-    }
-
-    /// Gives a client its `client.id`.
-    pub(crate) fn name_client(&mut self, client: u32, name: &str) {
-        self.names.insert(client, name.to_owned());
-    }
-
-    /// Starts every node, and lets time pass until all of them do their work.
-    pub(crate) fn boot(&mut self) -> Result<(), String> {
-        let settings = self.world.settings();
-        let brokers = settings.brokers.iter().map(|broker| broker.node);
-        let nodes: Vec<_> = settings.controllers.iter().copied().chain(brokers).collect();
-        for node in nodes {
-            self.command(Command::Start(node));
-        }
-        let end = self.now() + Duration::from_secs(60);
-        while !self.world.is_ready() {
-            if !self.trouble.is_empty() || !self.step(end) {
-                return Err(format!(
-                    "the cluster did not come up:\n{}\n{}",
-                    self.trouble.join("\n"),
-                    self.world.status()
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn command(&mut self, command: Command) {
-        self.input(Input::Command(command));
-    }
-
-    /// Lets the next thing happen that is due by `end`; false when nothing is, and the time is `end` now.
-    pub(crate) fn step(&mut self, end: Timestamp) -> bool {
-        match self.world.next_deadline().filter(|at| *at <= end) {
-            Some(at) => {
-                self.tick(at);
-                true
-            }
-            None => {
-                self.tick(end);
-                false
-            }
         }
     }
 
@@ -222,5 +178,60 @@ impl Wire for Stage {
 
     fn brokers(&self) -> Vec<NodeId> {
         self.world.settings().brokers.iter().map(|broker| broker.node).collect()
+    }
+}
+
+impl Theatre for Stage {
+    fn look<R>(&self, f: impl FnOnce(&World) -> R) -> Option<R> {
+        Some(f(&self.world))
+    }
+
+    fn name_client(&mut self, client: u32, name: &str) {
+        self.names.insert(client, name.to_owned());
+    }
+
+    fn boot(&mut self) -> Result<(), String> {
+        let settings = self.world.settings();
+        let brokers = settings.brokers.iter().map(|broker| broker.node);
+        let nodes: Vec<_> = settings.controllers.iter().copied().chain(brokers).collect();
+        for node in nodes {
+            self.command(Command::Start(node));
+        }
+        let end = self.now() + Duration::from_secs(60);
+        while !self.world.is_ready() {
+            if !self.trouble.is_empty() || !self.step(end) {
+                return Err(format!(
+                    "the cluster did not come up:\n{}\n{}",
+                    self.trouble.join("\n"),
+                    self.world.status()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    fn step(&mut self, end: Timestamp) -> bool {
+        match self.world.next_deadline().filter(|at| *at <= end) {
+            Some(at) => {
+                self.tick(at);
+                true
+            }
+            None => {
+                self.tick(end);
+                false
+            }
+        }
+    }
+
+    fn take_trouble(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.trouble)
+    }
+
+    fn take_refusals(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.refused)
     }
 }

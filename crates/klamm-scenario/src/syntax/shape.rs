@@ -137,7 +137,7 @@ fn check_value(kind: Kind, name: &str, value: &Spanned, mistakes: &mut Vec<Mista
         (Kind::Peer, Value::Text(text)) => matches!(text.as_str(), "clients" | "anyone"),
         (Kind::Nodes, Value::Text(text)) => nodes(text).is_some(),
         (Kind::Partition, Value::Text(text)) => partition(text).is_some(),
-        (Kind::Acks, Value::Int(number)) => matches!(number, 0 | 1 | -1),
+        (Kind::Acks, Value::Int(number)) => (-1..=1).contains(number),
         (Kind::Acks, Value::Text(text)) => text == "all",
         (Kind::Error, Value::Text(text)) => {
             ErrorCode::from_name(text).is_some() || RESULTS.contains(&text.as_str())

@@ -45,10 +45,8 @@ pub(super) fn scan(text: &str) -> Scanned {
                 too_deep.get_or_insert(at);
             }
             len
-        } else if let Some(len) = string(rest) {
-            len
         } else {
-            0
+            string(rest).unwrap_or_default()
         };
         if skipped > 0 {
             at += skipped;

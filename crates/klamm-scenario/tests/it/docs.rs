@@ -14,7 +14,6 @@ fn page() -> (PathBuf, String) {
     (path, text)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test reads files")]
 fn read(path: &PathBuf) -> String {
     std::fs::read_to_string(path).unwrap()
 }

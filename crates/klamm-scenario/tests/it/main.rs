@@ -1,4 +1,5 @@
 //! Scenarios through the crate's own door: texts in, reports and diagnostics out.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
 
 mod diagnostics;
 mod docs;

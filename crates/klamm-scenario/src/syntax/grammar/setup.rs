@@ -83,7 +83,6 @@ pub(super) const WORDS: &[Word] = &[
         doc: "A topic that is there when the steps begin. Without replicas, every broker has one of each partition, in the \
               order of node ids. Properties with a dot are the topic's configuration.",
         example: "topic t replicas=\"1,2,3\" min.insync.replicas=2",
-        ..WORD
     },
     Word {
         name: "partition",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use klamm_scenario::{Options, report::text, run};
+use klamm_scenario::{Options, parse, report::text, run};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
@@ -61,5 +61,14 @@ fn the_same_file_has_the_same_history() {
             format!("{reports:?}")
         };
         assert_eq!(history(), history(), "{name}");
+    }
+}
+
+#[test]
+fn every_scenario_reads_back_as_it_is_written() {
+    for (name, text) in all() {
+        let scenario = parse(&name, &text).unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
+        let written = scenario.to_kdl();
+        assert_eq!(parse(&name, &written).ok(), Some(scenario), "{name}:\n{written}");
     }
 }

@@ -604,7 +604,7 @@ mod tests {
         let error = |bytes: &'static [u8]| decode_request(Bytes::from_static(bytes)).unwrap_err();
         assert_eq!(error(b"\x03\xe8\0\0\0\0\0\0\0\0"), FrameError::UnknownApi(1000));
         assert_eq!(error(b"\xff\xff\0\0\0\0\0\0\0\0"), FrameError::UnknownApi(-1));
-        assert_eq!(error(b"\0\x34\0\0\0\0\0\0\xff\xff\0"), FrameError::NotServed(ApiKey::Vote));
+        assert_eq!(error(b"\0\x3a\0\0\0\0\0\0\xff\xff\0"), FrameError::NotServed(ApiKey::Envelope));
         let unsupported =
             FrameError::UnsupportedVersion { key: ApiKey::Produce, version: 2, min: 3, max: 13 };
         assert_eq!(error(b"\0\0\0\x02\0\0\0\0\xff\xff"), unsupported);

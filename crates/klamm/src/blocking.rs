@@ -120,8 +120,9 @@ impl Broker<'_> {
         block_on(self.inner.power_loss())
     }
 
-    /// Starts it again, on its old disk and port; stops it in order first if it runs. It accepts connections when this
-    /// returns.
+    /// Starts it again, on its old disk and port; stops it in order first if it runs. Its port is
+    /// open when this returns, but it closes every connection until the controller has unfenced it. After a crash that is when
+    /// the session of its earlier life is over (`broker.session.timeout.ms`).
     ///
     /// # Errors
     /// When it does not start.

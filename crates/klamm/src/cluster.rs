@@ -240,8 +240,9 @@ impl<'a> Broker<'a> {
         Ok(self.server.power_loss(self.id).await?)
     }
 
-    /// Starts it again, on its old disk and port; stops it in order first if it runs. It accepts connections when this
-    /// returns.
+    /// Starts it again, on its old disk and port; stops it in order first if it runs. Its port is
+    /// open when this returns, but it closes every connection until the controller has unfenced it. After a crash that is when
+    /// the session of its earlier life is over (`broker.session.timeout.ms`).
     ///
     /// # Errors
     /// When it does not start.

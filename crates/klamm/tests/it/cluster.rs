@@ -131,8 +131,12 @@ fn a_stopped_brokers_port_is_kept_for_it() {
         cluster.broker(2).unwrap().crash().unwrap();
         assert!(Client::try_connect(&address).is_err());
         cluster.broker(2).unwrap().restart().unwrap();
-        Client::connect(&address).api_versions();
+        // It listens, and serves nobody until the session of its earlier life is over (`broker.session.timeout.ms`).
+        Client::try_connect(&address).unwrap();
     }
+    cluster.clock().advance(Duration::from_secs(10));
+    cluster.wait_until(klamm::World::is_ready).unwrap();
+    Client::connect(&address).api_versions();
 }
 
 #[test]

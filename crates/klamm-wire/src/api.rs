@@ -149,7 +149,6 @@ macro_rules! apis {
         pub fn api_of(request: &Request) -> Option<&'static Api> {
             match request {
                 $(Request::$key(_) => Some(Api::of(ApiKey::$key)),)*
-                #[allow(unreachable_patterns, reason = "whether any is left is the library's affair")]
                 _ => None,
             }
         }

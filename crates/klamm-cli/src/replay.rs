@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
 use crate::errors::Mistake;
 use crate::output;
 
@@ -20,6 +18,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Err(Mistake(format!("there is no recording at {}", file.display())).into());
     }
     let state = klamm_server::replay(file)
-        .with_context(|| format!("the recording {} cannot be replayed", file.display()))?;
+        .map_err(|error| Mistake(format!("the recording {} cannot be replayed: {error}", file.display())))?;
     output::line(state.trim_end())
 }

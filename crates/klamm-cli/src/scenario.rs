@@ -5,17 +5,19 @@ mod remote;
 mod sockets;
 
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use klamm_scenario::report::{html, json, text};
+use klamm_scenario::syntax;
 use klamm_scenario::{Mistakes, Options};
 
 use self::live::Live;
 use self::remote::Remote;
+
+use crate::errors::Mistake;
 
 /// A file is wrong: nothing of it was run.
 const WRONG: u8 = 2;
@@ -115,7 +117,7 @@ fn read(paths: &[PathBuf]) -> Option<Vec<(String, String)>> {
     }
     let mut texts = Vec::new();
     for file in files {
-        match fs::read_to_string(&file) {
+        match read_text(&file) {
             Ok(text) => texts.push((file.display().to_string(), text)),
             Err(error) => {
                 say_error(&format!("{}: {error}", file.display()));
@@ -124,6 +126,18 @@ fn read(paths: &[PathBuf]) -> Option<Vec<(String, String)>> {
         }
     }
     all.then_some(texts)
+}
+
+/// A file's text, of which no more is read than shows that it is too long.
+fn read_text(file: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(syntax::MAX_LEN as u64 + 1).read_to_end(&mut bytes)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let text =
+            String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let line = 1 + text.matches('\n').count();
+        std::io::Error::other(format!("line {line} is not text: a scenario is UTF-8"))
+    })
 }
 
 /// A file itself, or every .kdl file in a folder and in the folders in it, in order.
@@ -227,7 +241,8 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
         }
     }
     if let Some(path) = &run.html {
-        fs::write(path, html::render(&kept)).with_context(|| path.display().to_string())?;
+        fs::write(path, html::render(&kept))
+            .map_err(|error| Mistake(format!("cannot write a page to {}: {error}", path.display())))?;
     }
     if run.json {
         say(&json::render(&kept).to_string())?;

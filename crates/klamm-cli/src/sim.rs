@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     era: Vec<String>,
     /// Threads to run seeds on; as many as there are processors where nothing is said
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// The most runs that making a violation small may take
     #[arg(long, default_value_t = 300)]
     tries: u32,
@@ -146,9 +146,9 @@ impl Summary {
 fn run_all(arguments: &Arguments, wanted: &Wanted) -> (Summary, Option<(Plan, Outcome)>) {
     let threads = arguments
         .threads
+        .map(usize::from)
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
-        .unwrap_or(1)
-        .max(1);
+        .unwrap_or(1);
     let next = AtomicU64::new(arguments.seeds.first);
     let stop = AtomicU64::new(u64::MAX);
     let failed: Mutex<Option<(Plan, Outcome)>> = Mutex::new(None);
@@ -183,7 +183,7 @@ fn run_all(arguments: &Arguments, wanted: &Wanted) -> (Summary, Option<(Plan, Ou
             });
         }
         drop(sender);
-        let total = arguments.seeds.last - arguments.seeds.first + 1;
+        let total = (arguments.seeds.last - arguments.seeds.first).saturating_add(1);
         for (seed, outcome) in receiver {
             summary.add(&outcome);
             progress(arguments, &summary, seed, total, &outcome);

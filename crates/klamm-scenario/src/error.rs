@@ -6,6 +6,9 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 use crate::line::Span;
 
+/// Lines longer than this, in bytes, are not shown.
+const MAX_SHOWN: usize = 1_000;
+
 /// One thing that is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -65,6 +68,8 @@ pub struct Mistakes {
 struct Shown {
     mistake: Mistake,
     source_code: NamedSource<String>,
+    /// The place in words, where the text is not shown.
+    place: Option<String>,
 }
 
 impl Mistakes {
@@ -72,8 +77,12 @@ impl Mistakes {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         mistakes.dedup();
         let source_code = NamedSource::new(name, text.to_owned());
-        let mistakes =
-            mistakes.into_iter().map(|mistake| Shown { mistake, source_code: source_code.clone() }).collect();
+        let long = text.lines().any(|line| line.len() > MAX_SHOWN);
+        let shown = |mistake: Mistake| {
+            let place = long.then(|| place(name, text, mistake.span.start));
+            Shown { mistake, source_code: source_code.clone(), place }
+        };
+        let mistakes = mistakes.into_iter().map(shown).collect();
         Self { name: name.to_owned(), source_code, mistakes }
     }
 
@@ -100,6 +109,14 @@ impl Mistakes {
     }
 }
 
+/// `file:line:column`, both from 1.
+fn place(name: &str, text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+    format!("{name}:{line}:{column}")
+}
+
 impl Diagnostic for Mistakes {
     fn source_code(&self) -> Option<&dyn SourceCode> {
         Some(&self.source_code)
@@ -112,7 +129,10 @@ impl Diagnostic for Mistakes {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.mistake.fmt(f)
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.mistake),
+            None => self.mistake.fmt(f),
+        }
     }
 }
 
@@ -120,7 +140,7 @@ impl std::error::Error for Shown {}
 
 impl Diagnostic for Shown {
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source_code)
+        self.place.is_none().then_some(&self.source_code as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

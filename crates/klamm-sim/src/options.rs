@@ -73,6 +73,9 @@ pub enum RangeError {
         /// What came last.
         last: u64,
     },
+    /// Its last seed is the last number there is, behind which nothing could stop.
+    #[error("the last seed is at most {}", u64::MAX - 1)]
+    TooLarge,
     /// It is no range.
     #[error("{0:?} is no range of seeds; write 1..1000, or one seed: 7")]
     Malformed(String),
@@ -90,6 +93,9 @@ impl FromStr for Range {
         };
         if first > last {
             return Err(RangeError::UpsideDown { first, last });
+        }
+        if last == u64::MAX {
+            return Err(RangeError::TooLarge);
         }
         Ok(Self { first, last })
     }

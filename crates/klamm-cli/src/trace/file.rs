@@ -13,6 +13,8 @@ use crate::errors::Mistake;
 /// The version of the format.
 const VERSION: u64 = 1;
 const HEAD: &str = "klamm_trace";
+/// What a recording begins with.
+const RECORDING: &[u8] = b"KLAMMREC";
 
 /// An event as a file has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,9 +110,17 @@ impl Writer {
 pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Mistake> {
     let name = path.display();
     let unreadable = |error: std::io::Error| Mistake(format!("cannot read {name}: {error}"));
+    let file = File::open(path).map_err(unreadable)?;
+    // Its beginning first: what is neither may have no end.
     let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.starts_with(b"KLAMMREC") {
+    (&file).take(HEAD.len() as u64 + 2).read_to_end(&mut bytes).map_err(unreadable)?;
+    if !bytes.starts_with(RECORDING) && bytes != format!("{{\"{HEAD}").into_bytes() {
+        return Err(Mistake(format!("{name} is neither a trace nor a recording of klamm's")));
+    }
+    if !bytes.starts_with(RECORDING) {
+        (&file).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if bytes.starts_with(RECORDING) {
         let mut entries = Vec::new();
         klamm_server::replay_trace(path, |event| entries.push(Entry::from(event)))
             .map_err(|error| Mistake(format!("the recording {name} cannot be replayed: {error}")))?;

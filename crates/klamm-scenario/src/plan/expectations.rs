@@ -10,9 +10,6 @@ use crate::expect::{
 };
 use crate::line::{Line, Value};
 
-/// A range of names such as `r0..r9` may have so many.
-const MAX_RANGE: u64 = 100_000;
-
 impl Planner<'_> {
     pub(super) fn expectations(&mut self, line: &Line) -> Vec<Expectation> {
         if line.block.is_empty() {
@@ -183,7 +180,8 @@ impl Planner<'_> {
                 },
                 None => (text, None),
             };
-            records.extend(expand(&values).into_iter().map(|value| RecordPattern { value, epoch }));
+            let values = self.named(&values, arg.span);
+            records.extend(values.into_iter().map(|value| RecordPattern { value, epoch }));
         }
         let from = line.prop_int("from");
         let each = |broker| Expectation::Log {
@@ -214,7 +212,7 @@ impl Planner<'_> {
     fn consumed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
         let client = self.known_consumer(line)?;
         let partition = self.partition_of(line)?;
-        let records = (1..line.args.len()).flat_map(|at| expand(&line.text(at))).collect();
+        let records = self.named_from(line, 1).into_iter().map(|(record, _)| record).collect();
         let error = line.prop_text("error");
         Some(vec![Expectation::Consumed { client, partition, records, error }])
     }
@@ -301,24 +299,6 @@ fn says_nothing(expectation: &Expectation) -> bool {
         Expectation::Happened { text, .. } | Expectation::Never { text, .. } => text.is_empty(),
         _ => false,
     }
-}
-
-/// `r0..r9` as ten names; anything else as itself.
-pub(crate) fn expand(text: &str) -> Vec<String> {
-    let split = |name: &str| {
-        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        let (prefix, number) = name.split_at(name.len() - digits);
-        Some((prefix.to_owned(), number.parse::<u64>().ok()?))
-    };
-    if let Some((first, last)) = text.split_once("..")
-        && let (Some((prefix, from)), Some((other, to))) = (split(first), split(last))
-        && prefix == other
-        && from <= to
-        && to - from < MAX_RANGE
-    {
-        return (from..=to).map(|number| format!("{prefix}{number}")).collect();
-    }
-    vec![text.to_owned()]
 }
 
 /// `"0@0 1@10"`.

@@ -1,12 +1,14 @@
 //! From lines to steps: names resolved, faults that cannot be and expectations that can never be checked found, before
 //! anything runs.
 
+mod configs;
 mod controllers;
 mod expectations;
 mod faults;
 mod members;
 pub(crate) mod portable;
 mod read;
+mod records;
 mod steps;
 mod topics;
 
@@ -157,6 +159,7 @@ pub(crate) fn plan(name: &str, text: &str, scenario: &Scenario) -> Result<Plan, 
                 seen: &mut seen,
                 variants: &variants,
                 begun: false,
+                passed: Duration::ZERO,
             };
             planner.set_release();
             planner.set_nodes();
@@ -236,6 +239,8 @@ struct Planner<'a> {
     variants: &'a [String],
     /// Whether a step has come: the head is over.
     begun: bool,
+    /// How much time has passed at least since the first step.
+    passed: Duration,
 }
 
 impl Planner<'_> {
@@ -262,9 +267,8 @@ impl Planner<'_> {
             match line.word.as_str() {
                 "cluster" => self.cluster(line),
                 "config" => {
-                    for (key, value) in line.configs() {
-                        self.run.cluster.configs.insert(key, value);
-                    }
+                    self.server_configs(line);
+                    self.run.cluster.configs.extend(line.configs());
                 }
                 "era" => {
                     for arg in &line.args {
@@ -281,7 +285,12 @@ impl Planner<'_> {
     }
 
     fn cluster(&mut self, line: &Line) {
-        let limits = [("brokers", 1, 99), ("controllers", 1, 9)];
+        if let Some(value) = line.get("controllers")
+            && matches!(value.value, Value::Int(count) if count != 1 && count != 3)
+        {
+            self.wrong("a cluster has 1 or 3 controllers", value.span, format!("this is {}", value.value));
+        }
+        let limits = [("brokers", 1, 99), ("controllers", 1, 3)];
         for (name, least, most) in limits {
             let Some(value) = line.get(name) else { continue };
             let Value::Int(number) = value.value else { continue };

@@ -12,6 +12,7 @@ use crate::step::{
     Admin, Consume, ConsumerSpec, Placement, ProducerSpec, Resource, Send, Step, TopicSpec, Wait, When,
 };
 use crate::syntax::grammar::{self, Place};
+use crate::syntax::time::show;
 
 const MAX_RECORDS: i64 = 100_000;
 
@@ -70,8 +71,16 @@ impl Planner<'_> {
             "produce" => Step::Send { send: self.send(line)?, wait: Some(wait(line)) },
             "await" => self.await_results(line)?,
             "consume" => Step::Consume(self.consume(line)?),
-            "advance" => Step::Advance(time(line)),
+            "advance" => {
+                self.passed = self.passed.saturating_add(time(line));
+                Step::Advance(time(line))
+            }
             "at" => {
+                if time(line) < self.passed {
+                    let message = format!("it is {} or later here", show(self.passed));
+                    self.wrong(message, line.args.first()?.span, "over already");
+                }
+                self.passed = self.passed.max(time(line));
                 self.push(line, Step::AdvanceTo(time(line)));
                 self.steps(&line.block);
                 return None;
@@ -116,6 +125,7 @@ impl Planner<'_> {
                     self.wrong("`expect-always` needs to know how long", line.span, "add `during=10s`");
                     return None;
                 };
+                self.passed = self.passed.saturating_add(during);
                 Step::Expect { when: When::Always(during), all: self.expectations(line) }
             }
             // Faults; the rest are the head's words, which were read before.
@@ -133,9 +143,22 @@ impl Planner<'_> {
         let placement = self.placement(line)?;
         let topic = TopicSpec { name, placement, configs: line.configs() };
         if !expects_error {
+            self.topic_configs(line);
+            self.enough_brokers(line);
             self.names.topics.insert(topic.name.clone(), topic.partitions());
         }
         Some(topic)
+    }
+
+    /// More replicas than brokers is an answer of the controller's, which a scenario may ask for, but not by mistake.
+    fn enough_brokers(&mut self, line: &Line) {
+        let Some(value) = line.get("replication-factor") else { return };
+        let brokers = self.names.brokers.len();
+        let factor = line.prop_int("replication-factor").and_then(|factor| usize::try_from(factor).ok());
+        if factor.is_none_or(|factor| factor < 1 || factor > brokers) {
+            let message = format!("the replication factor is from 1 to {brokers}, the number of brokers");
+            self.wrong(message, value.span, "cannot be");
+        }
     }
 
     fn placement(&mut self, line: &Line) -> Option<Placement> {
@@ -284,8 +307,7 @@ impl Planner<'_> {
             Some(key) if line.get("to").is_none() => self.partition_of_key(line, key)?,
             _ => self.partition_prop(line, "to")?,
         };
-        let mut records: Vec<_> =
-            (1..line.args.len()).map(|at| (line.text(at), line.args[at].span)).collect();
+        let mut records = self.named_from(line, 1);
         if let Some(count) = line.prop_int("count") {
             let span = line.get("count").map_or(line.span, |value| value.span);
             if count > MAX_RECORDS {
@@ -303,6 +325,10 @@ impl Planner<'_> {
             );
         }
         if records.is_empty() {
+            // A range that names none was told of.
+            if line.args.len() > 1 {
+                return None;
+            }
             self.mistakes.push(
                 Mistake::new("there is nothing to send", line.span, "which records?")
                     .help("for example: send p a b, or: send p count=10"),
@@ -344,20 +370,15 @@ impl Planner<'_> {
     /// Records in the arguments, which must have been sent; `r0..r9` is ten.
     pub(super) fn sent_records(&mut self, line: &Line, client: &str) -> Vec<String> {
         let mut records = Vec::new();
-        for (at, arg) in line.args.iter().enumerate().skip(1) {
-            for record in super::expectations::expand(&line.text(at)) {
-                let sent = self.names.producers.get(client);
-                if sent.is_some_and(|sent| sent.records.contains(&record)) {
-                    records.push(record);
-                } else {
-                    let known: Vec<_> = sent.iter().flat_map(|sent| sent.records.iter()).cloned().collect();
-                    let mistake = Mistake::new(
-                        format!("`{client}` has sent no record `{record}`"),
-                        arg.span,
-                        "never sent",
-                    );
-                    self.mistakes.push(mistake.suggest(&record, known.iter().take(20).map(String::as_str)));
-                }
+        for (record, span) in self.named_from(line, 1) {
+            let sent = self.names.producers.get(client);
+            if sent.is_some_and(|sent| sent.records.contains(&record)) {
+                records.push(record);
+            } else {
+                let known: Vec<_> = sent.iter().flat_map(|sent| sent.records.iter()).cloned().collect();
+                let mistake =
+                    Mistake::new(format!("`{client}` has sent no record `{record}`"), span, "never sent");
+                self.mistakes.push(mistake.suggest(&record, known.iter().take(20).map(String::as_str)));
             }
         }
         records
@@ -410,6 +431,11 @@ impl Planner<'_> {
                 line.span,
                 "for example: alter-config t min.insync.replicas=1",
             );
+        }
+        match &resource {
+            _ if error(line) != "NONE" => {}
+            Resource::Topic(_) => self.topic_configs(line),
+            Resource::Broker(_) => self.dynamic_configs(line),
         }
         Some(Step::Admin { ask: Admin::AlterConfig { resource, configs }, error: error(line) })
     }

@@ -25,7 +25,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let paint = Paint(style.colour);
     let name = report.name();
     let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    let _ = writeln!(out, "{}{name}", paint.bold(&format!("{}: {}", report.id, report.title)));
+    let _ = writeln!(out, "{}{name}", paint.bold(&heading(report)));
     let mut before = State::default();
     for row in &report.rows {
         render_row(row, &before, style, &mut out);
@@ -35,11 +35,17 @@ pub fn render(report: &Report, style: Style) -> String {
     out
 }
 
+/// Its id, and its title where it has one.
+fn heading(report: &Report) -> String {
+    if report.title.is_empty() { report.id.clone() } else { format!("{}: {}", report.id, report.title) }
+}
+
 /// One line: whether it held.
 pub fn summary(report: &Report, style: Style) -> String {
     let name = report.name();
     let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    format!("{} {}{name}: {}", verdict(report, Paint(style.colour)), report.id, report.title)
+    let title = if report.title.is_empty() { String::new() } else { format!(": {}", report.title) };
+    format!("{} {}{name}{title}", verdict(report, Paint(style.colour)), report.id)
 }
 
 fn verdict(report: &Report, paint: Paint) -> String {

@@ -14,6 +14,8 @@ pub(super) struct Injected {
     id: FaultId,
     name: Option<String>,
     may_not_fire: bool,
+    /// The line that it stands in.
+    line: usize,
 }
 
 /// What a node's owner does to it is a command of its own.
@@ -42,7 +44,12 @@ impl<T: Theatre> Runner<T> {
             if let Some(refused) = self.stage.take_refusals().pop() {
                 return vec![Failure::new(inject.fault.to_string(), "it can be", refused)];
             }
-            self.faults.push(Injected { id, name: inject.name.clone(), may_not_fire: inject.may_not_fire });
+            self.faults.push(Injected {
+                id,
+                name: inject.name.clone(),
+                may_not_fire: inject.may_not_fire,
+                line: self.line,
+            });
         }
         Vec::new()
     }
@@ -86,8 +93,8 @@ impl<T: Theatre> Runner<T> {
                 continue;
             }
             let what = match &fault.name {
-                Some(name) => format!("fault `{name}` ({})", status.fault),
-                None => format!("fault ({})", status.fault),
+                Some(name) => format!("fault `{name}` ({}) of line {}", status.fault, fault.line),
+                None => format!("fault ({}) of line {}", status.fault, fault.line),
             };
             if fault.name.is_none()
                 || failures.iter().all(|failure| {

@@ -98,6 +98,7 @@ fn play<T: Theatre>(text: &str, run: &Run, mut runner: Runner<T>, report: &mut R
         return;
     }
     for planned in &run.steps {
+        runner.line = line_of(text, planned);
         let failures = runner.step(&planned.step);
         let failed = !failures.is_empty();
         report.rows.push(runner.row(text, Some(planned), failures));
@@ -120,6 +121,12 @@ fn varied(seed: u64) -> LinkSettings {
     }
 }
 
+/// The line of the file that a step stands in, from 1.
+fn line_of(text: &str, planned: &Planned) -> usize {
+    let before = &text.as_bytes()[..planned.span.start.min(text.len())];
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
 struct Runner<T> {
     stage: T,
     began: Timestamp,
@@ -132,6 +139,8 @@ struct Runner<T> {
     next_client: u32,
     told: Vec<String>,
     faults: Vec<Injected>,
+    /// The line of the step that is carried out.
+    line: usize,
     members: Members,
 }
 
@@ -153,6 +162,7 @@ impl<T: Theatre> Runner<T> {
             next_client: ADMINISTRATOR + 1,
             told: Vec::new(),
             faults: Vec::new(),
+            line: 0,
             members: Members::default(),
         }
     }
@@ -458,12 +468,7 @@ impl<T: Theatre> Runner<T> {
         Row {
             at: self.stage.now().since(self.began),
             began: self.began,
-            line: planned.map_or(0, |planned| {
-                1 + text.as_bytes()[..planned.span.start.min(text.len())]
-                    .iter()
-                    .filter(|byte| **byte == b'\n')
-                    .count()
-            }),
+            line: planned.map_or(0, |planned| line_of(text, planned)),
             text: match planned.map(|planned| (&planned.step, &planned.text)) {
                 Some((Step::Note(prose), _)) => prose.clone(),
                 Some((_, text)) => text.clone(),

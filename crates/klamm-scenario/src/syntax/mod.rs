@@ -14,8 +14,8 @@ use miette::SourceSpan;
 use crate::error::{Mistake, Mistakes};
 use crate::line::{Line, Scenario, Span, Spanned, Value};
 
-/// A text longer than this is no scenario.
-const MAX_LEN: usize = 1 << 20;
+/// A text longer than this, in bytes, is no scenario.
+pub const MAX_LEN: usize = 1 << 20;
 
 /// Reads a scenario. `name` is the file's, for what is said about it.
 ///
@@ -46,12 +46,17 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario, Mistakes> {
 }
 
 fn kdl_mistake(diagnostic: kdl::KdlDiagnostic, text: &str) -> Mistake {
+    let place = clip(span(diagnostic.span), text);
+    let found = text.get(place.start..place.start + place.len).unwrap_or_default().trim();
+    let number = found.trim_start_matches(['-', '+']);
+    if number.starts_with(|c: char| c.is_ascii_digit()) && number.ends_with(|c: char| c.is_ascii_alphabetic())
+    {
+        return Mistake::new(format!("`{found}` is neither a number nor a time"), place, "not a value").help(
+            "a time is a number from 0 and ns, us, ms, s, m, h or d, such as 30s; quote what is neither",
+        );
+    }
     let message = diagnostic.message.unwrap_or_else(|| "this is not KDL".to_owned());
-    let mut mistake = Mistake::new(
-        message,
-        clip(span(diagnostic.span), text),
-        diagnostic.label.unwrap_or_else(|| "here".to_owned()),
-    );
+    let mut mistake = Mistake::new(message, place, diagnostic.label.unwrap_or_else(|| "here".to_owned()));
     mistake.help = diagnostic.help;
     mistake
 }

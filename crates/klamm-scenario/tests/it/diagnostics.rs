@@ -39,3 +39,57 @@ fn what_is_no_kdl_is_pointed_at() {
     let told = told("scenario \"A\" title=\n");
     assert!(told.contains("wrong.kdl:1:"), "{told}");
 }
+
+/// What the first mistake in a scenario with these lines says, and where.
+fn first(lines: &str) -> (String, usize) {
+    let text = format!("scenario \"A\" title=\"a\"\n{lines}\n");
+    let mistakes = check("wrong.kdl", &text).expect_err(lines);
+    let mistake = mistakes.iter().next().expect("it is wrong");
+    (mistake.message.clone(), 1 + text[..mistake.span.start].matches('\n').count())
+}
+
+#[test]
+fn what_no_cluster_can_be_is_found_before_anything_runs() {
+    for (lines, message, line) in [
+        ("cluster controllers=2\ncrash 1", "a cluster has 1 or 3 controllers", 2),
+        ("config min.insync.replica=2\ncrash 1", "did you mean min.insync.replicas", 2),
+        ("config min.insync.replicas=soon\ncrash 1", "Invalid value soon", 2),
+        ("topic t retention.msec=1\ncrash 1", "a topic has no configuration key `retention.msec`", 2),
+        ("topic t retention.ms=soon\ncrash 1", "Invalid value soon", 2),
+        ("topic t replication-factor=4", "from 1 to 3", 2),
+        ("topic t\nalter-config t min.insync.replica=1", "a topic has no configuration key", 3),
+        ("alter-config unclean.leader.election.enabled=#true", "a broker has no configuration key", 2),
+    ] {
+        let (told, at) = first(lines);
+        assert!(told.contains(message), "{lines}: {told}");
+        assert_eq!(at, line, "{lines}");
+    }
+    // Unless an error is what the scenario is about.
+    let text = "scenario \"A\"\ncreate-topic t replication-factor=4 error=INVALID_REPLICATION_FACTOR\n";
+    check("right.kdl", text).expect("it can be run");
+}
+
+#[test]
+fn time_does_not_go_back() {
+    let (told, at) = first("advance 3s\nat 5s {\n  advance 1s\n}\nat 5500ms {\n  crash 1\n}");
+    assert_eq!((told.as_str(), at), ("it is 6s or later here", 6));
+    assert!(first("advance -5s").0.contains("`-5s` is neither a number nor a time"));
+    assert!(first("advance 99999999999999h").0.contains("neither a number nor a time"));
+}
+
+#[test]
+fn a_range_of_records_names_some() {
+    let head = "topic t\nproducer p\n";
+    assert_eq!(first(&format!("{head}send p r9..r0")), ("the range `r9..r0` is upside down".to_owned(), 4));
+    assert!(first(&format!("{head}send p r0..r999999999")).0.contains("at most 100000"));
+    // As many records are sent as are awaited.
+    check("right.kdl", &format!("scenario \"A\"\n{head}send p r0..r9\nawait p r0..r9 error=NONE\n"))
+        .expect("it can be run");
+}
+
+#[test]
+fn lines_without_end_are_not_shown() {
+    let told = told(&format!("scenario \"A\"\nnote \"{}\"\n  crahs 1\n", "x".repeat(5_000)));
+    assert!(told.contains("wrong.kdl:3:3: there is no word `crahs` here"), "{told}");
+    assert!(told.contains("did you mean `crash`?") && told.len() < 500, "{told}");
+}

@@ -261,3 +261,12 @@ fn a_thousand_connections_at_once() {
         assert_eq!(offsets.len(), 1_000);
     });
 }
+
+#[test]
+fn a_quorum_of_two_and_a_controller_that_is_not_there() {
+    let error = Cluster::builder().controllers(2).start_blocking().unwrap_err().to_string();
+    assert!(error.ends_with("a cluster has 1 or 3 controllers, not 2"), "{error}");
+    let (cluster, _) = cluster();
+    let error = cluster.controller(101).unwrap_err().to_string();
+    assert_eq!(error, "there is no controller 101; the controllers are 100");
+}

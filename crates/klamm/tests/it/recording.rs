@@ -93,3 +93,48 @@ fn a_recorded_run_with_faults_replays_exactly() {
     assert_eq!((replayed.status(), replayed.faults(), replayed.trace().hash()), live);
     cluster.faults().assert_all_fired();
 }
+
+#[test]
+fn a_run_on_files_with_three_controllers_replays_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, file) = (dir.path().join("data"), dir.path().join("run"));
+    let cluster = Cluster::builder()
+        .controllers(3)
+        .topic("t", 3, 3)
+        .data_dir(&data)
+        .record(&file)
+        .trace(10_000)
+        .config("broker.session.timeout.ms", "1000")
+        .config("broker.heartbeat.interval.ms", "200")
+        .start_blocking()
+        .unwrap();
+    Client::connect(&leader(&cluster, "t", 0)).produce("t", 0, &["before"], -1).unwrap();
+    let active = cluster.active_controller().unwrap();
+    cluster.controller(active).unwrap().crash().unwrap();
+    cluster.wait_until(|world| world.active_controller().is_some_and(|now| now != active)).unwrap();
+    // The new controller can decide: it fences a broker.
+    let down = cluster.partition("t", 0).unwrap().leader.unwrap();
+    cluster.broker(down).unwrap().power_loss().unwrap();
+    let moved = |world: &klamm::World| {
+        world.partition("t", 0).is_some_and(|p| p.leader.is_some_and(|leader| leader != down))
+    };
+    cluster.wait_until(moved).unwrap();
+    cluster.controller(active).unwrap().restart().unwrap();
+    cluster.broker(down).unwrap().restart().unwrap();
+    cluster.wait_until(|world| world.is_ready()).unwrap();
+    Client::connect(&leader(&cluster, "t", 0)).produce("t", 0, &["after"], -1).unwrap();
+    cluster.clock().pause();
+    // Fsyncs end though the clock stands still, and what follows from them is part of the run.
+    let durable =
+        |view: &klamm::QuorumView| view.flushed == view.log_end && view.high_watermark == view.log_end;
+    cluster.wait_until(|world| world.quorum().values().all(durable)).unwrap();
+    cluster.end_recording();
+    let live = cluster
+        .look(|world| (world.status(), world.quorum(), world.trace().hash(), world.trace().recorded()));
+
+    cluster.clock().resume();
+    let replayed = replay_world(&file).unwrap();
+    assert_eq!(replayed.status().to_string(), live.0.to_string());
+    assert_eq!(replayed.quorum(), live.1);
+    assert_eq!((replayed.trace().hash(), replayed.trace().recorded()), (live.2, live.3));
+}

@@ -17,7 +17,8 @@
 //!
 //! [`Builder::start`] gives a [`Cluster`] whose methods await, on any runtime; [`Builder::start_blocking`] one whose
 //! methods block. Both run the cluster on threads of its own, which all
-//! clusters of a process share. Dropping a cluster frees its ports, tasks and memory.
+//! clusters of a process share. [`Cluster::faults`] breaks things, [`Cluster::trace`] tells what was decided and why, and
+//! [`Cluster::snapshot`] shows every replica at one moment. Dropping a cluster frees its ports, tasks and memory.
 
 pub mod blocking;
 mod builder;
@@ -52,3 +53,8 @@ fn text(text: &str) -> klamm_wire::StrBytes {
 fn topic_partition(topic: &str, partition: i32) -> klamm_node::TopicPartition {
     klamm_node::TopicPartition::new(text(topic), partition)
 }
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -120,6 +120,9 @@ pub struct PartitionState {
     pub replicas: Vec<(NodeId, Option<LogState>)>,
 }
 
+/// A record: its offset, the leader epoch of its batch, its value.
+pub type Record = (i64, i32, String);
+
 /// A replica's log at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogState {
@@ -130,7 +133,7 @@ pub struct LogState {
     /// The high watermark.
     pub high_watermark: i64,
     /// The records: offset, leader epoch, value.
-    pub records: Vec<(i64, i32, String)>,
+    pub records: Vec<Record>,
 }
 
 impl Report {

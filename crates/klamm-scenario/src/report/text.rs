@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use klamm_node::NodeId;
 
-use super::{LogState, PartitionState, Report, Row, State};
+use super::{LogState, PartitionState, Record, Report, Row, State};
 use crate::run::time;
 
 /// How many records of a log are shown one by one: the newest.
@@ -162,31 +162,34 @@ fn render_partition(
     }
 }
 
-/// `0..9@0 a10@0 ┊ a11@0   end 12  high watermark 11`: the mark stands before the first record above the high watermark.
+/// `r0..r9@0 a10@0 ┊ a11@0   end 12  high watermark 11`: the mark stands before the first record above the high watermark.
+/// Of a log too long to show, the beginning is only offsets: `0..99@0`.
 fn render_log(log: &LogState) -> String {
     let mut out = String::new();
-    let folded = if log.records.len() > SHOWN + 1 { log.records.len() - SHOWN } else { 0 };
-    let mut at = 0;
-    let mut marked = false;
-    while at < log.records.len() {
-        let (offset, epoch, value) = &log.records[at];
-        if !marked && *offset >= log.high_watermark {
+    let runs = runs(log);
+    let folded = if runs.len() > SHOWN + 1 { runs.len() - SHOWN } else { 0 };
+    let (mut at, mut marked) = (0, false);
+    while let Some(run) = runs.get(at) {
+        let (first, epoch, value) = &run[0];
+        if !marked && *first >= log.high_watermark {
             out.push_str("┊ ");
             marked = true;
         }
         if at < folded {
-            // A run of one epoch, on one side of the high watermark.
-            let run = log.records[at..folded]
-                .iter()
-                .take_while(|(other, same, _)| same == epoch && (*other >= log.high_watermark) == marked)
-                .count();
-            let _ = match run {
-                1 => write!(out, "{offset}:{value}@{epoch} "),
-                _ => write!(out, "{offset}..{}@{epoch} ", log.records[at + run - 1].0),
+            // What is of one epoch, on one side of the high watermark.
+            let alike = |run: &&&[Record]| run[0].1 == *epoch && (run[0].0 >= log.high_watermark) == marked;
+            let count = runs[at..folded].iter().take_while(alike).count();
+            let last = runs[at + count - 1].last().map_or(*first, |(offset, ..)| *offset);
+            let _ = match last == *first {
+                true => write!(out, "{first}:{value}@{epoch} "),
+                false => write!(out, "{first}..{last}@{epoch} "),
             };
-            at += run;
+            at += count;
         } else {
-            let _ = write!(out, "{value}@{epoch} ");
+            let _ = match run {
+                [.., (_, _, last)] if run.len() > 1 => write!(out, "{value}..{last}@{epoch} "),
+                _ => write!(out, "{value}@{epoch} "),
+            };
             at += 1;
         }
     }
@@ -195,6 +198,29 @@ fn render_log(log: &LogState) -> String {
     }
     let start = if log.start > 0 { format!(" start {} ", log.start) } else { String::new() };
     format!("{out} {start} end {}  high watermark {}", log.end, log.high_watermark)
+}
+
+/// Records that read as one range, as scenarios write it: three or more with numbers that follow each other, of one epoch, on
+/// one side of the high watermark. Every other record is a run of its own.
+fn runs(log: &LogState) -> Vec<&[Record]> {
+    let follows = |(offset, epoch, value): &Record, (next, same, name): &Record| {
+        let (prefix, number) = numbered(value);
+        epoch == same
+            && (*offset >= log.high_watermark) == (*next >= log.high_watermark)
+            && number
+                .and_then(|number| number.checked_add(1))
+                .is_some_and(|number| *name == format!("{prefix}{number}"))
+    };
+    log.records
+        .chunk_by(follows)
+        .flat_map(|run| run.chunks(if run.len() > 2 { run.len() } else { 1 }))
+        .collect()
+}
+
+/// What a name begins with, and the number that it ends with.
+fn numbered(name: &str) -> (&str, Option<u64>) {
+    let (prefix, digits) = name.split_at(name.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+    (prefix, digits.parse().ok())
 }
 
 fn ids(ids: &[NodeId]) -> String {
@@ -235,5 +261,37 @@ impl Paint {
 
     fn yellow(self, text: &str) -> String {
         self.with("33", text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(records: &[(i32, &str)], high_watermark: i64) -> String {
+        let records: Vec<Record> = (0..)
+            .zip(records)
+            .map(|(offset, (epoch, value))| (offset, *epoch, (*value).to_owned()))
+            .collect();
+        let log = LogState { start: 0, end: i64::try_from(records.len()).unwrap(), high_watermark, records };
+        render_log(&log).split("   ").next().unwrap().trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_log_reads_as_a_scenario_writes_it() {
+        let three = [(0, "r0"), (0, "r1"), (0, "r2")];
+        assert_eq!(rendered(&three, 3), "r0..r2@0 ┊");
+        // Neither the high watermark nor an epoch is hidden in a range, and two records are not one.
+        assert_eq!(rendered(&three, 1), "r0@0 ┊ r1@0 r2@0");
+        assert_eq!(rendered(&[three[0], three[1], (1, "r2"), (1, "a")], 0), "┊ r0@0 r1@0 r2@1 a@1");
+        assert_eq!(rendered(&[(0, "r9"), (0, "r10"), (0, "r11"), (0, "x11")], 4), "r9..r11@0 x11@0 ┊");
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_log_is_offsets() {
+        let names: Vec<String> = (0..20).map(|n| format!("{}", char::from(b'a' + n))).collect();
+        let records: Vec<_> = names.iter().map(|name| (0, name.as_str())).collect();
+        let text = rendered(&records, 2);
+        assert!(text.starts_with("0..1@0 ┊ 2..") && text.ends_with("s@0 t@0"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! The invariants of the whole cluster, one a file, and the checker that looks at a world after each of its steps.
 //!
 //! The checker stands outside: it reads what brokers and controllers show of themselves, listens at their doors, and keeps its
-//! own record ([`ghost`]) of what was committed, acknowledged and consumed. A world without one pays nothing for it. Definitions follow
+//! own record (`ghost`) of what was committed, acknowledged and consumed. A world without one pays nothing for it. Definitions follow
 //! the TLA+ models of Kafka's replication protocol; `docs/simulator.md` has the table.
 
 mod doors;

@@ -11,6 +11,14 @@ use klamm_node::era::{Era, Eras};
 use klamm_sim::{FaultKind, Outcome, Plan, Profile, Range, Shrunk, Wanted, run, sensitivity, shrink};
 use serde_json::json;
 
+/// Prints a line; unlike the standard library's it does not panic when whoever reads (`| head`) has seen enough.
+macro_rules! println {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($text)*);
+    }};
+}
+
 /// Simulate random clusters under random faults and check every invariant after every event
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -10,6 +10,9 @@ use crate::expect::{
 };
 use crate::line::{Line, Value};
 
+/// The states of a classic group, by the names that Kafka gives them.
+const GROUP_STATES: &[&str] = &["Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"];
+
 impl Planner<'_> {
     pub(super) fn expectations(&mut self, line: &Line) -> Vec<Expectation> {
         if line.block.is_empty() {
@@ -237,14 +240,25 @@ impl Planner<'_> {
         let mut facts = Vec::new();
         for (name, _) in &line.props {
             facts.push(match name.as_str() {
-                "state" => GroupFact::State(line.prop_text(name)?),
+                "state" => GroupFact::State(self.group_state(line)?),
                 "generation" => GroupFact::Generation(line.prop_int(name)?),
                 "members" => GroupFact::Members(line.prop_int(name)?),
                 "coordinator" => GroupFact::Coordinator(self.broker_prop(line, name)?),
                 _ => continue,
             });
         }
-        Some(vec![Expectation::Group { group: line.text(0), facts }])
+        Some(vec![Expectation::Group { group: self.known_group(line)?, facts }])
+    }
+
+    fn group_state(&mut self, line: &Line) -> Option<String> {
+        let state = line.prop_text("state")?;
+        if GROUP_STATES.contains(&state.as_str()) {
+            return Some(state);
+        }
+        let mistake =
+            Mistake::new(format!("no group is ever {state}"), line.get("state")?.span, "unknown state");
+        self.mistakes.push(mistake.suggest(&state, GROUP_STATES.iter().copied()));
+        None
     }
 
     fn member(&mut self, line: &Line) -> Option<Vec<Expectation>> {
@@ -281,7 +295,7 @@ impl Planner<'_> {
     fn committed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
         let partition = self.partition_at(line, 1)?;
         let Value::Int(offset) = line.args.get(2)?.value else { return None };
-        Some(vec![Expectation::Committed { group: line.text(0), partition, offset }])
+        Some(vec![Expectation::Committed { group: self.known_group(line)?, partition, offset }])
     }
 }
 

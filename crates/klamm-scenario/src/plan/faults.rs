@@ -67,13 +67,15 @@ impl Planner<'_> {
             "set-isr" => self.set_isr(line)?,
             "move-coordinator" => {
                 let to = self.broker(line, 1)?;
-                self.one(line, ClusterFault::MoveCoordinator { group: line.text(0).into(), to }.into())?
+                let group = self.known_group(line)?.into();
+                self.one(line, ClusterFault::MoveCoordinator { group, to }.into())?
             }
             "force-rebalance" => {
-                self.one(line, ClusterFault::ForceRebalance { group: line.text(0).into() }.into())?
+                let group = self.known_group(line)?.into();
+                self.one(line, ClusterFault::ForceRebalance { group }.into())?
             }
             "expire-member" => {
-                let (group, member) = (line.text(0).into(), line.text(1).into());
+                let (group, member) = (self.known_group(line)?.into(), line.text(1).into());
                 self.one(line, ClusterFault::ExpireMember { group, member }.into())?
             }
             "breakpoint" => self.breakpoint(line)?,

@@ -135,6 +135,25 @@ impl Planner<'_> {
         }
     }
 
+    /// The group in the first argument: one that some consumer has, for nobody else makes one.
+    pub(super) fn known_group(&mut self, line: &Line) -> Option<String> {
+        let group = line.text(0);
+        if self.names.groups.contains(&group) {
+            return Some(group);
+        }
+        let mistake = Mistake::new(
+            format!("no consumer is in a group `{group}`"),
+            line.args.first()?.span,
+            "unknown group",
+        );
+        self.mistakes.push(if self.names.groups.is_empty() {
+            mistake.help(format!("say `consumer c group={group}` before"))
+        } else {
+            mistake.suggest(&group, self.names.groups.iter().map(String::as_str))
+        });
+        None
+    }
+
     /// An offset in the third argument.
     pub(super) fn offset_at(line: &Line, at: usize) -> Option<i64> {
         match line.args.get(at)?.value {

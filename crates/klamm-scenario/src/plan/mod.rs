@@ -103,6 +103,8 @@ struct Names {
     consumers: BTreeSet<String>,
     /// Those that have a group.
     grouped: BTreeSet<String>,
+    /// The groups that they have.
+    groups: BTreeSet<String>,
     down: BTreeSet<NodeId>,
     paused: BTreeSet<NodeId>,
     /// Every fault that was given a name.

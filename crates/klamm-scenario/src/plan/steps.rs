@@ -242,6 +242,7 @@ impl Planner<'_> {
         let member = self.member_spec(line);
         if member.group.is_some() {
             self.names.grouped.insert(name.clone());
+            self.names.groups.extend(line.prop_text("group"));
         }
         let isolation = line.prop_text("isolation").unwrap_or_else(|| "read_uncommitted".to_owned());
         if !matches!(isolation.as_str(), "read_uncommitted" | "read_committed") {

@@ -70,6 +70,15 @@ fn what_no_cluster_can_be_is_found_before_anything_runs() {
 }
 
 #[test]
+fn a_group_has_a_member_and_a_state_of_kafkas() {
+    let head = "topic t\nconsumer c group=orders\n";
+    let (told, at) = first(&format!("{head}expect {{ group order state=Stable; }}"));
+    assert_eq!((told.as_str(), at), ("no consumer is in a group `order`", 4));
+    assert_eq!(first("topic t\nforce-rebalance g").0, "no consumer is in a group `g`");
+    assert_eq!(first(&format!("{head}expect {{ group orders state=Stabel; }}")).0, "no group is ever Stabel");
+}
+
+#[test]
 fn time_does_not_go_back() {
     let (told, at) = first("advance 3s\nat 5s {\n  advance 1s\n}\nat 5500ms {\n  crash 1\n}");
     assert_eq!((told.as_str(), at), ("it is 6s or later here", 6));

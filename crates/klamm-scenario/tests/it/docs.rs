@@ -87,7 +87,7 @@ fn whole(place: Place, example: &str) -> String {
         text.push_str("producer p\n");
     }
     if !has("consumer ") {
-        text.push_str("consumer c\n");
+        text.push_str("consumer c\nconsumer grouped group=g\n");
     }
     // The head's lines come first.
     if place == Place::Head || place == Place::Cluster || example.contains("variants ") {

@@ -183,6 +183,8 @@ impl<'a> PartitionChange<'a> {
         self.elr = candidates
             .into_iter()
             .filter(|id| !self.isr.contains(id) && self.unclean_shutdown != Some(*id))
+            // Kafka keeps a replica here that a reassignment has just removed.
+            .filter(|id| self.replicas.contains(id))
             .collect();
     }
 

@@ -2,6 +2,7 @@
 
 use klamm_node::era::{Era, EraInfo, Eras};
 
+use crate::kind::FaultKind;
 use crate::options::{Profile, Wanted};
 use crate::plan::Plan;
 use crate::run::run;
@@ -18,10 +19,19 @@ pub struct Sensitivity {
     pub shrunk: Option<Shrunk>,
 }
 
-/// What runs are drawn from to find an old rule out.
+/// What runs are drawn from to find an old rule out: the faults that its loss needs, and few others.
 pub(crate) fn wanted(era: Era) -> Wanted {
+    use FaultKind::{Controller, Crash, Cut, Pause, Power, Slow, Stop};
     let info = era.info();
-    Wanted { profile: Profile::Small, faults: None, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest) }
+    let faults = match era {
+        Era::Kip101Only => Some(vec![Crash, Power, Stop, Cut]),
+        Era::NoFetchFencing => Some(vec![Crash, Cut, Pause, Stop]),
+        Era::NoBrokerEpoch => Some(vec![Power, Slow, Pause, Crash]),
+        Era::Elr => Some(vec![Power, Stop, Crash]),
+        Era::CheckQuorum | Era::Prevote => Some(vec![Controller, Cut]),
+        _ => None,
+    };
+    Wanted { profile: Profile::Small, faults, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest) }
 }
 
 /// Runs seeds from 1 on with one old rule, until an invariant breaks that it is known to break; at most `seeds` of them. The run that found

@@ -173,7 +173,7 @@ impl Options {
         let small = wanted.profile == Profile::Small;
         let mut topology = stream("topology");
         let brokers = if small { 3 } else { 1 + topology.below(5) as i32 };
-        let controllers = 1;
+        let controllers = if topology.chance(0.4) { 3 } else { 1 };
         let link = LinkSettings {
             latency: Duration::from_micros([0, 100, 1_000, 5_000][topology.below(4) as usize]),
             jitter: Duration::from_micros([0, 500, 3_000, 20_000][topology.below(4) as usize]),

@@ -30,6 +30,8 @@ pub enum What {
         /// Whether they are gone, or come late.
         lost: bool,
     },
+    /// Nothing gets through between a node and any other.
+    Isolate(NodeId),
     /// Messages take longer.
     Slow {
         /// Where they leave.
@@ -153,6 +155,7 @@ fn draw(kind: FaultKind, options: &Options, id: u32, rng: &mut Rng) -> What {
         FaultKind::Power => What::Power(NodeId(1 + rng.below(options.brokers as u64) as i32)),
         FaultKind::Stop => What::Stop(NodeId(1 + rng.below(options.brokers as u64) as i32)),
         FaultKind::Pause => What::Pause(node(rng)),
+        FaultKind::Cut if rng.chance(0.3) => What::Isolate(node(rng)),
         FaultKind::Cut | FaultKind::Slow => {
             let from = node(rng);
             let to = loop {
@@ -172,6 +175,7 @@ fn draw(kind: FaultKind, options: &Options, id: u32, rng: &mut Rng) -> What {
         }
         FaultKind::Skew => What::Skew(node(rng), rng.below(20_000) as i64 - 10_000),
         FaultKind::Disk => What::Disk(NodeId(1 + rng.below(options.brokers as u64) as i32), rng.chance(0.5)),
+        FaultKind::Controller if rng.chance(0.4) => What::Isolate(controller(rng)),
         FaultKind::Controller => What::Crash(controller(rng)),
         FaultKind::Admin => {
             let topic = rng.below(options.topics.len() as u64) as usize;
@@ -209,6 +213,7 @@ impl fmt::Display for What {
                     if *lost { " lost" } else { "" }
                 )
             }
+            Self::Isolate(node) => write!(f, "isolate {node}"),
             Self::Slow { from, to, by } => write!(f, "slow {from} -> {to} by {by:?}"),
             Self::Skew(node, millis) => write!(f, "wall clock of {node} {millis:+} ms"),
             Self::Disk(node, true) => write!(f, "disk of {node} full"),

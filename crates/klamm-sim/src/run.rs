@@ -214,7 +214,27 @@ impl<'a> Runner<'a> {
         self.run_until(end);
     }
 
+    /// Tells the checker what keeps controllers from talking to each other in time.
+    fn disturb(&mut self, what: &What, begins: bool) {
+        let now = self.world.now();
+        let (nodes, alone) = match what {
+            What::Isolate(node) => (vec![*node], true),
+            What::Crash(node)
+            | What::Power(node)
+            | What::Stop(node)
+            | What::Pause(node)
+            | What::Disk(node, _) => (vec![*node], false),
+            What::Cut { from, to, .. } | What::Slow { from, to, .. } => (vec![*from, *to], false),
+            _ => return,
+        };
+        let controllers = self.world.settings().controllers.clone();
+        for node in nodes.into_iter().filter(|node| controllers.contains(node)) {
+            self.checker.disturbed(node, begins, alone, now);
+        }
+    }
+
     fn begin(&mut self, decision: &Decision) {
+        self.disturb(&decision.what, true);
         let topics = &self.plan.options.topics;
         let asked = self.any_broker();
         let name = |topic: usize| topics.get(topic).map_or("", |topic| topic.name.as_str());
@@ -227,6 +247,12 @@ impl<'a> Runner<'a> {
                 let link = Link { from: (*from).into(), to: (*to).into(), both_ways: *both };
                 let fate = if *lost { Fate::Lost } else { Fate::Held };
                 self.inject(decision, NetworkFault::Cut { link, messages: Messages::All, fate }.into());
+            }
+            What::Isolate(node) => {
+                let all = self.world.nodes();
+                let others = all.iter().map(|other| other.node).filter(|other| other != node);
+                let groups = vec![vec![(*node).into()], others.map(Into::into).collect()];
+                self.inject(decision, NetworkFault::Partition { groups, fate: Fate::Lost }.into());
             }
             What::Slow { from, to, by } => {
                 let latency = self.plan.options.link.latency + *by;
@@ -261,9 +287,10 @@ impl<'a> Runner<'a> {
     }
 
     fn end(&mut self, decision: &Decision) {
+        self.disturb(&decision.what, false);
         match &decision.what {
             What::Crash(node) | What::Power(node) | What::Stop(node) => self.bring_up(*node),
-            What::Pause(_) | What::Cut { .. } | What::Disk(..) => {
+            What::Pause(_) | What::Cut { .. } | What::Isolate(_) | What::Disk(..) => {
                 self.command(Command::Heal(FaultId(decision.id)))
             }
             What::Slow { from, to, .. } => {
@@ -306,6 +333,7 @@ impl<'a> Runner<'a> {
     fn heal(&mut self) {
         self.healed = true;
         self.command(Command::HealAll);
+        self.checker.calm(self.world.now());
         let nodes: Vec<_> = self.world.nodes().iter().map(|node| node.node).collect();
         for from in &nodes {
             self.command(Command::SetWallSkew { node: *from, millis: 0 });

@@ -156,7 +156,7 @@ impl Shrinker {
 fn names(what: &What, broker: i32) -> bool {
     match what {
         What::Crash(node) | What::Power(node) | What::Stop(node) | What::Pause(node) => node.0 == broker,
-        What::Skew(node, _) | What::Disk(node, _) => node.0 == broker,
+        What::Skew(node, _) | What::Disk(node, _) | What::Isolate(node) => node.0 == broker,
         What::Cut { from, to, .. } | What::Slow { from, to, .. } => from.0 == broker || to.0 == broker,
         What::Reassign { replicas, .. } => replicas.contains(&broker),
         _ => false,

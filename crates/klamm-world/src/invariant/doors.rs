@@ -13,7 +13,10 @@ use super::ghost::Ack;
 use super::mirror::Entry;
 use super::s11_ack_justified::Answered;
 use super::s19_fencing::FollowerFetch;
-use super::{Checker, k09_metadata, s06_consistent_read, s11_ack_justified, s19_fencing, s20_purgatory};
+use super::{
+    Checker, k09_metadata, s06_consistent_read, s11_ack_justified, s18_broker_identity, s19_fencing,
+    s20_purgatory,
+};
 use crate::tap::{Tapped, Traffic};
 use crate::world::World;
 
@@ -30,12 +33,33 @@ pub(super) struct Doors {
 
 #[derive(Debug, Clone)]
 enum Asked {
-    Produce { acks: i16, batches: Vec<(usize, Entry)> },
+    Produce {
+        acks: i16,
+        batches: Vec<(usize, Entry)>,
+    },
     Fetch,
-    Broker { id: NodeId, epoch: i64, what: &'static str },
-    Commit { group: StrBytes, generation: i32, member: StrBytes },
-    Join { group: StrBytes },
-    Sync { group: StrBytes, generation: i32, member: StrBytes },
+    /// `newer` is the epoch of a later life of the broker, if there was one when it asked.
+    Broker {
+        id: NodeId,
+        newer: Option<i64>,
+        epoch: i64,
+        what: &'static str,
+    },
+    Commit {
+        group: StrBytes,
+        generation: i32,
+        member: StrBytes,
+    },
+    Join {
+        group: StrBytes,
+    },
+    Sync {
+        group: StrBytes,
+        generation: i32,
+        member: StrBytes,
+    },
+    /// What keeps logs alike: whatever it makes a node write is not its answer's affair.
+    Raft,
     Other,
 }
 
@@ -81,18 +105,24 @@ impl Checker {
                 }
                 Request::Fetch(request) => {
                     self.follower_fetches(*node, request);
-                    Asked::Other
+                    Asked::Raft
                 }
                 Request::BrokerHeartbeat(request) => {
                     let id = NodeId(request.broker_id.0);
                     self.doors.told.insert(id, request.current_metadata_offset);
-                    Asked::Broker { id, epoch: request.broker_epoch, what: "a heartbeat" }
+                    let epoch = request.broker_epoch;
+                    Asked::Broker {
+                        id,
+                        newer: self.broker_epochs.newer(id, epoch),
+                        epoch,
+                        what: "a heartbeat",
+                    }
                 }
-                Request::AlterPartition(request) => Asked::Broker {
-                    id: NodeId(request.broker_id.0),
-                    epoch: request.broker_epoch,
-                    what: "an AlterPartition",
-                },
+                Request::AlterPartition(request) => {
+                    let (id, epoch) = (NodeId(request.broker_id.0), request.broker_epoch);
+                    let newer = self.broker_epochs.newer(id, epoch);
+                    Asked::Broker { id, newer, epoch, what: "an AlterPartition" }
+                }
                 Request::OffsetCommit(request) => Asked::Commit {
                     group: request.group_id.0.clone(),
                     generation: request.generation_id_or_member_epoch,
@@ -104,6 +134,10 @@ impl Checker {
                     generation: request.generation_id,
                     member: request.member_id.clone(),
                 },
+                Request::Vote(_)
+                | Request::BeginQuorumEpoch(_)
+                | Request::EndQuorumEpoch(_)
+                | Request::FetchSnapshot(_) => Asked::Raft,
                 _ => Asked::Other,
             };
             self.doors.new.push((*node, *peer));
@@ -159,6 +193,7 @@ impl Checker {
         if let Some((node, view)) = quorum
             && let [(asked, peer)] = self.doors.new[..]
             && asked == node
+            && !matches!(self.doors.asked.get(&(asked, peer)), Some(Asked::Raft))
             && view.log_end > self.doors_log_end(node)
         {
             self.writes.wrote(node, peer, view.log_end);
@@ -173,6 +208,9 @@ impl Checker {
             };
             self.waiting.answered(*node, *peer, *at, &mut self.report);
             let Some(asked) = asked else {
+                if matches!(peer, ReplyTo::Client { connection, .. } if !world.is_connected(*connection)) {
+                    continue;
+                }
                 self.report.violation(
                     s20_purgatory::S20,
                     &format!("node {node}"),
@@ -182,8 +220,15 @@ impl Checker {
             };
             let Traffic::Response(response) = traffic else { continue };
             if let Some((_, view)) = quorum.filter(|(id, _)| id == node) {
-                self.writes.answered(*node, *peer, true, view.high_watermark, &mut self.report);
+                let is_ok = is_ok(response).unwrap_or(view.state == "Leader");
+                self.writes.answered(*node, *peer, is_ok, view.high_watermark, &mut self.report);
             }
+            // A controller that does not know yet that another leads answers from what it knows, as long as it writes nothing.
+            let is_deposed = quorum.is_some_and(|(_, view)| self.quorum.has_later(view.epoch));
+            let asked = match asked {
+                Asked::Broker { .. } if is_deposed => Asked::Other,
+                asked => asked,
+            };
             let at_once = self.doors.new.contains(&(*node, *peer));
             self.answered(*node, asked, response, at_once);
         }
@@ -239,18 +284,18 @@ impl Checker {
                         }
                     }
                 }
-                (Asked::Broker { id, epoch, what }, ResponseKind::BrokerHeartbeat(response))
+                (Asked::Broker { id, newer, epoch, what }, ResponseKind::BrokerHeartbeat(response))
                     if response.error_code == 0 =>
                 {
-                    self.broker_epochs.accepted(id, epoch, what, &mut self.report);
+                    s18_broker_identity::accepted(id, newer, epoch, what, &mut self.report);
                     if response.should_shut_down {
                         k09_metadata::let_go(id, self.metadata.image(), &mut self.report);
                     }
                 }
-                (Asked::Broker { id, epoch, what }, ResponseKind::AlterPartition(response))
+                (Asked::Broker { id, newer, epoch, what }, ResponseKind::AlterPartition(response))
                     if response.error_code == 0 =>
                 {
-                    self.broker_epochs.accepted(id, epoch, what, &mut self.report);
+                    s18_broker_identity::accepted(id, newer, epoch, what, &mut self.report);
                 }
                 (Asked::Join { group }, ResponseKind::JoinGroup(response)) if response.error_code == 0 => {
                     self.groups.joined(&group, response.generation_id, &response.member_id, &mut self.report);
@@ -311,6 +356,19 @@ impl Checker {
             }
         }
     }
+}
+
+/// Whether a controller's answer to a broker says that all went well; `None` where it says so for each part by itself.
+fn is_ok(response: &Response) -> Option<bool> {
+    let Response::Other(kind) = response else { return None };
+    let code = match &**kind {
+        ResponseKind::BrokerHeartbeat(response) => response.error_code,
+        ResponseKind::BrokerRegistration(response) => response.error_code,
+        ResponseKind::AlterPartition(response) => response.error_code,
+        ResponseKind::AllocateProducerIds(response) => response.error_code,
+        _ => return None,
+    };
+    Some(code == 0)
 }
 
 /// The partitions of a classic consumer's assignment (`ConsumerProtocolAssignment`, the same in every version); nothing of what is

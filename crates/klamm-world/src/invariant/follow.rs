@@ -98,6 +98,8 @@ impl Checker {
         if view.state != "Leader" {
             return;
         }
+        let ids = &world.settings.controllers;
+        self.stability.leads(node, view.epoch, ids, world.now(), &mut self.report);
         let ghost = self.nodes.entry(node).or_default();
         if ghost.led_epoch != Some(view.epoch) {
             ghost.led_epoch = Some(view.epoch);
@@ -183,7 +185,8 @@ impl Checker {
                 changed.push(index);
             }
             MetadataRecord::RegisterBroker(r) => {
-                self.broker_epochs.registered(NodeId(r.broker_id), r.broker_epoch, &mut self.report);
+                let broker = NodeId(r.broker_id);
+                self.broker_epochs.registered(broker, r.broker_epoch, r.incarnation_id, &mut self.report);
                 all = true;
             }
             MetadataRecord::BrokerRegistrationChange(r) => {
@@ -351,10 +354,11 @@ impl Checker {
             partition.cut(node, view.log_end);
         }
         let Some(replica) = partition.replicas.get_mut(&node) else { return };
-        if view.log_start == view.log_end {
+        if view.log_start > replica.log.end() {
+            // It starts anew where its leader's log begins.
             replica.log = Mirror::default();
         }
-        let end = replica.log.end();
+        let end = if replica.log.entries().is_empty() { view.log_start } else { replica.log.end() };
         let mut new = Vec::new();
         if view.log_end > end && view.log_end > view.log_start {
             new.extend(inspection.headers(end).iter().map(Entry::from).filter(|entry| entry.base >= end));

@@ -68,6 +68,8 @@ pub(crate) struct Partition {
     pub(crate) unclean: bool,
     /// Brokers that lost power since they last held everything that is committed.
     pub(crate) lossy: BTreeSet<NodeId>,
+    /// The leader in whose log what was acknowledged and shown was last looked for.
+    pub(crate) searched: Option<(NodeId, i32)>,
     /// Epoch and last sequence of each producer in what is committed.
     pub(crate) producers: BTreeMap<i64, (i16, i32)>,
 }
@@ -90,6 +92,7 @@ impl Partition {
             replicas: BTreeMap::new(),
             unclean: false,
             lossy: BTreeSet::new(),
+            searched: None,
             producers: BTreeMap::new(),
         }
     }
@@ -208,6 +211,28 @@ impl Partition {
             }
         }
         Some(from..to)
+    }
+
+    /// While a loss is excused: forgets what was acknowledged or shown and a new leader does not have (a stale one may have acknowledged it), and
+    /// once more when the excuse is `over`. What it was.
+    pub(crate) fn forget_lost(&mut self, over: bool) -> Option<String> {
+        let (id, leader) = self.true_leader()?;
+        let now = Some((id, leader.view.leader_epoch));
+        if !over && now == self.searched {
+            return None;
+        }
+        let (log, start) = (leader.log.clone(), leader.view.log_start);
+        self.searched = now;
+        let (acked, consumed) = (self.acked.len(), self.consumed.len());
+        self.acked.retain(|ack| {
+            ack.level != -1
+                || ack.entry.base < start
+                || log.at(ack.entry.base).is_some_and(|entry| entry.is_same_send(&ack.entry))
+        });
+        self.consumed.retain(|base, shown| *base < start || log.at(*base) == Some(shown));
+        let (acked, consumed) = (acked - self.acked.len(), consumed - self.consumed.len());
+        (acked + consumed > 0)
+            .then(|| format!("{acked} acknowledged batches and {consumed} shown ones are lost"))
     }
 
     /// When every replica is in sync and holds everything, an unclean election is history.

@@ -149,6 +149,11 @@ impl Quorum {
         }
     }
 
+    /// Whether a controller led in a later epoch.
+    pub(super) fn has_later(&self, epoch: i32) -> bool {
+        self.leaders.last_key_value().is_some_and(|(last, _)| *last > epoch)
+    }
+
     /// `of` leads and shows these batches below its high watermark, from the end of what was known to be committed.
     pub(super) fn commit(&mut self, of: NodeId, epoch: i32, entries: &[Entry], report: &mut Report) {
         let before = self.committed.end();

@@ -51,6 +51,11 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
             format!("{out} lives and is not in the ISR {:?}", registration.isr),
         );
     }
+    // A replica that one reassignment adds and the next removes keeps Kafka's controller from ever ending either
+    // (`PartitionReassignmentReplicas.maybeCompleteReassignment`): the user has to cancel.
+    if registration.adding_replicas.iter().any(|id| registration.removing_replicas.contains(id)) {
+        return;
+    }
     if !registration.adding_replicas.is_empty() || !registration.removing_replicas.is_empty() {
         let what = format!(
             "adding {:?}, removing {:?}",

@@ -10,6 +10,7 @@ mod g01_groups;
 mod ghost;
 mod k01_quorum;
 mod k09_metadata;
+mod k11_stable_leadership;
 mod l01_liveness;
 mod mirror;
 mod p01_idempotence;
@@ -85,6 +86,7 @@ pub const INVARIANTS: &[Invariant] = &[
     k01_quorum::K8,
     k09_metadata::K9,
     k09_metadata::K10,
+    k11_stable_leadership::K11,
     k01_quorum::K12,
     k09_metadata::K13,
     k09_metadata::K14,
@@ -138,6 +140,7 @@ pub struct Checker {
     config: BrokerConfig,
     metadata: MetadataPublisher,
     quorum: k01_quorum::Quorum,
+    stability: k11_stable_leadership::Stability,
     broker_epochs: s18_broker_identity::BrokerEpochs,
     groups: g01_groups::Groups,
     waiting: s20_purgatory::Waiting,
@@ -163,6 +166,7 @@ impl Checker {
             config,
             metadata: MetadataPublisher::new(),
             quorum: k01_quorum::Quorum::default(),
+            stability: k11_stable_leadership::Stability::default(),
             broker_epochs: s18_broker_identity::BrokerEpochs::default(),
             groups: g01_groups::Groups::default(),
             waiting: s20_purgatory::Waiting::default(),
@@ -223,7 +227,12 @@ impl Checker {
         self.report.at = world.now();
         let since = Timestamp(world.now().0.saturating_sub(DELIVERY_TIMEOUT_NANOS));
         let undecided: u64 = world.clients.iter().map(|client| client.undecided_since(since)).sum();
-        if undecided > 0 && self.report.losses.is_empty() {
+        // Without a leader, and without anybody who may become it, a partition is unavailable: clients go on asking.
+        let available = |partition: &Partition| {
+            partition.registration.as_ref().is_none_or(|registration| registration.has_leader())
+        };
+        let available = self.partitions.iter().all(available);
+        if undecided > 0 && available && self.report.losses.is_empty() {
             let what = format!("nothing is known of {undecided} records that were sent before {since}");
             self.report.violation(l01_liveness::L5, &"the producers", what);
         }
@@ -248,6 +257,21 @@ impl Checker {
     /// A node is about to stand still: what it owes now may come late.
     pub fn excuse_waiting(&mut self, node: NodeId) {
         self.waiting.forget(node);
+    }
+
+    /// Something begins (`true`) or ends that keeps a controller from talking to others in time; `alone` if nothing gets through to
+    /// it at all.
+    pub fn disturbed(&mut self, controller: NodeId, begins: bool, alone: bool, at: Timestamp) {
+        if alone {
+            self.stability.cut_off(controller, begins, at);
+        } else {
+            self.stability.disturbed(controller, begins, at);
+        }
+    }
+
+    /// Every fault is healed.
+    pub fn calm(&mut self, at: Timestamp) {
+        self.stability.healed(at);
     }
 
     /// What does not hold, in the order in which it was found.
@@ -288,6 +312,7 @@ impl Checker {
             let partition = &mut self.partitions[*index];
             if last != Some(index) {
                 last = Some(index);
+                let excused = partition.excuse();
                 partition.compare();
                 if let Some(excuse) = partition.excuse()
                     && let Some(lost) = partition.rebase()
@@ -303,6 +328,12 @@ impl Checker {
                     p01_idempotence::committed(partition, &new, report);
                 }
                 partition.settle();
+                let over = partition.excuse().is_none();
+                if let Some(excuse) = excused.or_else(|| partition.excuse())
+                    && let Some(lost) = partition.forget_lost(over)
+                {
+                    report.loss(&partition.name, lost, excuse);
+                }
                 s02_leader_completeness::check(partition, report);
                 s04_replication_quorum::check(partition, report);
                 s07_strong_isr::check(partition, report);

@@ -14,7 +14,8 @@ pub(super) const P1: Invariant = Invariant {
 pub(super) const P2: Invariant = Invariant {
     id: "P2",
     name: "NoHole",
-    statement: "the committed sequences of a producer id and epoch are consecutive in a partition, from 0",
+    statement: "the committed sequences of a producer id and epoch are consecutive in a partition, from 0 unless its log knew nothing of the \
+                producer",
     when: When::Event,
 };
 
@@ -42,7 +43,17 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
                 let behind = entry.sequence <= before && before - entry.sequence < i32::MAX / 2;
                 (expected, (entry.sequence != expected).then_some(if behind { P1 } else { P2 }))
             }
-            _ => (0, (entry.sequence != 0).then_some(P2)),
+            Some(_) => (0, (entry.sequence != 0).then_some(P2)),
+            // A log without state of a producer takes any sequence (`ProducerAppendInfo.checkSequence`).
+            None => {
+                if entry.sequence != 0 {
+                    let what =
+                        format!("producer {} begins with sequence {}", entry.producer_id, entry.sequence);
+                    let excuse = "a log that knows nothing of a producer takes any sequence".to_owned();
+                    report.loss(&partition.name, what, excuse);
+                }
+                continue;
+            }
         };
         if let Some(invariant) = broken {
             let what = format!(

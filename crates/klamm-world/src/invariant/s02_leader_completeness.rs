@@ -56,6 +56,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
     let Some((id, leader)) = partition.true_leader() else { return };
     for ack in partition.acked.iter().filter(|ack| ack.level == -1) {
         if let Some(what) = lost(id, leader, ack.entry) {
+            let what = format!("{what} (acknowledged by {})", ack.by);
             report.violation_unless(partition.excuse(), S2, &partition.name, what);
         }
     }

@@ -53,14 +53,21 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         // leader's deletion of records moves the first.
         let mut cached: Vec<_> =
             view.epochs.iter().map(|entry| (entry.epoch, entry.start_offset.max(view.log_start))).collect();
-        while cached.last().is_some_and(|(_, start)| *start >= view.log_end) {
-            cached.pop();
-        }
         // Where the log began is written down later than what was cut off the cache: after a crash the first entry may begin late.
+        if let Some((epoch, _)) = cached.first() {
+            rebuilt.retain(|(of, _)| of >= epoch);
+        }
         if let (Some(first), Some(batch)) = (cached.first_mut(), rebuilt.first())
             && first.0 == batch.0
         {
             first.1 = batch.1;
+        }
+        while cached.last().is_some_and(|(_, start)| *start >= view.log_end) {
+            cached.pop();
+        }
+        // An entry that was cut off to the log's very end does not survive a crash.
+        if view.epochs.is_empty() && rebuilt.len() == 1 {
+            continue;
         }
         if cached != rebuilt {
             let what = format!("the epoch cache of {node} is {cached:?}, its batches say {rebuilt:?}");

@@ -23,6 +23,16 @@ pub(super) struct FollowerFetch {
     pub(super) last_fetched_epoch: i32,
 }
 
+/// Whether a follower's log leaves the leader's before the offset that it asks for, as `Partition.readRecords` finds out.
+fn diverges(leader: &ReplicaView, fetch: FollowerFetch) -> bool {
+    let epoch = fetch.last_fetched_epoch;
+    let above = leader.epochs.iter().position(|entry| entry.epoch > epoch);
+    let known = leader.epochs.iter().rfind(|entry| entry.epoch <= epoch);
+    let end = above.map_or(leader.log_end, |at| leader.epochs[at].start_offset);
+    // A leader whose log begins with a later epoch cannot know where an earlier one ended.
+    known.is_some_and(|known| known.epoch < epoch) || end < fetch.offset
+}
+
 /// `node` handled a follower's fetch in this event.
 pub(super) fn check(
     partition: &Partition,
@@ -40,11 +50,7 @@ pub(super) fn check(
         return;
     }
     let fenced = fetch.leader_epoch >= 0 && fetch.leader_epoch != before.leader_epoch;
-    let at = replica.log.at(fetch.offset - 1);
-    let diverges = fetch.last_fetched_epoch >= 0
-        && fetch.offset > replica.view.log_start
-        && !replica.view.compacted
-        && at.is_none_or(|entry| entry.epoch != fetch.last_fetched_epoch);
+    let diverges = fetch.last_fetched_epoch >= 0 && diverges(before, fetch);
     if fenced || diverges {
         let what = format!(
             "{} fetched at {} in leader epoch {} after epoch {}, and {node} took note of it in epoch {}",

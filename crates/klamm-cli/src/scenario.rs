@@ -175,6 +175,11 @@ fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
 
 fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
     let Some(files) = read(&run.paths) else { return Ok(ExitCode::from(WRONG)) };
+    if let [(name, text)] = &files[..]
+        && klamm_sim::File::is_one(text)
+    {
+        return Ok(crate::sim::replay(name, text));
+    }
     // Every file is checked before any is run.
     let check = if run.bootstrap.is_some() { klamm_scenario::check_portable } else { klamm_scenario::check };
     let mistakes: Vec<_> = files.iter().filter_map(|(name, text)| check(name, text).err()).collect();

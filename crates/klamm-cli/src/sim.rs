@@ -1,5 +1,6 @@
 //! `klamm sim`: random clusters, loads and faults, with every invariant checked.
-
+#![expect(clippy::print_stdout, reason = "what was found is this command's result")]
+//! `klamm sim`: random clusters, loads and faults, with every invariant checked.
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
 use klamm_node::era::{Era, Eras};
-use klamm_sim::{FaultKind, Outcome, Plan, Profile, Range, Shrunk, Wanted, run, sensitivity, shrink};
+use klamm_sim::{FaultKind, File, Outcome, Plan, Profile, Range, Shrunk, Wanted, run, sensitivity, shrink};
 use serde_json::json;
 
 /// Prints a line; unlike the standard library's it does not panic when whoever reads (`| head`) has seen enough.
@@ -218,14 +219,10 @@ fn progress(arguments: &Arguments, summary: &Summary, seed: u64, total: u64, out
 }
 
 fn report(arguments: &Arguments, plan: &Plan, outcome: &Outcome, shrunk: &Shrunk) -> anyhow::Result<()> {
-    let file =
-        arguments.output.clone().unwrap_or_else(|| format!("klamm-sim-{}.txt", plan.options.seed).into());
-    let mut text = String::new();
-    for violation in &shrunk.outcome.violations {
-        let _ = writeln!(text, "{violation}");
-    }
-    let _ = write!(text, "\n{}", shrunk.plan);
-    std::fs::write(&file, &text)?;
+    let file = arguments.output.clone();
+    let file = file.unwrap_or_else(|| format!("klamm-sim-{}.kdl", plan.options.seed).into());
+    let breaks = shrunk.outcome.broken().map(str::to_owned);
+    std::fs::write(&file, File { plan: shrunk.plan.clone(), breaks }.render())?;
     let tail = |outcome: &Outcome| -> Vec<String> {
         let from = outcome.trace.len().saturating_sub(60);
         outcome.trace[from..].iter().map(ToString::to_string).collect()
@@ -258,8 +255,41 @@ fn report(arguments: &Arguments, plan: &Plan, outcome: &Outcome, shrunk: &Shrunk
         println!("{violation}");
     }
     println!("\nits trace before the end:\n{}", tail(&shrunk.outcome).join("\n"));
-    println!("\nwritten to {}", file.display());
+    println!("\nwritten to {0}; run it again with: klamm scenario run {0}", file.display());
     Ok(())
+}
+
+/// Runs a file that `klamm sim` wrote. Exit code: 0 every invariant held, 1 one did not, 2 the file is wrong.
+pub(crate) fn replay(name: &str, text: &str) -> ExitCode {
+    let file = match File::parse(text) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("klamm: {name}: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = run(&file.plan);
+    let from = outcome.trace.len().saturating_sub(60);
+    for event in &outcome.trace[from..] {
+        println!("{event}");
+    }
+    for violation in &outcome.violations {
+        println!("{violation}");
+    }
+    for loss in &outcome.losses {
+        println!("{loss}");
+    }
+    match (outcome.broken(), file.breaks) {
+        (Some(_), _) => ExitCode::from(1),
+        (None, Some(before)) => {
+            println!("{name}: every invariant holds; {before} did not when the file was written");
+            ExitCode::SUCCESS
+        }
+        (None, None) => {
+            println!("{name}: every invariant holds");
+            ExitCode::SUCCESS
+        }
+    }
 }
 
 fn print_sensitivity(arguments: &Arguments) -> ExitCode {

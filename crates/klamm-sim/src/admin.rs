@@ -49,6 +49,12 @@ impl Admin {
     }
 }
 
+/// Asks a broker to create a topic, and does not wait for it.
+pub fn create_topic(world: &mut World, broker: NodeId, topic: &Topic) {
+    let (api, request) = create(topic);
+    Admin::default().ask(world, broker, api, request, &mut Vec::new());
+}
+
 /// CreateTopics.
 pub(crate) fn create(topic: &Topic) -> ((ApiKey, i16), Request) {
     let config = |name: &'static str, value: String| {

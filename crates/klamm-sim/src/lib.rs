@@ -7,6 +7,7 @@
 
 mod admin;
 mod eras;
+mod file;
 mod kind;
 mod options;
 mod plan;
@@ -14,7 +15,9 @@ mod run;
 mod shrink;
 mod text;
 
+pub use admin::create_topic;
 pub use eras::{Sensitivity, sensitivity};
+pub use file::{File, FileError};
 pub use kind::{FaultKind, UnknownFaultKind};
 pub use options::{Options, Profile, Range, RangeError, Topic, UnknownProfile, Wanted};
 pub use plan::{Decision, Plan, What};

@@ -8,6 +8,7 @@ mod in_process;
 mod load;
 mod perf_test;
 mod report;
+mod sim;
 mod target;
 mod wire;
 
@@ -35,6 +36,9 @@ struct Arguments {
     /// A tenth of the load: to see that everything runs, not to compare.
     #[arg(long)]
     quick: bool,
+    /// Measure the simulator instead, and no peer.
+    #[arg(long, conflicts_with_all = ["only", "parts", "write"])]
+    sim: bool,
     /// Put the table into docs/performance.md.
     #[arg(long)]
     write: bool,
@@ -43,6 +47,10 @@ struct Arguments {
 #[expect(clippy::print_stdout, reason = "the table is this program's result")]
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.sim {
+        println!("{}", sim::measure(arguments.quick));
+        return Ok(());
+    }
     let root = klamm_tests::workspace::root();
     let targets = if arguments.only.is_empty() { Target::ALL.to_vec() } else { arguments.only };
     let peers = Peers::build(

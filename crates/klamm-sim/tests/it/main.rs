@@ -1,4 +1,8 @@
 //! The simulator runs, is deterministic, and finds what is wrong.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may its helpers")]
+
+mod property;
+mod sensitivity;
 
 use klamm_sim::{FaultKind, Plan, Profile, Wanted, What, run};
 

@@ -208,6 +208,10 @@ impl Checker {
             };
             self.waiting.answered(*node, *peer, *at, &mut self.report);
             let Some(asked) = asked else {
+                // What a process answers in the step in which it ends was forgotten with it.
+                if !self.nodes.get(node).is_some_and(|ghost| ghost.up) {
+                    continue;
+                }
                 if matches!(peer, ReplyTo::Client { connection, .. } if !world.is_connected(*connection)) {
                     continue;
                 }

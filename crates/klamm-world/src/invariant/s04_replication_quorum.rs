@@ -26,7 +26,7 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
     }
     // Metadata of the partition epoch that the leader has makes Kafka's `Partition.makeLeader` forget a proposal that is under way; until the
     // controller's answer to it comes round, the leader does not count whom it proposed.
-    if !leading.in_flight && leader.view.partition_epoch < registration.partition_epoch {
+    if leader.view.partition_epoch < registration.partition_epoch {
         return;
     }
     let uncounted = registration

@@ -40,7 +40,7 @@ pub(super) fn elected(
         return false;
     }
     // The record that ends a reassignment may bring a replica into the ISR and make it the leader at once.
-    if before.adding_replicas.contains(&leader) && after.isr.contains(&leader) && before.has_leader() {
+    if before.adding_replicas.contains(&leader) && after.adding_replicas.is_empty() && before.has_leader() {
         return false;
     }
     let last_known = before.last_known_elr.contains(&leader);

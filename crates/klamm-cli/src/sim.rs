@@ -1,6 +1,5 @@
 //! `klamm sim`: random clusters, loads and faults, with every invariant checked.
-#![expect(clippy::print_stdout, reason = "what was found is this command's result")]
-//! `klamm sim`: random clusters, loads and faults, with every invariant checked.
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -222,9 +222,11 @@ fn entry(line: &str) -> Entry {
     (next().parse().unwrap(), next().parse().unwrap(), next().parse().unwrap())
 }
 
-/// What a client last said behind `prefix`; fails when it has ended.
+/// What a client last said behind `prefix`, in a line that it has finished; fails when it has ended.
 pub(crate) fn last(client: &mut Running, prefix: &str) -> Option<String> {
     let ended = client.try_wait().unwrap();
     assert!(ended.is_none(), "a client ended early: {}\n{}", client.stdout(), client.stderr());
-    client.stdout().lines().rev().find_map(|line| Some(line.strip_prefix(prefix)?.to_owned()))
+    let said = client.stdout();
+    let finished = said.rfind('\n').map_or("", |end| &said[..end]);
+    finished.lines().rev().find_map(|line| Some(line.strip_prefix(prefix)?.to_owned()))
 }

@@ -6,6 +6,7 @@ use klamm_node::{ConnectionId, NodeId, Timestamp};
 use klamm_wire::ApiKey;
 
 use super::*;
+use crate::connection::MAX_QUEUED;
 use crate::probe::{Order, question};
 use crate::settings::{BrokerSpec, LinkSettings};
 

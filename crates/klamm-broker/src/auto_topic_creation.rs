@@ -115,10 +115,9 @@ impl Core {
         let Some(answer) = answer else { return };
         for topic in answer.topics.iter().filter(|topic| topic.error_code != 0) {
             if ctx.tracing() {
-                let why = ErrorCode::from_code(topic.error_code).map_or("unknown error", ErrorCode::name);
-                let message = topic.error_message.as_deref().unwrap_or_default();
-                let text = format!("topic {} not created: {why} {message}", &*topic.name.0);
-                ctx.trace(TraceKind::Note { text });
+                let error = ErrorCode::from_code(topic.error_code).map_or("unknown error", ErrorCode::name);
+                let message = topic.error_message.as_deref().unwrap_or_default().to_owned();
+                ctx.trace(TraceKind::TopicNotCreated { topic: topic.name.0.clone(), error, message });
             }
         }
     }

@@ -54,8 +54,8 @@ impl Core {
     pub(crate) fn check_directory_told(&mut self, ctx: &mut Ctx<'_>, dir: Dir) {
         let told = self.replicas.dirs.id(dir).and_then(|id| self.lifecycle.offline_dirs.get(&id));
         if told == Some(&false) {
-            ctx.trace(TraceKind::Note {
-                text: "stopping: no controller could be told of the failed log directory".to_owned(),
+            ctx.trace(TraceKind::NodeHalted {
+                cause: "no controller could be told of the failed log directory".to_owned(),
             });
             self.finish_shutdown(ctx);
         }
@@ -67,8 +67,8 @@ impl Core {
             return;
         }
         self.lifecycle.state = LifecycleState::ShuttingDown;
-        ctx.trace(TraceKind::Note {
-            text: "halting: the log directory of the metadata log, or the last one, has failed".to_owned(),
+        ctx.trace(TraceKind::NodeHalted {
+            cause: "the log directory of the metadata log, or the last one, has failed".to_owned(),
         });
         ctx.effects.push(Effect::Halt);
     }

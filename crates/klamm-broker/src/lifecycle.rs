@@ -164,9 +164,9 @@ impl Core {
             answer => {
                 let refused = answer.filter(|answer| answer.error_code != ErrorCode::NotController.code());
                 if let Some(answer) = refused {
-                    let code = answer.error_code;
-                    let name = ErrorCode::from_code(code).map_or("an unknown error", ErrorCode::name);
-                    ctx.trace(TraceKind::Note { text: format!("registration refused: {name} ({code})") });
+                    let error =
+                        ErrorCode::from_code(answer.error_code).map_or("an unknown error", ErrorCode::name);
+                    ctx.trace(TraceKind::RegistrationRefused { error });
                 }
                 self.heartbeat_failed(ctx, refused.is_some());
             }
@@ -234,7 +234,7 @@ impl Core {
 
     fn on_unfenced(&mut self, ctx: &mut Ctx<'_>) {
         self.lifecycle.state = LifecycleState::Running;
-        ctx.trace(TraceKind::Note { text: "running".to_owned() });
+        ctx.trace(TraceKind::BrokerRunning);
     }
 
     const fn metadata_moved_since_heartbeat(&self) -> bool {

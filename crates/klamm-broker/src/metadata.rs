@@ -218,7 +218,7 @@ impl Core {
         match answer.error_code {
             ErrorCode::None => {
                 if let Err(error) = self.take_metadata(ctx, &answer) {
-                    ctx.trace(TraceKind::Note { text: format!("metadata log: {error}") });
+                    ctx.trace(TraceKind::MetadataNotTaken { what: "log", cause: error.to_string() });
                     self.controller.pause(from, ctx.now);
                     return self.fetch_metadata(ctx);
                 }

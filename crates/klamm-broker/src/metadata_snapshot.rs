@@ -108,7 +108,7 @@ impl Core {
             let (id, contents) = (download.id, std::mem::take(&mut download.bytes).freeze());
             self.metadata.download = None;
             if let Err(error) = self.install_snapshot(ctx, id, &contents) {
-                ctx.trace(TraceKind::Note { text: format!("metadata snapshot: {error}") });
+                ctx.trace(TraceKind::MetadataNotTaken { what: "snapshot", cause: error.to_string() });
                 self.controller.pause(from, ctx.now);
             }
         }

@@ -383,7 +383,10 @@ impl Core {
                     }
                     Ok(false) => {}
                     Err(error) => {
-                        ctx.trace(TraceKind::Note { text: format!("fetched records not appended: {error}") });
+                        if let Some(partition) = self.replicas.get(slot) {
+                            let (partition, cause) = (partition.name.clone(), error.to_string());
+                            ctx.trace(TraceKind::FetchNotAppended { partition, leader, cause });
+                        }
                         if let Some(storage) = &error.storage {
                             self.on_log_failure(ctx, dir, storage);
                         } else {
@@ -400,15 +403,15 @@ impl Core {
             // Ours is the older epoch: metadata will tell.
             error @ ErrorCode::FencedLeaderEpoch => {
                 if ctx.tracing() {
-                    let text = format!("fetch of {} from {leader}: {error}", partition.name);
-                    ctx.trace(TraceKind::Note { text });
+                    let partition = partition.name.clone();
+                    ctx.trace(TraceKind::FetchRefused { partition, leader, error: error.name() });
                 }
                 self.fetchers.remove(slot);
             }
             error => {
                 if ctx.tracing() {
-                    let text = format!("fetch of {} from {leader}: {error}", partition.name);
-                    ctx.trace(TraceKind::Note { text });
+                    let partition = partition.name.clone();
+                    ctx.trace(TraceKind::FetchRefused { partition, leader, error: error.name() });
                 }
                 self.delay_partition(ctx, leader, slot);
             }

@@ -262,7 +262,7 @@ impl Controller {
     fn close(&mut self, ctx: &mut Ctx<'_>) {
         self.failed = true;
         if let Err(error) = self.raft.close(ctx.wall.millis()) {
-            ctx.trace(TraceKind::Note { text: format!("the metadata log was not closed in order: {error}") });
+            ctx.trace(TraceKind::MetadataLogNotClosed { cause: error.to_string() });
         }
         ctx.effects.push(Effect::Halt);
     }
@@ -347,7 +347,7 @@ impl Controller {
 
     fn halt(&mut self, ctx: &mut Ctx<'_>, error: &str) {
         self.failed = true;
-        ctx.trace(TraceKind::Note { text: format!("the metadata log cannot be written: {error}") });
+        ctx.trace(TraceKind::NodeHalted { cause: format!("the metadata log cannot be written: {error}") });
         ctx.effects.push(Effect::Halt);
     }
 

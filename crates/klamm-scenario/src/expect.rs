@@ -1,6 +1,6 @@
 //! What may be expected of a cluster.
 
-use klamm_node::{NodeId, TopicPartition};
+use klamm_node::{NodeId, TopicPartition, TracePattern};
 
 /// One expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(crate) enum Expectation {
     Member { client: String, facts: Vec<MemberFact> },
     Disconnected { client: String, times: i64 },
     Fired { fault: String, times: Option<i64> },
-    Happened { text: String, node: Option<NodeId>, times: Option<i64> },
-    HappenedBefore { first: String, second: String },
-    Never { text: String, node: Option<NodeId> },
+    Happened { event: TracePattern, times: Option<i64> },
+    HappenedBefore { first: TracePattern, second: TracePattern },
+    Never { event: TracePattern },
 }
 
 /// What the controller says of a partition.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use klamm_node::{Ctx, Timestamp, TraceKind};
+use klamm_node::{Ctx, Timestamp, TopicPartition, TraceKind};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use super::GroupTimer;
@@ -256,14 +256,11 @@ impl Shard {
 
     fn on_loaded(&mut self, env: &mut Env<'_, '_>) {
         if env.ctx.tracing() && !(self.groups.is_empty() && self.offsets.len() == 0) {
-            env.ctx.trace(TraceKind::Note {
-                text: format!(
-                    "__consumer_offsets-{} loaded in epoch {}: {} groups, {} offsets",
-                    self.partition,
-                    self.leader_epoch,
-                    self.groups.len(),
-                    self.offsets.len()
-                ),
+            env.ctx.trace(TraceKind::GroupsLoaded {
+                partition: TopicPartition::new("__consumer_offsets", self.partition),
+                epoch: self.leader_epoch,
+                groups: self.groups.len(),
+                offsets: self.offsets.len(),
             });
         }
         self.schedule_expiry(env);

@@ -79,7 +79,7 @@ fn a_target_whose_leader_does_not_know_it_yet_tries_again() {
     c.wait_for_tuple("t", 10, "L=1 e=1 pe=2 isr=[1, 2, 4] elr=[] replicas=[1, 2, 4]");
     let refused = c.world.trace().events().any(|event| {
         event.node == Some(NodeId(4))
-            && matches!(&event.kind, TraceKind::Note { text } if text.contains("UNKNOWN_LEADER_EPOCH"))
+            && matches!(&event.kind, TraceKind::FetchRefused { error: "UNKNOWN_LEADER_EPOCH", .. })
     });
     assert!(refused, "the leader refuses a replica that it does not know");
 }

@@ -63,10 +63,14 @@ fn offsets(c: &Cluster, broker: i32) -> (i64, i64) {
 }
 
 fn refusals(c: &Cluster, broker: i32) -> usize {
-    let refused = "registration refused: DUPLICATE_BROKER_REGISTRATION (101)";
+    let refused = "DUPLICATE_BROKER_REGISTRATION";
     let events = c.world.trace().events();
     let by = |node: Option<NodeId>| node == Some(NodeId(broker));
-    events.filter(|e| by(e.node) && matches!(&e.kind, TraceKind::Note { text } if text == refused)).count()
+    events
+        .filter(|e| {
+            by(e.node) && matches!(&e.kind, TraceKind::RegistrationRefused { error } if *error == refused)
+        })
+        .count()
 }
 
 fn broker_epoch(c: &Cluster, broker: i32) -> i64 {
@@ -188,7 +192,7 @@ fn a_rotten_batch_is_never_appended_by_a_follower_and_reaches_consumers_as_it_is
     assert_eq!(offsets(&c, follower).0, 3);
     let refused = c.world.trace().events().filter(|e| {
         e.node == Some(NodeId(follower))
-            && matches!(&e.kind, TraceKind::Note { text } if text.contains("CORRUPT_MESSAGE"))
+            && matches!(&e.kind, TraceKind::FetchNotAppended { cause, .. } if cause.contains("CORRUPT_MESSAGE"))
     });
     // Again and again, replica.fetch.backoff.ms apart.
     assert!(refused.count() >= 5);

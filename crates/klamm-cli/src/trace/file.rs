@@ -36,7 +36,7 @@ impl From<&TraceEvent> for Entry {
             cause: event.cause.map(|cause| cause.0),
             at: event.at,
             node: event.node.map(|node| node.0),
-            kind: event.kind.name(),
+            kind: event.kind.name().to_owned(),
             topic: event.kind.topic().map(str::to_owned),
             partition: event.kind.partition().map(|partition| partition.partition),
             text: event.kind.to_string(),

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     node: Option<i32>,
     /// Only events of this kind, such as `HighWatermarkMoved`
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(klamm_node::TraceKind::NAMES), hide_possible_values = true)]
     kind: Option<String>,
     /// Only from this time on, such as 1.5s, 200ms, 2m or 1h since the cluster's start
     #[arg(long, value_parser = time)]

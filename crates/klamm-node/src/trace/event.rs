@@ -360,6 +360,68 @@ pub enum TraceKind {
         /// Its name.
         fault: u32,
     },
+    /// A broker is unfenced, and does its work.
+    BrokerRunning,
+    /// A broker's registration was refused.
+    RegistrationRefused {
+        /// The error that it was answered.
+        error: &'static str,
+    },
+    /// A node ends its process: it cannot go on.
+    NodeHalted {
+        /// Why.
+        cause: String,
+    },
+    /// A node could not take the metadata that it fetched, and asks again.
+    MetadataNotTaken {
+        /// `log` or `snapshot`.
+        what: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// A controller's log could not be closed in order: the next start recovers it.
+    MetadataLogNotClosed {
+        /// Why.
+        cause: String,
+    },
+    /// A fetch of a follower was refused by its leader.
+    FetchRefused {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader that was asked.
+        leader: NodeId,
+        /// The error that it was answered.
+        error: &'static str,
+    },
+    /// What a follower fetched could not be appended to its log.
+    FetchNotAppended {
+        /// The partition.
+        partition: TopicPartition,
+        /// The leader that it came from.
+        leader: NodeId,
+        /// Why.
+        cause: String,
+    },
+    /// A topic that a client asked for could not be created.
+    TopicNotCreated {
+        /// The topic.
+        topic: StrBytes,
+        /// The controller's error.
+        error: &'static str,
+        /// What the controller says about it.
+        message: String,
+    },
+    /// A coordinator has read its partition of `__consumer_offsets`.
+    GroupsLoaded {
+        /// The partition.
+        partition: TopicPartition,
+        /// The epoch in which it leads it.
+        epoch: i32,
+        /// How many groups it holds.
+        groups: usize,
+        /// How many committed offsets it holds.
+        offsets: usize,
+    },
     /// Something that no other kind describes; the text says what.
     Note {
         /// What happened.
@@ -502,6 +564,25 @@ impl fmt::Display for TraceKind {
             Self::FaultArmed { fault, text } => write!(f, "fault #{fault} armed: {text}"),
             Self::FaultFired { fault, text } => write!(f, "fault #{fault} fired: {text}"),
             Self::FaultHealed { fault } => write!(f, "fault #{fault} healed"),
+            Self::BrokerRunning => f.write_str("running"),
+            Self::RegistrationRefused { error } => write!(f, "registration refused: {error}"),
+            Self::NodeHalted { cause } => write!(f, "halting: {cause}"),
+            Self::MetadataNotTaken { what, cause } => write!(f, "metadata {what} not taken: {cause}"),
+            Self::MetadataLogNotClosed { cause } => {
+                write!(f, "the metadata log was not closed in order: {cause}")
+            }
+            Self::FetchRefused { partition, leader, error } => {
+                write!(f, "fetch of {partition} from {leader}: {error}")
+            }
+            Self::FetchNotAppended { partition, leader, cause } => {
+                write!(f, "fetch of {partition} from {leader} not appended: {cause}")
+            }
+            Self::TopicNotCreated { topic, error, message } => {
+                write!(f, "topic {topic} not created: {error} {message}")
+            }
+            Self::GroupsLoaded { partition, epoch, groups, offsets } => {
+                write!(f, "{partition} loaded in epoch {epoch}: {groups} groups, {offsets} offsets")
+            }
             Self::Note { text } => f.write_str(text),
         }
     }

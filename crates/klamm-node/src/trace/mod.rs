@@ -6,6 +6,7 @@
 
 mod event;
 mod hash;
+mod names;
 mod pattern;
 
 pub use event::{EventId, TraceEvent, TraceKind};

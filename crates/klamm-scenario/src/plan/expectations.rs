@@ -57,17 +57,12 @@ impl Planner<'_> {
                 let fault = self.known_fault(line, 0)?;
                 Some(vec![Expectation::Fired { fault, times: line.prop_int("times") }])
             }
-            "happened" => Some(vec![Expectation::Happened {
-                text: line.text(0),
-                node: self.node_prop(line, "node"),
-                times: line.prop_int("times"),
-            }]),
-            "happened-before" => {
-                Some(vec![Expectation::HappenedBefore { first: line.text(0), second: line.text(1) }])
+            "happened" => {
+                let event = self.one_event(line)?;
+                Some(vec![Expectation::Happened { event, times: line.prop_int("times") }])
             }
-            "never" => {
-                Some(vec![Expectation::Never { text: line.text(0), node: self.node_prop(line, "node") }])
-            }
+            "happened-before" => self.happened_before(line),
+            "never" => Some(vec![Expectation::Never { event: self.one_event(line)? }]),
             _ => None,
         };
         let empty = match all.as_deref() {
@@ -310,7 +305,6 @@ fn says_nothing(expectation: &Expectation) -> bool {
         Expectation::Member { facts, .. } => facts.is_empty(),
         Expectation::Result { error, offset, .. } => error.is_none() && offset.is_none(),
         Expectation::Topic { exists, partitions, .. } => exists.is_none() && partitions.is_none(),
-        Expectation::Happened { text, .. } | Expectation::Never { text, .. } => text.is_empty(),
         _ => false,
     }
 }

@@ -3,6 +3,7 @@
 
 mod configs;
 mod controllers;
+mod events;
 mod expectations;
 mod faults;
 mod members;

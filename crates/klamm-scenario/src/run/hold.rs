@@ -1,7 +1,7 @@
 //! Whether expectations hold.
 
 use klamm_metadata::LeaderRecoveryState;
-use klamm_node::{NodeId, TopicPartition};
+use klamm_node::{NodeId, TopicPartition, TracePattern};
 use klamm_world::World;
 
 use super::Runner;
@@ -80,51 +80,41 @@ impl<T: Theatre> Runner<T> {
                     times.map_or_else(|| "it fired".to_owned(), |times| format!("it fired {times} times"));
                 Check::new(format!("fault `{fault}`")).unless(fits, expected, format!("{fired} times"))
             }
-            Expectation::Happened { text, node, times } => {
-                let found = self.find(text, *node).count();
+            Expectation::Happened { event, times } => {
+                let found = self.find(event).count();
                 let fits = match times {
                     Some(times) => i64::try_from(found) == Ok(*times),
                     None => found > 0,
                 };
                 let expected =
                     times.map_or_else(|| "at least once".to_owned(), |times| format!("{times} times"));
-                Check::new("the trace").unless(
-                    fits,
-                    format!("{} {expected}", named(text, *node)),
-                    format!("{found} times"),
-                )
+                Check::new("the trace").unless(fits, format!("{event}: {expected}"), format!("{found} times"))
             }
-            Expectation::Never { text, node } => {
-                let found = self.find(text, *node).next().map(|(_, line)| line);
+            Expectation::Never { event } => {
+                let found = self.find(event).next().map(|(_, line)| line);
                 let actual = found.clone().unwrap_or_default();
-                Check::new("the trace").unless(
-                    found.is_none(),
-                    format!("never {}", named(text, *node)),
-                    actual,
-                )
+                Check::new("the trace").unless(found.is_none(), format!("never {event}"), actual)
             }
             Expectation::HappenedBefore { first, second } => {
-                let places = [first, second].map(|text| self.find(text, None).next().map(|(at, _)| at));
+                let places = [first, second].map(|event| self.find(event).next().map(|(at, _)| at));
                 let (fits, actual) = match places {
                     [Some(one), Some(other)] => (one < other, "the other way round".to_owned()),
-                    [None, _] => (false, format!("{} never happened", named(first, None))),
-                    [_, None] => (false, format!("{} never happened", named(second, None))),
+                    [None, _] => (false, format!("{first}: it never happened")),
+                    [_, None] => (false, format!("{second}: it never happened")),
                 };
-                let expected = format!("{} before {}", named(first, None), named(second, None));
-                Check::new("the trace").unless(fits, expected, actual)
+                Check::new("the trace").unless(fits, format!("{first} before {second}"), actual)
             }
         }
     }
 
-    /// Trace events since the first step with a text in their line, without its time.
-    fn find(&self, text: &str, node: Option<NodeId>) -> std::vec::IntoIter<(usize, String)> {
+    /// The trace events since the first step that are meant: place and line of each.
+    fn find(&self, event: &TracePattern) -> std::vec::IntoIter<(usize, String)> {
         let found = self.stage.look(|world| {
             let trace = world.trace();
             let skip = self.trace_before.saturating_sub(trace.recorded() - trace.events().len() as u64);
             let events = trace.events().skip(usize::try_from(skip).unwrap_or(usize::MAX)).enumerate();
-            let events = events.filter(|(_, event)| node.is_none_or(|node| event.node == Some(node)));
-            let found = events.filter(|(_, event)| event.kind.to_string().contains(text));
-            found.map(|(at, event)| (at, event.to_string())).collect::<Vec<_>>()
+            let found = events.filter(|(_, found)| event.matches(found));
+            found.map(|(at, found)| (at, found.to_string())).collect::<Vec<_>>()
         });
         found.unwrap_or_default().into_iter()
     }
@@ -440,9 +430,4 @@ fn epochs(entries: &[(i32, i64)]) -> String {
 
 fn or_empty(text: String) -> String {
     if text.is_empty() { "nothing".to_owned() } else { text }
-}
-
-fn named(text: &str, node: Option<NodeId>) -> String {
-    let node = node.map(|node| format!(" on node {node}")).unwrap_or_default();
-    format!("{text:?}{node}")
 }

@@ -102,3 +102,31 @@ fn lines_without_end_are_not_shown() {
     assert!(told.contains("wrong.kdl:3:3: there is no word `crahs` here"), "{told}");
     assert!(told.contains("did you mean `crash`?") && told.len() < 500, "{told}");
 }
+
+#[test]
+fn an_event_of_the_trace_has_a_name_of_its_kind() {
+    insta::assert_snapshot!(told("scenario \"A\" title=\"a\"\nexpect { never LogTruncatd; }\n"), @r#"
+      × the trace has no events `LogTruncatd`
+       ╭─[wrong.kdl:2:16]
+     1 │ scenario "A" title="a"
+     2 │ expect { never LogTruncatd; }
+       ·                ─────┬─────
+       ·                     ╰── unknown kind
+       ╰────
+      help: did you mean `LogTruncated`?
+    "#);
+    let expect = |line: &str| first(&format!("topic t\nexpect {{ {line}; }}"));
+    let (told, at) = expect("happened \"high watermark 0 -> 1\"");
+    assert_eq!((told.as_str(), at), ("the trace has no events `high watermark 0 -> 1`", 3));
+    assert_eq!(expect("happened LogTruncated of=u-0").0, "there is no topic `u`");
+    assert_eq!(expect("happened-before Appended \"0 -> 1\"").0, "`happened-before` compares two events");
+    assert_eq!(
+        expect("happened-before Appended BecameLeader IsrChanged").0,
+        "`happened-before` compares two events"
+    );
+    assert_eq!(expect("happened-before Appended BecameLeadr").0, "the trace has no events `BecameLeadr`");
+    assert_eq!(
+        expect("happened-before Appended \"0 -> 1\" \"1 -> 2\" IsrChanged").0,
+        "the trace has no events `1 -> 2`"
+    );
+}

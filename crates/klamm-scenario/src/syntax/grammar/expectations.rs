@@ -177,30 +177,34 @@ pub(super) const WORDS: &[Word] = &[
     Word {
         name: "happened",
         place: Place::Expect,
-        args: &[arg("text", Kind::Text)],
+        args: &[arg("event", Kind::Text), optional("text", Kind::Text)],
         props: &[
+            prop("of", Kind::Partition, "about this partition"),
             prop("node", Kind::Node, "the node that decided it"),
             prop("times", Kind::Count, "exactly so often"),
         ],
-        doc: "A trace event whose line has this text in it, since the first step.",
-        example: "produce p a\nexpect { happened \"high watermark 0 -> 1\" node=1; }",
+        doc: "A trace event of this kind, since the first step, whose line has the text in it. The kinds are those of the trace: LeaderElected, IsrChanged, LogTruncated … (`klamm trace --json` shows them).",
+        example: "produce p a\nexpect { happened HighWatermarkMoved \"0 -> 1\" of=t-0 node=1; }",
         ..WORD
     },
     Word {
         name: "happened-before",
         place: Place::Expect,
-        args: &[arg("first", Kind::Text), arg("second", Kind::Text)],
-        doc: "Two trace events, the first one of each: this one before that one.",
-        example: "produce p a\nexpect { happened-before \"log end 0 -> 1\" \"high watermark 0 -> 1\"; }",
+        args: &[some("event", Kind::Text)],
+        doc: "Two trace events, each a kind and perhaps a text that its line has: the first such one before the first such other.",
+        example: "produce p a\nexpect { happened-before Appended \"0 -> 1\" HighWatermarkMoved \"0 -> 1\"; }",
         ..WORD
     },
     Word {
         name: "never",
         place: Place::Expect,
-        args: &[arg("text", Kind::Text)],
-        props: &[prop("node", Kind::Node, "the node that decided it")],
-        doc: "No trace event since the first step has this text in its line.",
-        example: "expect { never \"truncated\"; }",
+        args: &[arg("event", Kind::Text), optional("text", Kind::Text)],
+        props: &[
+            prop("of", Kind::Partition, "about this partition"),
+            prop("node", Kind::Node, "the node that decided it"),
+        ],
+        doc: "There was no trace event of this kind, with this text in its line, since the first step.",
+        example: "expect { never LogTruncated; }",
         ..WORD
     },
 ];

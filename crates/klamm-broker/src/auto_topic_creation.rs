@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use klamm_metadata::MetadataDelta;
-use klamm_node::config::{broker, group};
+use klamm_node::config::{Key, broker, group, share};
 use klamm_node::{Ctx, SendError, TraceKind};
 use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
 use klamm_wire::{ErrorCode, Response, StrBytes};
 
-use crate::core::{Call, Core, GROUP_METADATA_TOPIC};
+use crate::core::{Call, Core, GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC};
 
 /// The version that topics are created with.
 const CREATE_TOPICS_VERSION: i16 = 7;
@@ -48,15 +48,33 @@ impl Core {
 
     fn creatable(&self, topic: &StrBytes) -> CreatableTopic {
         let creatable = CreatableTopic::default().with_name(TopicName(topic.clone()));
+        let config = |name: &'static str, value: String| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(Some(StrBytes::from_string(value)))
+        };
+        if &**topic == SHARE_GROUP_STATE_TOPIC {
+            let min_isr = self.config.get(share::SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR);
+            let segment = self.config.get(share::SHARE_COORDINATOR_STATE_TOPIC_SEGMENT_BYTES);
+            return creatable
+                .with_num_partitions(self.config.get(share::SHARE_COORDINATOR_STATE_TOPIC_NUM_PARTITIONS))
+                .with_replication_factor(
+                    self.internal_replication_factor(share::SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR),
+                )
+                .with_configs(vec![
+                    config("cleanup.policy", "delete".to_owned()),
+                    config("compression.type", "producer".to_owned()),
+                    config("min.insync.replicas", min_isr.to_string()),
+                    config("retention.ms", "-1".to_owned()),
+                    config("segment.bytes", segment.to_string()),
+                ]);
+        }
         if &**topic == GROUP_METADATA_TOPIC {
-            let config = |name: &'static str, value: String| {
-                CreatableTopicConfig::default()
-                    .with_name(StrBytes::from_static_str(name))
-                    .with_value(Some(StrBytes::from_string(value)))
-            };
             return creatable
                 .with_num_partitions(self.config.get(group::OFFSETS_TOPIC_NUM_PARTITIONS))
-                .with_replication_factor(self.offsets_replication_factor())
+                .with_replication_factor(
+                    self.internal_replication_factor(group::OFFSETS_TOPIC_REPLICATION_FACTOR),
+                )
                 .with_configs(vec![
                     config("cleanup.policy", "compact".to_owned()),
                     config("compression.type", "producer".to_owned()),
@@ -75,10 +93,9 @@ impl Core {
         creatable.with_num_partitions(partitions).with_replication_factor(replication)
     }
 
-    /// `offsets.topic.replication.factor`. Its default is for three brokers; a smaller cluster gets as many replicas as it has
-    /// brokers, running or not. Kafka refuses to make the topic there.
-    fn offsets_replication_factor(&self) -> i16 {
-        let key = group::OFFSETS_TOPIC_REPLICATION_FACTOR;
+    /// The replication factor of an internal topic. Its default is for three brokers; a smaller cluster gets as many replicas as
+    /// it has brokers, running or not. Kafka refuses to make the topic there.
+    fn internal_replication_factor(&self, key: Key<i16>) -> i16 {
         let factor = self.config.get(key);
         if self.config.layers().static_properties().contains_key(key.name()) {
             return factor;

@@ -33,6 +33,7 @@ use crate::purgatory::Purgatory;
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication_quota::ReplicationQuotas;
+use crate::share_coordinator::ShareCoordinator;
 
 /// How a broker is started.
 #[derive(Debug, Clone)]
@@ -94,6 +95,7 @@ pub struct BootFailure {
 pub struct Broker {
     pub(crate) core: Core,
     pub(crate) groups: GroupCoordinator,
+    pub(crate) share_coordinator: ShareCoordinator,
 }
 
 impl Broker {
@@ -147,10 +149,11 @@ impl Broker {
             calls: FxHashMap::default(),
         };
         let groups = GroupCoordinator::new(&mut core, ctx);
+        let share_coordinator = ShareCoordinator::new(&core);
         core.schedule_log_tasks(ctx);
         core.fetch_metadata(ctx);
         core.communicate(ctx);
-        let mut broker = Self { core, groups };
+        let mut broker = Self { core, groups, share_coordinator };
         broker.settle(ctx);
         Ok(broker)
     }
@@ -178,6 +181,7 @@ impl Broker {
         while let Some(timer) = self.core.timers.pop_due(ctx.now) {
             match timer {
                 Timer::Group(timer) => self.groups.on_timer(&mut self.core, ctx, timer),
+                Timer::ShareCoordinator(timer) => self.share_coordinator.on_timer(&mut self.core, ctx, timer),
                 timer => self.core.on_core_timer(ctx, timer),
             }
         }
@@ -274,6 +278,7 @@ impl Broker {
     pub(crate) fn settle(&mut self, ctx: &mut Ctx<'_>) {
         loop {
             if let Some(event) = self.core.coordinator_events.pop_front() {
+                self.share_coordinator.on_event(&mut self.core, ctx, &event);
                 self.groups.on_event(&mut self.core, ctx, event);
             } else if !self.core.settle_one(ctx) {
                 break;

@@ -37,9 +37,12 @@ use crate::purgatory::{OpId, Purgatory};
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication_quota::ReplicationQuotas;
+use crate::share_coordinator::ShareCoordinatorTimer;
 
 /// Kafka's name of the topic that keeps group offsets.
 pub(crate) const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
+/// Kafka's name of the topic that keeps the state of share groups.
+pub(crate) const SHARE_GROUP_STATE_TOPIC: &str = "__share_group_state";
 /// Kafka's name of the topic that keeps transactions.
 pub(crate) const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
 
@@ -109,6 +112,8 @@ pub(crate) enum Timer {
     DirectoryFailure(Dir),
     /// The group coordinator's own timers.
     Group(GroupTimer),
+    /// The share coordinator's own timers.
+    ShareCoordinator(ShareCoordinatorTimer),
 }
 
 /// What an answer to a call of this broker's is for.
@@ -324,7 +329,7 @@ impl Core {
             Timer::Forward(id) => self.forward_again(ctx, id),
             Timer::Assignments => self.retry_assignments(),
             Timer::DirectoryFailure(dir) => self.check_directory_told(ctx, dir),
-            Timer::Group(_) => {}
+            Timer::Group(_) | Timer::ShareCoordinator(_) => {}
         }
     }
 
@@ -464,5 +469,5 @@ fn join(slices: &[Bytes]) -> Bytes {
 
 /// Whether Kafka keeps its own state in a topic (`Topic.isInternal`).
 pub(crate) fn is_internal(topic: &str) -> bool {
-    matches!(topic, GROUP_METADATA_TOPIC | TRANSACTION_STATE_TOPIC | "__share_group_state")
+    matches!(topic, GROUP_METADATA_TOPIC | TRANSACTION_STATE_TOPIC | SHARE_GROUP_STATE_TOPIC)
 }

@@ -29,6 +29,8 @@ mod purgatory;
 mod replica_fetcher;
 mod replica_manager;
 mod replication_quota;
+mod share;
+mod share_coordinator;
 mod stored_log;
 
 pub use broker::{BootFailure, Broker, BrokerSettings, PartitionView};

@@ -242,11 +242,11 @@ apis! {
     AddRaftVoter 0-0, flexible 0, Both, no;
     RemoveRaftVoter 0-0, flexible 0, Both, no;
     UpdateRaftVoter 0-0, flexible 0, Controller, no;
-    InitializeShareGroupState 0-0, flexible 0, Broker, no;
-    ReadShareGroupState 0-0, flexible 0, Broker, no;
-    WriteShareGroupState 0-0, flexible 0, Broker, no;
-    DeleteShareGroupState 0-0, flexible 0, Broker, no;
-    ReadShareGroupStateSummary 0-0, flexible 0, Broker, no;
+    InitializeShareGroupState 0-0, flexible 0, Broker, served;
+    ReadShareGroupState 0-0, flexible 0, Broker, served;
+    WriteShareGroupState 0-0, flexible 0, Broker, served;
+    DeleteShareGroupState 0-0, flexible 0, Broker, served;
+    ReadShareGroupStateSummary 0-0, flexible 0, Broker, served;
     DescribeShareGroupOffsets 0-0, flexible 0, Broker, no;
     AlterShareGroupOffsets 0-0, flexible 0, Broker, no;
     DeleteShareGroupOffsets 0-0, flexible 0, Broker, no;

@@ -1,6 +1,8 @@
 //! The answer to a request that fails as a whole (`AbstractRequest.getErrorResponse`): the same error wherever the
 //! response of its API has room for one, and nothing else.
 
+mod share;
+
 use kafka_protocol::messages::{
     AllocateProducerIdsResponse, AlterConfigsResponse, BrokerHeartbeatResponse,
     IncrementalAlterConfigsResponse,
@@ -51,6 +53,8 @@ pub fn error_response(request: &Request, version: i16, error: ErrorCode) -> Opti
         .or_else(|| group(request, version, code))
         .or_else(|| admin(request, version, code))
         .or_else(|| control(request, code))
+        .or_else(|| share::group(request, code))
+        .or_else(|| share::state(request, code))
         .map(Response::from)
 }
 

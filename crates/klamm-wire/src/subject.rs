@@ -90,6 +90,27 @@ pub fn is_about(request: &Request, is: &mut dyn FnMut(TopicRef<'_>, Option<i32>)
         Request::AlterPartitionReassignments(r) => {
             r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Name(&t.name.0), Some(p.partition_index))))
         }
+        Request::ShareFetch(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition_index))))
+        }
+        Request::ShareAcknowledge(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition_index))))
+        }
+        Request::InitializeShareGroupState(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition))))
+        }
+        Request::ReadShareGroupState(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition))))
+        }
+        Request::WriteShareGroupState(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition))))
+        }
+        Request::DeleteShareGroupState(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition))))
+        }
+        Request::ReadShareGroupStateSummary(r) => {
+            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Id(t.topic_id), Some(p.partition))))
+        }
         Request::Metadata(r) => r.topics.iter().flatten().any(|t| match &t.name {
             Some(name) => is(Name(&name.0), None),
             None => is(Id(t.topic_id), None),

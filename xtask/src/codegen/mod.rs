@@ -54,6 +54,13 @@ const ROOMS: &[Room] = &[
         index: records::Index::Keys("TransactionRecordKey"),
     },
     Room {
+        name: "share",
+        about: "The records of `__share_group_state`",
+        source: "share-coordinator/src/main/resources/common/message",
+        wanted: |_| true,
+        index: records::Index::Keys("ShareRecordKey"),
+    },
+    Room {
         name: "metadata",
         about: "The records of `__cluster_metadata`",
         source: "metadata/src/main/resources/common/metadata",

@@ -50,6 +50,7 @@ use crate::handlers::group::find_coordinator::WaitingFinds;
 
 pub(crate) use fetch::GroupFetch;
 pub(crate) use partitioner::partition_for;
+pub(crate) use shard::coordinator_error;
 pub(crate) use timer::GroupTimer;
 pub use view::GroupView;
 

@@ -14,6 +14,7 @@ mod list_offsets;
 pub(crate) mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod share_state;
 
 use klamm_node::{Ctx, Incoming};
 use klamm_wire::Request;
@@ -70,6 +71,12 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::DeleteGroups(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
+        request @ (Request::InitializeShareGroupState(_)
+        | Request::ReadShareGroupState(_)
+        | Request::WriteShareGroupState(_)
+        | Request::DeleteShareGroupState(_)
+        | Request::ReadShareGroupStateSummary(_)) => share_state::handle(broker, ctx, &rc, request),
+
         // Not served by brokers, or not yet: never advertised, and whoever sends one is cut off, as Kafka does.
         Request::SaslHandshake(_)
         | Request::SaslAuthenticate(_)
@@ -117,11 +124,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::AddRaftVoter(_)
         | Request::RemoveRaftVoter(_)
         | Request::UpdateRaftVoter(_)
-        | Request::InitializeShareGroupState(_)
-        | Request::ReadShareGroupState(_)
-        | Request::WriteShareGroupState(_)
-        | Request::DeleteShareGroupState(_)
-        | Request::ReadShareGroupStateSummary(_)
         | Request::DescribeShareGroupOffsets(_)
         | Request::AlterShareGroupOffsets(_)
         | Request::DeleteShareGroupOffsets(_) => ctx.close(rc.reply_to),

@@ -156,8 +156,7 @@ pub(crate) struct Partition {
 impl Partition {
     /// A replica without a role.
     pub(crate) fn new(name: TopicPartition, topic_id: Uuid, dir: Dir, log: Log, eras: Eras) -> Self {
-        let is_internal =
-            matches!(&*name.topic, crate::core::GROUP_METADATA_TOPIC | crate::core::TRANSACTION_STATE_TOPIC);
+        let is_internal = crate::core::is_internal(&name.topic);
         Self {
             seen_log_end: log.log_end_offset(),
             seen_high_watermark: log.high_watermark(),

@@ -552,37 +552,5 @@ pub(crate) fn fetch(topic: &'static str, partition: i32, offset: i64, max_wait_m
 }
 
 pub(crate) fn key_of(request: &Request) -> ApiKey {
-    match request {
-        Request::Produce(_) => ApiKey::Produce,
-        Request::Fetch(_) => ApiKey::Fetch,
-        Request::ListOffsets(_) => ApiKey::ListOffsets,
-        Request::Metadata(_) => ApiKey::Metadata,
-        Request::CreateTopics(_) => ApiKey::CreateTopics,
-        Request::DeleteTopics(_) => ApiKey::DeleteTopics,
-        Request::CreatePartitions(_) => ApiKey::CreatePartitions,
-        Request::DeleteRecords(_) => ApiKey::DeleteRecords,
-        Request::InitProducerId(_) => ApiKey::InitProducerId,
-        Request::DescribeConfigs(_) => ApiKey::DescribeConfigs,
-        Request::IncrementalAlterConfigs(_) => ApiKey::IncrementalAlterConfigs,
-        Request::ElectLeaders(_) => ApiKey::ElectLeaders,
-        Request::AlterPartitionReassignments(_) => ApiKey::AlterPartitionReassignments,
-        Request::DescribeCluster(_) => ApiKey::DescribeCluster,
-        Request::DescribeTopicPartitions(_) => ApiKey::DescribeTopicPartitions,
-        Request::DescribeLogDirs(_) => ApiKey::DescribeLogDirs,
-        Request::OffsetForLeaderEpoch(_) => ApiKey::OffsetForLeaderEpoch,
-        Request::ApiVersions(_) => ApiKey::ApiVersions,
-        Request::FindCoordinator(_) => ApiKey::FindCoordinator,
-        Request::JoinGroup(_) => ApiKey::JoinGroup,
-        Request::SyncGroup(_) => ApiKey::SyncGroup,
-        Request::Heartbeat(_) => ApiKey::Heartbeat,
-        Request::LeaveGroup(_) => ApiKey::LeaveGroup,
-        Request::DescribeGroups(_) => ApiKey::DescribeGroups,
-        Request::ListGroups(_) => ApiKey::ListGroups,
-        Request::DeleteGroups(_) => ApiKey::DeleteGroups,
-        Request::OffsetCommit(_) => ApiKey::OffsetCommit,
-        Request::OffsetFetch(_) => ApiKey::OffsetFetch,
-        Request::OffsetDelete(_) => ApiKey::OffsetDelete,
-        Request::ListPartitionReassignments(_) => ApiKey::ListPartitionReassignments,
-        other => panic!("say which key {other:?} has"),
-    }
+    klamm_wire::api::api_of(request).expect("Kafka 4 has it").key
 }

@@ -17,5 +17,6 @@ mod reassignment;
 mod recovery;
 mod replication;
 mod sessions;
+mod share_coordinator;
 mod throttle;
 mod topics;

@@ -1,7 +1,7 @@
 //! Configuration: each key defined once, and how a value is resolved through its layers.
 //!
-//! [`TOPIC_KEYS`], [`BROKER_KEYS`] and [`GROUP_COORDINATOR_KEYS`] are the tables; the constants in [`topic`], [`broker`]
-//! and [`group`] read single keys with their Rust type:
+//! [`TOPIC_KEYS`], [`BROKER_KEYS`], [`GROUP_COORDINATOR_KEYS`] and [`SHARE_KEYS`] are the tables; the constants in [`topic`],
+//! [`broker`], [`group`] and [`share`] read single keys with their Rust type:
 //!
 //! ```
 //! use klamm_node::config::{BrokerConfig, group, topic};
@@ -21,6 +21,7 @@ pub mod def;
 pub mod group;
 mod nearest;
 mod reference;
+pub mod share;
 pub mod topic;
 mod validate;
 mod view;
@@ -33,6 +34,7 @@ pub use group::GROUP_COORDINATOR_KEYS;
 pub(crate) use nearest::edits;
 pub use nearest::nearest;
 pub use reference::reference;
+pub use share::SHARE_KEYS;
 pub use topic::TOPIC_KEYS;
 pub use validate::{
     log_dir_paths, validate_dynamic_broker_configs, validate_static_broker_config, validate_topic_configs,
@@ -44,14 +46,14 @@ pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
     find(TOPIC_KEYS, name)
 }
 
-/// The definition of a broker's key, the group coordinator's included.
+/// The definition of a broker's key, the coordinators' included.
 pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
-    find(BROKER_KEYS, name).or_else(|| find(GROUP_COORDINATOR_KEYS, name))
+    find(BROKER_KEYS, name).or_else(|| find(GROUP_COORDINATOR_KEYS, name)).or_else(|| find(SHARE_KEYS, name))
 }
 
-/// Every key of a broker, the group coordinator's included, by name.
+/// Every key of a broker, the coordinators' included, by name.
 pub fn broker_keys() -> Vec<&'static ConfigKey> {
-    let mut keys: Vec<_> = BROKER_KEYS.iter().chain(GROUP_COORDINATOR_KEYS).collect();
+    let mut keys: Vec<_> = BROKER_KEYS.iter().chain(GROUP_COORDINATOR_KEYS).chain(SHARE_KEYS).collect();
     keys.sort_by_key(|key| key.name);
     keys
 }
@@ -84,6 +86,12 @@ pub static DIFFERENT_DEFAULTS: &[DifferentDefault] = &[
         klamm: "3, or the number of brokers where there are fewer",
         reason: "a cluster of one broker can have consumer groups without being configured for it",
     },
+    DifferentDefault {
+        name: "share.coordinator.state.topic.replication.factor",
+        kafka: "3",
+        klamm: "3, or the number of brokers where there are fewer",
+        reason: "a cluster of one broker can have share groups without being configured for it",
+    },
 ];
 
 /// Defaults that were others in older releases: the key, the first release with today's default, and the one before.
@@ -93,7 +101,11 @@ pub static OLDER_DEFAULTS: &[(&str, KafkaVersion, &str)] =
 /// Server properties that a cluster of `brokers` brokers starts with, below whatever its user sets.
 pub fn properties_of_size(brokers: usize) -> Vec<(&'static str, String)> {
     match brokers {
-        0..3 => vec![(group::OFFSETS_TOPIC_REPLICATION_FACTOR.name(), brokers.max(1).to_string())],
+        0..3 => {
+            [group::OFFSETS_TOPIC_REPLICATION_FACTOR, share::SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR]
+                .map(|key| (key.name(), brokers.max(1).to_string()))
+                .into()
+        }
         _ => Vec::new(),
     }
 }
@@ -108,7 +120,7 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_every_default_is_valid() {
-        for table in [TOPIC_KEYS, BROKER_KEYS, GROUP_COORDINATOR_KEYS] {
+        for table in [TOPIC_KEYS, BROKER_KEYS, GROUP_COORDINATOR_KEYS, SHARE_KEYS] {
             assert!(table.is_sorted_by(|a, b| a.name < b.name));
             for key in table {
                 if let Some(default) = key.default {

@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod metadata;
 pub mod offsets;
+pub mod share;
 pub mod storage;
 pub mod txn;
 

@@ -3,10 +3,10 @@
 //! * v1 key type, throttle time · v3 flexible · v4 several keys (KIP-699) · v5 `TRANSACTION_ABORTABLE` (KIP-890)
 //! * v6 share groups (KIP-932)
 //!
-//! Difference: transactions and share groups are not served yet. Their keys get `INVALID_REQUEST` and a message that says so,
+//! Difference: transactions are not served yet. Their keys get `INVALID_REQUEST` and a message that says so,
 //! rather than an error that a client would retry for ever.
 //!
-//! Difference: the first question about a group makes `__consumer_offsets`. Kafka answers `COORDINATOR_NOT_AVAILABLE` and lets the
+//! Difference: the first question about a group makes `__consumer_offsets`, as one about a share-partition does `__share_group_state`. Kafka answers `COORDINATOR_NOT_AVAILABLE` and lets the
 //! client come again after its back-off; here the answer waits for the topic, for a second at most.
 
 use std::collections::VecDeque;
@@ -18,19 +18,20 @@ use klamm_wire::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResp
 use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::broker::Broker;
-use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext, Timer};
+use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext, SHARE_GROUP_STATE_TOPIC, Timer};
 use crate::group::{GroupTimer, partition_for};
 use crate::handlers::INVALID_REQUEST;
+use crate::share::key::SharePartitionKey;
 
 /// Key types (`FindCoordinatorRequest.CoordinatorType`).
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-/// How long an answer waits for `__consumer_offsets` to be made.
+/// How long an answer waits for the coordinators' topic to be made.
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
 
-/// Questions that wait for `__consumer_offsets`, in the order they came.
+/// Questions that wait for the coordinators' topic, in the order they came.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingFinds(VecDeque<(Timestamp, RequestContext, FindCoordinatorRequest)>);
 
@@ -54,8 +55,10 @@ pub(crate) fn handle(
     rc: RequestContext,
     request: FindCoordinatorRequest,
 ) {
-    if request.key_type == GROUP && broker.core.partition_count(GROUP_METADATA_TOPIC).is_none() {
-        broker.core.ensure_internal_topic(ctx, GROUP_METADATA_TOPIC);
+    if let Some(topic) = topic_of(request.key_type, rc.api_version)
+        && broker.core.partition_count(topic).is_none()
+    {
+        broker.core.ensure_internal_topic(ctx, topic);
         let deadline = ctx.now + TOPIC_WAIT;
         if broker.groups.waiting_finds.0.is_empty() {
             broker.core.set_timer(Timer::Group(GroupTimer::Find), deadline);
@@ -68,13 +71,22 @@ pub(crate) fn handle(
 
 /// The step may have brought the topic: answers what waits for it.
 pub(crate) fn answer_waiting(broker: &mut Broker, ctx: &mut Ctx<'_>) {
-    if broker.groups.waiting_finds.0.is_empty() || broker.core.partition_count(GROUP_METADATA_TOPIC).is_none()
-    {
+    let core = &mut broker.core;
+    let waiting = &mut broker.groups.waiting_finds.0;
+    let is_ready = |(_, rc, request): &(Timestamp, RequestContext, FindCoordinatorRequest)| {
+        topic_of(request.key_type, rc.api_version).is_none_or(|topic| core.partition_count(topic).is_some())
+    };
+    if !waiting.iter().any(is_ready) {
         return;
     }
-    broker.core.cancel_timer(&Timer::Group(GroupTimer::Find));
-    for (_, rc, request) in std::mem::take(&mut broker.groups.waiting_finds.0) {
-        answer(&broker.core, ctx, &rc, request);
+    let (ready, not_yet): (Vec<_>, Vec<_>) = std::mem::take(waiting).into_iter().partition(is_ready);
+    *waiting = not_yet.into();
+    match waiting.front() {
+        Some((deadline, ..)) => core.set_timer(Timer::Group(GroupTimer::Find), *deadline),
+        None => drop(core.cancel_timer(&Timer::Group(GroupTimer::Find))),
+    }
+    for (_, rc, request) in ready {
+        answer(core, ctx, &rc, request);
     }
 }
 
@@ -106,23 +118,33 @@ fn answer(core: &Core, ctx: &mut Ctx<'_>, rc: &RequestContext, request: FindCoor
     ctx.reply(rc.reply_to, ResponseKind::FindCoordinator(response));
 }
 
-fn find(core: &Core, rc: &RequestContext, key_type: i8, key: &str) -> Found {
+/// The topic whose partitions' leaders are the coordinators.
+const fn topic_of(key_type: i8, version: i16) -> Option<&'static str> {
     match key_type {
-        GROUP => {}
+        GROUP => Some(GROUP_METADATA_TOPIC),
+        SHARE if version >= 6 => Some(SHARE_GROUP_STATE_TOPIC),
+        _ => None,
+    }
+}
+
+fn find(core: &Core, rc: &RequestContext, key_type: i8, key: &str) -> Found {
+    let (topic, share_partition) = match key_type {
+        GROUP => (GROUP_METADATA_TOPIC, None),
         TRANSACTION => {
             return Found::NotServed("klamm does not serve transactions yet.");
         }
-        SHARE if rc.api_version >= 6 => {
-            return Found::NotServed("klamm does not serve share groups yet.");
-        }
-        SHARE => {
-            return Found::Not(ErrorCode::InvalidRequest, INVALID_REQUEST);
-        }
+        SHARE => match SharePartitionKey::parse(key).filter(|_| rc.api_version >= 6) {
+            Some(parsed) => (SHARE_GROUP_STATE_TOPIC, Some(parsed)),
+            None => return Found::Not(ErrorCode::InvalidRequest, INVALID_REQUEST),
+        },
         _ => return Found::NotServed(INVALID_REQUEST),
-    }
-    let Some(partitions) = core.partition_count(GROUP_METADATA_TOPIC) else { return UNAVAILABLE };
-    let partition = partition_for(key, partitions);
-    match core.leader_endpoint(GROUP_METADATA_TOPIC, partition) {
+    };
+    let Some(partitions) = core.partition_count(topic) else { return UNAVAILABLE };
+    let partition = match share_partition {
+        Some(parsed) => parsed.coordinator_partition(partitions),
+        None => partition_for(key, partitions),
+    };
+    match core.leader_endpoint(topic, partition) {
         Some((node, host, port)) => Found::At(BrokerId(node.0), host, port),
         None => UNAVAILABLE,
     }

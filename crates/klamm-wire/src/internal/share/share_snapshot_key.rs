@@ -1,0 +1,44 @@
+//! `ShareSnapshotKey`, versions 0.
+
+// Written by `cargo xtask codegen`; changes belong there.
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use crate::StrBytes;
+use crate::internal::codec::{Field, Form, Schema, SchemaError};
+
+/// `ShareSnapshotKey`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShareSnapshotKey {
+    /// `GroupId`, versions 0.
+    pub group_id: StrBytes,
+    /// `TopicId`, versions 0.
+    pub topic_id: Uuid,
+    /// `Partition`, versions 0.
+    pub partition: i32,
+}
+
+impl Field for ShareSnapshotKey {
+    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+        self.group_id.write(out, form)?;
+        self.topic_id.write(out, form)?;
+        self.partition.write(out, form)?;
+        Ok(())
+    }
+
+    fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+        let value = Self {
+            group_id: Field::read(bytes, form)?,
+            topic_id: Field::read(bytes, form)?,
+            partition: Field::read(bytes, form)?,
+        };
+        Ok(value)
+    }
+}
+
+impl Schema for ShareSnapshotKey {
+    const NAME: &'static str = "ShareSnapshotKey";
+    const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
+    const FIRST_FLEXIBLE: i16 = i16::MAX;
+}

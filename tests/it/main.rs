@@ -15,3 +15,4 @@ mod kafka_versions;
 mod metadata_log;
 mod quorum;
 mod recording;
+mod streams;

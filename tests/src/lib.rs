@@ -5,6 +5,7 @@
 //! without building the cluster.
 
 pub mod clients;
+pub mod history;
 pub mod java;
 pub mod kafka;
 pub mod probe;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cluster;
+use crate::coordinators::{classic, commits, consumer_protocol, transactions};
 use crate::in_process;
 use crate::load::{self, Shape};
 use crate::perf_test;
@@ -22,13 +23,33 @@ pub(crate) struct Scale {
     pub latency_records: u64,
     /// Records sent by Kafka's own performance tool.
     pub perf_records: u32,
+    /// Offset commits.
+    pub commits: usize,
+    /// Transactions.
+    pub transactions: usize,
+    /// Members of a group before one more comes.
+    pub members: usize,
 }
 
 impl Scale {
-    pub(crate) const FULL: Self =
-        Self { batches: 12_000, small_batches: 120_000, latency_records: 4_000, perf_records: 200_000 };
-    pub(crate) const QUICK: Self =
-        Self { batches: 1_200, small_batches: 12_000, latency_records: 500, perf_records: 20_000 };
+    pub(crate) const FULL: Self = Self {
+        batches: 12_000,
+        small_batches: 120_000,
+        latency_records: 4_000,
+        perf_records: 200_000,
+        commits: 60_000,
+        transactions: 6_000,
+        members: 500,
+    };
+    pub(crate) const QUICK: Self = Self {
+        batches: 1_200,
+        small_batches: 12_000,
+        latency_records: 500,
+        perf_records: 20_000,
+        commits: 6_000,
+        transactions: 600,
+        members: 50,
+    };
 }
 
 /// Records a second in the latency case: far below what any target can carry.
@@ -43,7 +64,10 @@ const LATENCY: Topic = Topic { name: "bench-latency", partitions: 1, replication
 /// 4 MiB a partition: the mock keeps no more than 5.
 const CONSUME: Topic = Topic { name: "bench-consume", partitions: 48, replication: 3 };
 const PERF: Topic = Topic { name: "bench-perf", partitions: PARTITIONS, replication: 3 };
-const TOPICS: [Topic; 7] = [FIRST, RF1, RF3, SMALL, LATENCY, CONSUME, PERF];
+const COORDINATED: Topic = Topic { name: "bench-coordinated", partitions: PARTITIONS, replication: 3 };
+/// Two partitions a member.
+const GROUP: Topic = Topic { name: "bench-group", partitions: 1_000, replication: 1 };
+const TOPICS: [Topic; 8] = [FIRST, RF1, RF3, SMALL, LATENCY, CONSUME, PERF, COORDINATED];
 
 const fn one_kib(acks: i16) -> Shape {
     Shape { value: 1024, records: 16, acks, window: 32 }
@@ -64,6 +88,8 @@ pub(crate) enum Part {
     Partitions,
     /// kafka-producer-perf-test.
     PerfTest,
+    /// Commits, transactions, and groups that rebalance.
+    Coordinators,
 }
 
 /// Runs the cases of `parts` once against a fresh `target`.
@@ -84,12 +110,13 @@ pub(crate) fn round(
     if starting {
         start(target, &running, begun, samples)?;
     }
-    let rest: [(Part, Case); 5] = [
+    let rest: [(Part, Case); 6] = [
         (Part::Produce, produce),
         (Part::Consume, consume),
         (Part::Latency, latency),
         (Part::Partitions, thousand_partitions),
         (Part::PerfTest, perf_test),
+        (Part::Coordinators, coordinators),
     ];
     rest.into_iter()
         .filter(|(part, _)| measured(*part))
@@ -191,6 +218,50 @@ fn perf_test(target: Target, running: &Running, scale: Scale, samples: &mut Samp
         }
     }
     Ok(())
+}
+
+fn coordinators(target: Target, running: &Running, scale: Scale, samples: &mut Samples) -> Result<()> {
+    let bootstrap = running.bootstrap();
+    let leaders = warm(target, running, COORDINATED)?;
+    let a_second = |count: usize, took: Duration| count as f64 / took.as_secs_f64() / 1e3;
+    note(target, samples, "offset commits, 6 groups", "k/s", || {
+        Ok(a_second(scale.commits, commits::commit(bootstrap, COORDINATED.name, scale.commits)?))
+    });
+    note(target, samples, "transactions of one record, 6 producers", "k/s", || {
+        let took = transactions::commit(bootstrap, &leaders, COORDINATED.name, scale.transactions)?;
+        Ok(a_second(scale.transactions, took))
+    });
+    done(target, running, COORDINATED)?;
+
+    // The mock's members need no topic, and making this one would be in its start.
+    if target.creates_topics() {
+        ready(target, running, GROUP)?;
+    }
+    note(target, samples, "a member joins a group of 500, classic", "ms", || {
+        Ok(millis(classic::rebalance(bootstrap, GROUP.name, scale.members)?))
+    });
+    note(target, samples, "a member joins a group of 500, KIP-848", "ms", || {
+        let partitions = usize::try_from(GROUP.partitions)?;
+        Ok(millis(consumer_protocol::rebalance(bootstrap, GROUP.name, partitions, scale.members)?))
+    });
+    done(target, running, GROUP)
+}
+
+/// Measures a row that not every target can answer; why one cannot goes to stderr.
+fn note(
+    target: Target,
+    samples: &mut Samples,
+    row: &str,
+    unit: &'static str,
+    measure: impl FnOnce() -> Result<f64>,
+) {
+    match measure() {
+        Ok(value) => samples.add(target, row, unit, value),
+        Err(error) => {
+            eprintln!("{}: {row}: {error:#}", target.name());
+            samples.cannot(target, row, unit, "refuses");
+        }
+    }
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -4,6 +4,7 @@
 
 mod cases;
 mod cluster;
+mod coordinators;
 mod in_process;
 mod load;
 mod perf_test;

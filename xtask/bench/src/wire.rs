@@ -59,11 +59,20 @@ fn encode(api: ApiKey, version: i16, correlation: i32, request: &RequestKind) ->
 
 impl Connection {
     pub(crate) fn open(address: &str) -> Result<Self> {
+        Self::with_buffer(address, 1 << 18)
+    }
+
+    /// One of very many: with a small buffer.
+    pub(crate) fn small(address: &str) -> Result<Self> {
+        Self::with_buffer(address, 1 << 12)
+    }
+
+    fn with_buffer(address: &str, bytes: usize) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
-        let reader = BufReader::with_capacity(1 << 18, stream.try_clone()?);
+        let reader = BufReader::with_capacity(bytes, stream.try_clone()?);
         Ok(Self { stream, reader, correlation: 0 })
     }
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use klamm_metadata::MetadataDelta;
-use klamm_node::config::{Key, broker, group, share};
+use klamm_node::config::{Key, broker, group, share, transaction};
 use klamm_node::{Ctx, SendError, TraceKind};
 use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
 use klamm_wire::{ErrorCode, Response, StrBytes};
 
-use crate::core::{Call, Core, GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC};
+use crate::core::{Call, Core, GROUP_METADATA_TOPIC, SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC};
 
 /// The version that topics are created with.
 const CREATE_TOPICS_VERSION: i16 = 7;
@@ -69,6 +69,21 @@ impl Core {
                     config("segment.bytes", segment.to_string()),
                 ]);
         }
+        if &**topic == TRANSACTION_STATE_TOPIC {
+            let segment_bytes = self.config.get(transaction::TRANSACTION_STATE_LOG_SEGMENT_BYTES);
+            return creatable
+                .with_num_partitions(self.config.get(transaction::TRANSACTION_STATE_LOG_NUM_PARTITIONS))
+                .with_replication_factor(
+                    self.internal_replication_factor(transaction::TRANSACTION_STATE_LOG_REPLICATION_FACTOR),
+                )
+                .with_configs(vec![
+                    config("unclean.leader.election.enable", "false".to_owned()),
+                    config("compression.type", "uncompressed".to_owned()),
+                    config("cleanup.policy", "compact".to_owned()),
+                    config("min.insync.replicas", self.transaction_state_min_isr().to_string()),
+                    config("segment.bytes", segment_bytes.to_string()),
+                ]);
+        }
         if &**topic == GROUP_METADATA_TOPIC {
             return creatable
                 .with_num_partitions(self.config.get(group::OFFSETS_TOPIC_NUM_PARTITIONS))
@@ -100,11 +115,24 @@ impl Core {
         if self.config.layers().static_properties().contains_key(key.name()) {
             return factor;
         }
-        let brokers = self.metadata.image().cluster.brokers().len();
-        factor.min(i16::try_from(brokers).unwrap_or(i16::MAX)).max(1)
+        factor.min(i16::try_from(self.brokers()).unwrap_or(i16::MAX)).max(1)
     }
 
-    /// Asks the controller to create an internal topic with Kafka's settings for it (`offsets.topic.*`), once however
+    /// `transaction.state.log.min.isr`, which a cluster with fewer brokers could never reach unless it is set.
+    fn transaction_state_min_isr(&self) -> i32 {
+        let key = transaction::TRANSACTION_STATE_LOG_MIN_ISR;
+        let min_isr = self.config.get(key);
+        if self.config.layers().static_properties().contains_key(key.name()) {
+            return min_isr;
+        }
+        min_isr.min(i32::try_from(self.brokers()).unwrap_or(i32::MAX)).max(1)
+    }
+
+    fn brokers(&self) -> usize {
+        self.metadata.image().cluster.brokers().len()
+    }
+
+    /// Asks the controller to create an internal topic with Kafka's settings for it (`offsets.topic.*`, `transaction.state.log.*`), once however
     /// often it is called. Answers the caller `COORDINATOR_NOT_AVAILABLE` in the meantime, as Kafka does.
     pub(crate) fn ensure_internal_topic(&mut self, ctx: &mut Ctx<'_>, topic: &'static str) {
         if self.topic_id(topic).is_none() {

@@ -1,7 +1,8 @@
 //! Configuration: each key defined once, and how a value is resolved through its layers.
 //!
-//! [`TOPIC_KEYS`], [`BROKER_KEYS`], [`GROUP_COORDINATOR_KEYS`] and [`SHARE_KEYS`] are the tables; the constants in [`topic`],
-//! [`broker`], [`group`] and [`share`] read single keys with their Rust type:
+//! [`TOPIC_KEYS`], [`BROKER_KEYS`], [`GROUP_COORDINATOR_KEYS`], [`SHARE_KEYS`] and [`TRANSACTION_COORDINATOR_KEYS`] are the
+//! tables; the constants in [`topic`], [`broker`], [`group`], [`share`] and [`transaction`] read single keys with their Rust
+//! type:
 //!
 //! ```
 //! use klamm_node::config::{BrokerConfig, group, topic};
@@ -23,6 +24,7 @@ mod nearest;
 mod reference;
 pub mod share;
 pub mod topic;
+pub mod transaction;
 mod validate;
 mod view;
 
@@ -36,6 +38,7 @@ pub use nearest::nearest;
 pub use reference::reference;
 pub use share::SHARE_KEYS;
 pub use topic::TOPIC_KEYS;
+pub use transaction::TRANSACTION_COORDINATOR_KEYS;
 pub use validate::{
     log_dir_paths, validate_dynamic_broker_configs, validate_static_broker_config, validate_topic_configs,
 };
@@ -48,12 +51,17 @@ pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
 
 /// The definition of a broker's key, the coordinators' included.
 pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
-    find(BROKER_KEYS, name).or_else(|| find(GROUP_COORDINATOR_KEYS, name)).or_else(|| find(SHARE_KEYS, name))
+    [BROKER_KEYS, GROUP_COORDINATOR_KEYS, SHARE_KEYS, TRANSACTION_COORDINATOR_KEYS]
+        .into_iter()
+        .find_map(|keys| find(keys, name))
 }
 
 /// Every key of a broker, the coordinators' included, by name.
 pub fn broker_keys() -> Vec<&'static ConfigKey> {
-    let mut keys: Vec<_> = BROKER_KEYS.iter().chain(GROUP_COORDINATOR_KEYS).chain(SHARE_KEYS).collect();
+    let mut keys: Vec<_> = [BROKER_KEYS, GROUP_COORDINATOR_KEYS, SHARE_KEYS, TRANSACTION_COORDINATOR_KEYS]
+        .into_iter()
+        .flatten()
+        .collect();
     keys.sort_by_key(|key| key.name);
     keys
 }
@@ -92,6 +100,18 @@ pub static DIFFERENT_DEFAULTS: &[DifferentDefault] = &[
         klamm: "3, or the number of brokers where there are fewer",
         reason: "a cluster of one broker can have share groups without being configured for it",
     },
+    DifferentDefault {
+        name: "transaction.state.log.min.isr",
+        kafka: "2",
+        klamm: "2, or 1 where there is one broker",
+        reason: "a cluster of one broker can have transactions without being configured for it",
+    },
+    DifferentDefault {
+        name: "transaction.state.log.replication.factor",
+        kafka: "3",
+        klamm: "3, or the number of brokers where there are fewer",
+        reason: "a cluster of one broker can have transactions without being configured for it",
+    },
 ];
 
 /// Defaults that were others in older releases: the key, the first release with today's default, and the one before.
@@ -102,9 +122,13 @@ pub static OLDER_DEFAULTS: &[(&str, KafkaVersion, &str)] =
 pub fn properties_of_size(brokers: usize) -> Vec<(&'static str, String)> {
     match brokers {
         0..3 => {
-            [group::OFFSETS_TOPIC_REPLICATION_FACTOR, share::SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR]
-                .map(|key| (key.name(), brokers.max(1).to_string()))
-                .into()
+            let size = brokers.max(1).to_string();
+            vec![
+                (group::OFFSETS_TOPIC_REPLICATION_FACTOR.name(), size.clone()),
+                (share::SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR.name(), size.clone()),
+                (transaction::TRANSACTION_STATE_LOG_REPLICATION_FACTOR.name(), size.clone()),
+                (transaction::TRANSACTION_STATE_LOG_MIN_ISR.name(), size),
+            ]
         }
         _ => Vec::new(),
     }
@@ -120,7 +144,9 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_every_default_is_valid() {
-        for table in [TOPIC_KEYS, BROKER_KEYS, GROUP_COORDINATOR_KEYS, SHARE_KEYS] {
+        for table in
+            [TOPIC_KEYS, BROKER_KEYS, GROUP_COORDINATOR_KEYS, SHARE_KEYS, TRANSACTION_COORDINATOR_KEYS]
+        {
             assert!(table.is_sorted_by(|a, b| a.name < b.name));
             for key in table {
                 if let Some(default) = key.default {
@@ -129,7 +155,8 @@ mod tests {
                 }
             }
         }
-        assert!(BROKER_KEYS.iter().all(|key| find(GROUP_COORDINATOR_KEYS, key.name).is_none()));
+        let names: Vec<_> = broker_keys().iter().map(|key| key.name).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "a key is in two tables");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::assignments::Assignments;
 use crate::auto_topic_creation::AutoTopicCreation;
 use crate::config::BrokerConfig;
 use crate::controller_channel::ControllerChannel;
-use crate::core::{Core, Timer};
+use crate::core::{Call, Core, Timer};
 use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupCoordinator, GroupView};
 use crate::handlers;
@@ -34,6 +34,7 @@ use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication_quota::ReplicationQuotas;
 use crate::share_coordinator::ShareCoordinator;
+use crate::transaction::{TransactionCoordinator, TransactionViews};
 
 /// How a broker is started.
 #[derive(Debug, Clone)]
@@ -96,6 +97,7 @@ pub struct Broker {
     pub(crate) core: Core,
     pub(crate) groups: GroupCoordinator,
     pub(crate) share_coordinator: ShareCoordinator,
+    pub(crate) transactions: TransactionCoordinator,
 }
 
 impl Broker {
@@ -150,10 +152,11 @@ impl Broker {
         };
         let groups = GroupCoordinator::new(&mut core, ctx);
         let share_coordinator = ShareCoordinator::new(&core);
+        let transactions = TransactionCoordinator::new(&core, ctx);
         core.schedule_log_tasks(ctx);
         core.fetch_metadata(ctx);
         core.communicate(ctx);
-        let mut broker = Self { core, groups, share_coordinator };
+        let mut broker = Self { core, groups, share_coordinator, transactions };
         broker.settle(ctx);
         Ok(broker)
     }
@@ -172,7 +175,13 @@ impl Broker {
 
     /// A call that this broker made was answered, or failed.
     pub fn on_response(&mut self, ctx: &mut Ctx<'_>, call: CallId, result: Result<Response, SendError>) {
-        self.core.on_answer(ctx, call, result);
+        if let Some(Call::WriteTxnMarkers { to }) = self.core.calls.get(&call) {
+            let to = *to;
+            self.core.calls.remove(&call);
+            self.transactions.on_markers_answered(&mut self.core, ctx, to, &result);
+        } else {
+            self.core.on_answer(ctx, call, result);
+        }
         self.settle(ctx);
     }
 
@@ -182,6 +191,7 @@ impl Broker {
             match timer {
                 Timer::Group(timer) => self.groups.on_timer(&mut self.core, ctx, timer),
                 Timer::ShareCoordinator(timer) => self.share_coordinator.on_timer(&mut self.core, ctx, timer),
+                Timer::Transaction(timer) => self.transactions.on_timer(&mut self.core, ctx, timer),
                 timer => self.core.on_core_timer(ctx, timer),
             }
         }
@@ -197,6 +207,7 @@ impl Broker {
     /// A client's connection ended.
     pub fn on_disconnect(&mut self, ctx: &mut Ctx<'_>, connection: ConnectionId) {
         self.core.drop_connection(connection);
+        self.transactions.drop_connection(connection);
         self.settle(ctx);
     }
 
@@ -230,6 +241,11 @@ impl Broker {
     /// Every group that this broker coordinates, by its id.
     pub fn groups(&self) -> BTreeMap<StrBytes, GroupView> {
         self.groups.views()
+    }
+
+    /// Every transactional id that this broker coordinates.
+    pub fn transactions(&self) -> TransactionViews {
+        self.transactions.views()
     }
 
     /// The cluster as this broker knows it.
@@ -279,11 +295,13 @@ impl Broker {
         loop {
             if let Some(event) = self.core.coordinator_events.pop_front() {
                 self.share_coordinator.on_event(&mut self.core, ctx, &event);
+                self.transactions.on_event(&mut self.core, ctx, &event);
                 self.groups.on_event(&mut self.core, ctx, event);
             } else if !self.core.settle_one(ctx) {
                 break;
             }
         }
+        self.transactions.flush_markers(&mut self.core, ctx);
         handlers::group::find_coordinator::answer_waiting(self, ctx);
     }
 }

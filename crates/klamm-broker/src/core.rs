@@ -38,6 +38,7 @@ use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication_quota::ReplicationQuotas;
 use crate::share_coordinator::ShareCoordinatorTimer;
+use crate::transaction::TransactionTimer;
 
 /// Kafka's name of the topic that keeps group offsets.
 pub(crate) const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
@@ -114,6 +115,8 @@ pub(crate) enum Timer {
     Group(GroupTimer),
     /// The share coordinator's own timers.
     ShareCoordinator(ShareCoordinatorTimer),
+    /// The transaction coordinator's own timers.
+    Transaction(TransactionTimer),
 }
 
 /// What an answer to a call of this broker's is for.
@@ -151,6 +154,11 @@ pub(crate) enum Call {
     ProducerIds,
     /// The directories of replicas.
     AssignReplicasToDirs,
+    /// Transaction markers for the partitions that a broker leads. The transaction coordinator's.
+    WriteTxnMarkers {
+        /// The broker.
+        to: NodeId,
+    },
 }
 
 /// What a coordinator is told.
@@ -186,6 +194,11 @@ pub(crate) enum CoordinatorEvent {
     TopicsDeleted {
         /// Their names and ids.
         topics: Vec<(StrBytes, Uuid)>,
+    },
+    /// The controller handed out producer ids that were asked for, or did not.
+    ProducerIds {
+        /// Whether there are some.
+        arrived: bool,
     },
 }
 
@@ -287,7 +300,7 @@ impl Core {
         self.timers.cancel(timer)
     }
 
-    /// Takes the answer to a call to where it is awaited.
+    /// Takes the answer to a call to where it is awaited. The coordinators' are not core's.
     pub(crate) fn on_answer(&mut self, ctx: &mut Ctx<'_>, call: CallId, result: Result<Response, SendError>) {
         match self.calls.remove(&call) {
             None => {}
@@ -304,10 +317,11 @@ impl Core {
             Some(Call::CreateTopics(topics)) => self.on_topics_created(ctx, &topics, &result),
             Some(Call::ProducerIds) => self.on_producer_ids(ctx, &result),
             Some(Call::AssignReplicasToDirs) => self.on_assignments(ctx, result),
+            Some(Call::WriteTxnMarkers { .. }) => {}
         }
     }
 
-    /// Does what a deadline was set for. The group coordinator's are not core's.
+    /// Does what a deadline was set for. The coordinators' are not core's.
     pub(crate) fn on_core_timer(&mut self, ctx: &mut Ctx<'_>, timer: Timer) {
         match timer {
             Timer::Heartbeat => self.communicate(ctx),
@@ -329,7 +343,7 @@ impl Core {
             Timer::Forward(id) => self.forward_again(ctx, id),
             Timer::Assignments => self.retry_assignments(),
             Timer::DirectoryFailure(dir) => self.check_directory_told(ctx, dir),
-            Timer::Group(_) | Timer::ShareCoordinator(_) => {}
+            Timer::Group(_) | Timer::ShareCoordinator(_) | Timer::Transaction(_) => {}
         }
     }
 

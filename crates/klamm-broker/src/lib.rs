@@ -32,9 +32,11 @@ mod replication_quota;
 mod share;
 mod share_coordinator;
 mod stored_log;
+mod transaction;
 
 pub use broker::{BootFailure, Broker, BrokerSettings, PartitionView};
 pub use faults::partition_for_group;
 pub use group::GroupView;
 pub use inspect::{FollowerView, LeaderView, ReplicaInspection, ReplicaView};
 pub use stored_log::{StoredLog, StoredRecord};
+pub use transaction::{TransactionView, TransactionViews};

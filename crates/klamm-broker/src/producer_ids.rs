@@ -8,7 +8,7 @@ use klamm_wire::messages::{
 };
 use klamm_wire::{ErrorCode, Response};
 
-use crate::core::{Call, Core};
+use crate::core::{Call, CoordinatorEvent, Core};
 
 /// How many may wait for a block; more are asked to try again.
 const MAX_WAITING: usize = 1000;
@@ -19,6 +19,8 @@ pub(crate) struct ProducerIdManager {
     next: i64,
     end: i64,
     waiting: VecDeque<ReplyTo>,
+    /// The transaction coordinator waits for the next block.
+    wanted: bool,
     in_flight: bool,
 }
 
@@ -54,6 +56,26 @@ impl Core {
         self.serve_producer_ids(ctx);
     }
 
+    /// A new producer id, where there is one at hand.
+    pub(crate) const fn take_producer_id(&mut self) -> Option<i64> {
+        let ids = &mut self.producer_ids;
+        if ids.next >= ids.end {
+            return None;
+        }
+        ids.next += 1;
+        Some(ids.next - 1)
+    }
+
+    /// Asks for a block of producer ids; [`CoordinatorEvent::ProducerIds`] tells what came of it. False when this broker cannot ask.
+    pub(crate) fn request_producer_ids(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        if self.lifecycle.epoch < 0 {
+            return false;
+        }
+        self.producer_ids.wanted = true;
+        self.ask_producer_ids(ctx);
+        true
+    }
+
     fn serve_producer_ids(&mut self, ctx: &mut Ctx<'_>) {
         let ids = &mut self.producer_ids;
         while ids.next < ids.end
@@ -69,7 +91,8 @@ impl Core {
 
     /// Asks for a block, unless that is being done.
     fn ask_producer_ids(&mut self, ctx: &mut Ctx<'_>) {
-        if self.producer_ids.in_flight || self.producer_ids.waiting.is_empty() {
+        let ids = &self.producer_ids;
+        if ids.in_flight || (ids.waiting.is_empty() && !ids.wanted) {
             return;
         }
         if self.lifecycle.epoch < 0 {
@@ -100,13 +123,21 @@ impl Core {
                 self.producer_ids.next = block.producer_id_start.0;
                 self.producer_ids.end =
                     block.producer_id_start.0.saturating_add(block.producer_id_len.into());
+                self.tell_coordinator(true);
                 self.serve_producer_ids(ctx);
             }
             _ => {
+                self.tell_coordinator(false);
                 for to in std::mem::take(&mut self.producer_ids.waiting) {
                     ctx.reply(to, not_yet());
                 }
             }
+        }
+    }
+
+    fn tell_coordinator(&mut self, arrived: bool) {
+        if std::mem::take(&mut self.producer_ids.wanted) {
+            self.coordinator_events.push_back(CoordinatorEvent::ProducerIds { arrived });
         }
     }
 }

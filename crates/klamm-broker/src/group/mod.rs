@@ -59,6 +59,7 @@ use gather::Gathers;
 use host::Host;
 use join::Join;
 use member::Parked;
+pub(crate) use member::own;
 
 use shard::{Env, Shard, ShardState};
 
@@ -124,7 +125,8 @@ impl GroupCoordinator {
             CoordinatorEvent::TopicsDeleted { topics } => self.topics_deleted(host, ctx, &topics),
             CoordinatorEvent::Elected { .. }
             | CoordinatorEvent::Resigned { .. }
-            | CoordinatorEvent::HighWatermark { .. } => {}
+            | CoordinatorEvent::HighWatermark { .. }
+            | CoordinatorEvent::ProducerIds { .. } => {}
         }
     }
 

@@ -1,16 +1,21 @@
 //! Every request a broker can get, and who answers it (Kafka's `KafkaApis`).
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod delete_records;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 pub(crate) mod forward;
 pub(crate) mod group;
 mod init_producer_id;
 mod list_offsets;
+mod list_transactions;
 pub(crate) mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
@@ -38,6 +43,11 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         Request::OffsetForLeaderEpoch(request) => offset_for_leader_epoch::handle(broker, ctx, rc, request),
         Request::DeleteRecords(request) => delete_records::handle(broker, ctx, rc, request),
         Request::InitProducerId(request) => init_producer_id::handle(broker, ctx, rc, request),
+        Request::AddPartitionsToTxn(request) => add_partitions_to_txn::handle(broker, ctx, rc, request),
+        Request::AddOffsetsToTxn(request) => add_offsets_to_txn::handle(broker, ctx, rc, request),
+        Request::EndTxn(request) => end_txn::handle(broker, ctx, rc, request),
+        Request::DescribeTransactions(request) => describe_transactions::handle(broker, ctx, rc, &request),
+        Request::ListTransactions(request) => list_transactions::handle(broker, ctx, rc, &request),
 
         Request::ApiVersions(request) => api_versions::handle(broker, ctx, rc, request),
         Request::Metadata(request) => metadata::handle(broker, ctx, rc, request),
@@ -80,13 +90,8 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         // Not served by brokers, or not yet: never advertised, and whoever sends one is cut off, as Kafka does.
         Request::SaslHandshake(_)
         | Request::SaslAuthenticate(_)
-        | Request::AddPartitionsToTxn(_)
-        | Request::AddOffsetsToTxn(_)
-        | Request::EndTxn(_)
         | Request::WriteTxnMarkers(_)
         | Request::TxnOffsetCommit(_)
-        | Request::DescribeTransactions(_)
-        | Request::ListTransactions(_)
         | Request::DescribeProducers(_)
         | Request::DescribeAcls(_)
         | Request::CreateAcls(_)

@@ -72,7 +72,8 @@ impl ShareCoordinator {
             }
             CoordinatorEvent::Elected { .. }
             | CoordinatorEvent::Resigned { .. }
-            | CoordinatorEvent::HighWatermark { .. } => {}
+            | CoordinatorEvent::HighWatermark { .. }
+            | CoordinatorEvent::ProducerIds { .. } => {}
         }
     }
 

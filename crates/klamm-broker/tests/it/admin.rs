@@ -15,7 +15,6 @@ use klamm_wire::messages::{
     ApiVersionsRequest, DeleteRecordsRequest, DescribeClusterRequest, DescribeConfigsRequest,
     DescribeLogDirsRequest, DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, ResponseKind,
-    TransactionalId,
 };
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 use klamm_world::Command;
@@ -252,12 +251,6 @@ fn producer_ids_are_unique_across_brokers() {
             assert!(ids.insert(answer.producer_id.0));
         }
     }
-    let request = InitProducerIdRequest::default()
-        .with_transactional_id(Some(TransactionalId(StrBytes::from_static_str("tx"))))
-        .with_producer_id((-1).into())
-        .with_producer_epoch(-1);
-    let ResponseKind::InitProducerId(answer) = c.ask(1, 4, request) else { panic!("another answer") };
-    assert_eq!(error(answer.error_code), ErrorCode::UnsupportedVersion);
 }
 
 #[test]

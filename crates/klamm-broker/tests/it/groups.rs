@@ -203,9 +203,9 @@ fn a_find_that_waits_in_vain_is_answered_after_a_second() {
 }
 
 #[test]
-fn transactions_are_refused_with_a_reason() {
+fn a_coordinator_that_is_none_is_refused_with_a_reason() {
     let mut c = Cluster::start(1, &[]);
-    for key_type in [1, 3] {
+    for key_type in [-1, 3] {
         let request =
             FindCoordinatorRequest::default().with_key_type(key_type).with_coordinator_keys(vec![s("x")]);
         let ResponseKind::FindCoordinator(answer) = c.ask(1, 6, request) else { panic!("another answer") };

@@ -20,3 +20,4 @@ mod sessions;
 mod share_coordinator;
 mod throttle;
 mod topics;
+mod transactions;

@@ -297,6 +297,45 @@ pub enum TraceKind {
         /// Why.
         cause: &'static str,
     },
+    /// A transactional id changed state.
+    TransactionState {
+        /// The id.
+        transactional_id: StrBytes,
+        /// Before.
+        from: &'static str,
+        /// Now.
+        to: &'static str,
+        /// Its producer now.
+        producer_id: i64,
+        /// The producer's epoch now.
+        producer_epoch: i16,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A transaction coordinator sent markers to a broker.
+    TransactionMarkersSent {
+        /// The transactional id.
+        transactional_id: StrBytes,
+        /// The broker.
+        to: NodeId,
+        /// `commit` or `abort`.
+        outcome: &'static str,
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
+        /// The coordinator's epoch.
+        coordinator_epoch: i32,
+    },
+    /// A transaction coordinator refused a request.
+    TransactionRefused {
+        /// The transactional id.
+        transactional_id: StrBytes,
+        /// What was asked for, by Kafka's name.
+        request: &'static str,
+        /// The error that it was answered.
+        error: &'static str,
+        /// Where the transactional id stands.
+        state: String,
+    },
     /// A simulated client sent a batch.
     ClientSent {
         /// Its `client.id`.
@@ -550,6 +589,22 @@ impl fmt::Display for TraceKind {
             }
             Self::MemberRemoved { group, member, cause } => {
                 write!(f, "group {group} member {member} removed: {cause}")
+            }
+            Self::TransactionState { transactional_id, from, to, producer_id, producer_epoch, cause } => {
+                write!(
+                    f,
+                    "transaction {transactional_id} {from} -> {to} producer {producer_id} epoch {producer_epoch}: {cause}"
+                )
+            }
+            Self::TransactionMarkersSent { transactional_id, to, outcome, partitions, coordinator_epoch } => {
+                write!(f, "transaction {transactional_id} {outcome} markers to {to} for ")?;
+                for (i, partition) in partitions.iter().enumerate() {
+                    write!(f, "{}{partition}", if i > 0 { ", " } else { "" })?;
+                }
+                write!(f, " by coordinator epoch {coordinator_epoch}")
+            }
+            Self::TransactionRefused { transactional_id, request, error, state } => {
+                write!(f, "transaction {transactional_id} refuses {request}: {error}, it is {state}")
             }
             Self::ClientSent { client, partition, to, records, attempt } => {
                 write!(f, "{client} sends {records} records of {partition} to {to}, attempt {attempt}")

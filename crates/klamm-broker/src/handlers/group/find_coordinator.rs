@@ -3,10 +3,8 @@
 //! * v1 key type, throttle time · v3 flexible · v4 several keys (KIP-699) · v5 `TRANSACTION_ABORTABLE` (KIP-890)
 //! * v6 share groups (KIP-932)
 //!
-//! Difference: transactions are not served yet. Their keys get `INVALID_REQUEST` and a message that says so,
-//! rather than an error that a client would retry for ever.
-//!
-//! Difference: the first question about a group makes `__consumer_offsets`, as one about a share-partition does `__share_group_state`. Kafka answers `COORDINATOR_NOT_AVAILABLE` and lets the
+//! Difference: the first question about a group makes `__consumer_offsets`, as one about a transactional id does
+//! `__transaction_state`, and one about a share-partition `__share_group_state`. Kafka answers `COORDINATOR_NOT_AVAILABLE` and lets the
 //! client come again after its back-off; here the answer waits for the topic, for a second at most.
 
 use std::collections::VecDeque;
@@ -18,7 +16,9 @@ use klamm_wire::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResp
 use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::broker::Broker;
-use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext, SHARE_GROUP_STATE_TOPIC, Timer};
+use crate::core::{
+    Core, GROUP_METADATA_TOPIC, RequestContext, SHARE_GROUP_STATE_TOPIC, TRANSACTION_STATE_TOPIC, Timer,
+};
 use crate::group::{GroupTimer, partition_for};
 use crate::handlers::INVALID_REQUEST;
 use crate::share::key::SharePartitionKey;
@@ -69,7 +69,7 @@ pub(crate) fn handle(
     answer(&broker.core, ctx, &rc, request);
 }
 
-/// The step may have brought the topic: answers what waits for it.
+/// The step may have brought a topic: answers what waits for it.
 pub(crate) fn answer_waiting(broker: &mut Broker, ctx: &mut Ctx<'_>) {
     let core = &mut broker.core;
     let waiting = &mut broker.groups.waiting_finds.0;
@@ -122,6 +122,7 @@ fn answer(core: &Core, ctx: &mut Ctx<'_>, rc: &RequestContext, request: FindCoor
 const fn topic_of(key_type: i8, version: i16) -> Option<&'static str> {
     match key_type {
         GROUP => Some(GROUP_METADATA_TOPIC),
+        TRANSACTION => Some(TRANSACTION_STATE_TOPIC),
         SHARE if version >= 6 => Some(SHARE_GROUP_STATE_TOPIC),
         _ => None,
     }
@@ -130,9 +131,7 @@ const fn topic_of(key_type: i8, version: i16) -> Option<&'static str> {
 fn find(core: &Core, rc: &RequestContext, key_type: i8, key: &str) -> Found {
     let (topic, share_partition) = match key_type {
         GROUP => (GROUP_METADATA_TOPIC, None),
-        TRANSACTION => {
-            return Found::NotServed("klamm does not serve transactions yet.");
-        }
+        TRANSACTION => (TRANSACTION_STATE_TOPIC, None),
         SHARE => match SharePartitionKey::parse(key).filter(|_| rc.api_version >= 6) {
             Some(parsed) => (SHARE_GROUP_STATE_TOPIC, Some(parsed)),
             None => return Found::Not(ErrorCode::InvalidRequest, INVALID_REQUEST),

@@ -1,7 +1,8 @@
 //! `klamm scenario`: run, check and begin scenario files.
 
-mod live;
 mod remote;
+mod seen;
+mod served;
 mod sockets;
 
 use std::fs;
@@ -13,9 +14,10 @@ use clap::Subcommand;
 use klamm_scenario::report::{html, json, text};
 use klamm_scenario::syntax;
 use klamm_scenario::{Mistakes, Options};
+use klamm_server::Visit;
 
-use self::live::Live;
 use self::remote::Remote;
+use self::served::Served;
 
 use crate::errors::Mistake;
 
@@ -38,6 +40,9 @@ enum Command {
         /// Files, or folders of which every .kdl file is taken
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// Check as well whether they run against a cluster of which one is no more than a client (`run --bootstrap`)
+        #[arg(long)]
+        portable: bool,
     },
     /// Write a scenario to begin with
     New {
@@ -61,8 +66,12 @@ struct Run {
     #[arg(long)]
     live: bool,
     /// Run against a cluster that is there, in real time; files that need more than a client's requests are refused
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["live", "seed"])]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "live")]
     bootstrap: Option<String>,
+    /// The control door of the klamm that serves the cluster (`klamm serve --control`): each file has it made anew, and
+    /// can do everything to it
+    #[arg(long, value_name = "HOST:PORT", requires = "bootstrap")]
+    control: Option<String>,
     /// Show what was decided in each step
     #[arg(long)]
     trace: bool,
@@ -77,7 +86,7 @@ struct Run {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Run(run) => run_all(&run),
-        Command::Check { paths } => check_all(&paths),
+        Command::Check { paths, portable } => check_all(&paths, portable),
         Command::New { path } => new(&path),
     }
 }
@@ -159,10 +168,10 @@ fn scenario_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn check_all(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+fn check_all(paths: &[PathBuf], portable: bool) -> anyhow::Result<ExitCode> {
     let Some(files) = read(paths) else { return Ok(ExitCode::from(WRONG)) };
-    let mistakes: Vec<_> =
-        files.iter().filter_map(|(name, text)| klamm_scenario::check(name, text).err()).collect();
+    let check = if portable { klamm_scenario::check_portable } else { klamm_scenario::check };
+    let mistakes: Vec<_> = files.iter().filter_map(|(name, text)| check(name, text).err()).collect();
     for mistakes in &mistakes {
         say_mistakes(mistakes);
     }
@@ -181,7 +190,8 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
         return Ok(crate::sim::replay(name, text));
     }
     // Every file is checked before any is run.
-    let check = if run.bootstrap.is_some() { klamm_scenario::check_portable } else { klamm_scenario::check };
+    let owned = run.bootstrap.is_none() || run.control.is_some();
+    let check = if owned { klamm_scenario::check } else { klamm_scenario::check_portable };
     let mistakes: Vec<_> = files.iter().filter_map(|(name, text)| check(name, text).err()).collect();
     if !mistakes.is_empty() {
         for mistakes in &mistakes {
@@ -189,9 +199,7 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::from(WRONG));
     }
-    if let Some(bootstrap) = &run.bootstrap
-        && let Err(message) = Remote::open(bootstrap)
-    {
+    if let Err(message) = reach(run) {
         say_error(&message);
         return Ok(ExitCode::from(WRONG));
     }
@@ -208,12 +216,15 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
                 None => (round > 0).then_some(round),
             };
             let options = Options { seed, vary: seed.is_some() };
-            let reports = match (&run.bootstrap, run.live) {
-                (Some(bootstrap), _) => {
+            let reports = match (&run.bootstrap, &run.control) {
+                (Some(_), Some(door)) => {
+                    klamm_scenario::run_in(name, text, options, |setting| Served::behind(door, setting))
+                }
+                (Some(bootstrap), None) => {
                     klamm_scenario::run_in(name, text, options, |_| Remote::open(bootstrap))
                 }
-                (None, true) => klamm_scenario::run_in(name, text, options, Live::open),
-                (None, false) => klamm_scenario::run(name, text, options),
+                (None, _) if run.live => klamm_scenario::run_in(name, text, options, Served::here),
+                (None, _) => klamm_scenario::run(name, text, options),
             };
             let reports = match reports {
                 Ok(reports) => reports,
@@ -255,6 +266,24 @@ fn run_all(run: &Run) -> anyhow::Result<ExitCode> {
         say(&format!("{}: {} held, {failed} failed", count(runs, "run"), runs - failed))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the cluster that `--bootstrap` and `--control` name is there.
+fn reach(run: &Run) -> Result<(), String> {
+    let Some(bootstrap) = &run.bootstrap else { return Ok(()) };
+    let Some(door) = &run.control else {
+        if run.seed.is_some() {
+            return Err("--seed draws latencies of klamm's own links: it needs --control".to_owned());
+        }
+        return Remote::open(bootstrap).map(drop);
+    };
+    // Nobody's cluster is to be made anew by mistake.
+    let serves = Visit::knock(door)?;
+    let known: Vec<_> = serves.split(',').collect();
+    if bootstrap.split(',').any(|address| known.contains(&address.trim())) {
+        return Ok(());
+    }
+    Err(format!("the control door at {door} is that of the cluster at {serves}, not of {bootstrap}"))
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 use klamm_node::config::validate_static_broker_config;
-use klamm_server::{Server, ServerSettings, StartError, TopicSpec, TraceStream};
+use klamm_server::{Door, Server, ServerSettings, StartError, TopicSpec, TraceStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::errors::Mistake;
@@ -57,6 +58,10 @@ pub(crate) struct Arguments {
     /// Write every decision into this file, for `klamm trace`
     #[arg(long, value_name = "FILE")]
     trace_file: Option<PathBuf>,
+    /// Open a control door at this port of the loopback address, or at HOST:PORT, by which `klamm scenario run --bootstrap …
+    /// --control …` has the cluster made anew and does things to it; with 0 at any free port
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["data_dir", "record", "trace", "trace_file"])]
+    control: Option<String>,
     /// Print one line of JSON instead of words
     #[arg(long)]
     json: bool,
@@ -66,6 +71,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let started = Instant::now();
     let json = arguments.json;
     let (print, file) = (arguments.trace, arguments.trace_file.clone());
+    let control = arguments.control.as_deref().map(listen).transpose()?;
     let settings = settings(arguments)?;
     let file = file.as_deref().map(Writer::create).transpose()?;
     // One thread is enough to wait for a signal; the cluster has its own runtime.
@@ -74,11 +80,21 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Before the start, so that a signal during it is not lost.
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     log_to_stderr();
-    let server = Server::start(settings).map_err(mistake)?;
+    let server = Server::start(settings.clone()).map_err(mistake)?;
     let tracer = (print || file.is_some()).then(|| trace(server.trace(), print, file));
-    announce(&server, json, started)?;
-    runtime.block_on(wait(&mut signals));
-    server.stop();
+    let door = control.as_ref().map(TcpListener::local_addr).transpose()?;
+    announce(&server, door, json, started)?;
+    match control {
+        None => {
+            runtime.block_on(wait(&mut signals));
+            server.stop();
+        }
+        Some(control) => {
+            let door = Door::open(control, server, settings)?;
+            runtime.block_on(wait(&mut signals));
+            door.stop();
+        }
+    }
     match tracer.map(JoinHandle::join) {
         Some(Ok(written)) => written.context("the trace cannot be written"),
         _ => Ok(()),
@@ -226,7 +242,18 @@ fn mistake(error: StartError) -> anyhow::Error {
     }
 }
 
-fn announce(server: &Server, json: bool, started: Instant) -> anyhow::Result<()> {
+/// Listens at a port of the loopback address, or at an address.
+fn listen(control: &str) -> Result<TcpListener, Mistake> {
+    let bound = match control.parse::<u16>() {
+        Ok(port) => TcpListener::bind(("127.0.0.1", port)),
+        Err(_) => TcpListener::bind(control),
+    };
+    bound.map_err(|error| {
+        Mistake(format!("--control takes a port, or HOST:PORT; nobody can listen at {control}: {error}"))
+    })
+}
+
+fn announce(server: &Server, door: Option<SocketAddr>, json: bool, started: Instant) -> anyhow::Result<()> {
     let bootstrap = server.bootstrap_servers();
     let mut stdout = std::io::stdout().lock();
     if json {
@@ -235,8 +262,11 @@ fn announce(server: &Server, json: bool, started: Instant) -> anyhow::Result<()>
             .iter()
             .map(|broker| serde_json::json!({ "id": broker.id, "host": broker.host, "port": broker.port }))
             .collect();
-        let line =
+        let mut line =
             serde_json::json!({ "bootstrap": bootstrap, "brokers": brokers, "pid": std::process::id() });
+        if let Some(door) = door {
+            line["control"] = door.to_string().into();
+        }
         writeln!(stdout, "{line}")?;
     } else {
         let count = server.brokers().len();
@@ -250,6 +280,12 @@ fn announce(server: &Server, json: bool, started: Instant) -> anyhow::Result<()>
              klamm consume --bootstrap {first} hello\n\nCtrl-C stops the cluster.",
             started.elapsed().as_secs_f64() * 1_000.0
         )?;
+        if let Some(door) = door {
+            writeln!(
+                stdout,
+                "\nScenarios:\n  klamm scenario run --bootstrap {first} --control {door} scenarios/"
+            )?;
+        }
     }
     stdout.flush()?;
     Ok(())

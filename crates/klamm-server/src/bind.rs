@@ -20,9 +20,10 @@ pub(crate) fn bind(settings: &ServerSettings) -> Result<Vec<(BrokerEndpoint, Por
     };
     (0..settings.brokers)
         .map(|i| {
-            let port = match settings.port {
-                0 => 0,
-                first => first.checked_add(i).ok_or_else(|| {
+            let port = match (settings.ports.get(usize::from(i)), settings.port) {
+                (Some(port), _) => *port,
+                (None, 0) => 0,
+                (None, first) => first.checked_add(i).ok_or_else(|| {
                     StartError::Settings(format!(
                         "{} brokers do not fit between port {first} and port 65535",
                         settings.brokers

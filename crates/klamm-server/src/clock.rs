@@ -29,6 +29,11 @@ impl Clock {
         self.base + Duration::from_secs_f64(real.as_secs_f64() * self.rate)
     }
 
+    /// A clock that stands at the beginning.
+    pub(crate) fn stopped() -> Self {
+        Self { rate: 0.0, ..Self::start() }
+    }
+
     /// How long to sleep in real time until the clock shows `at`; `None` while it stands still.
     pub(crate) fn until(&self, at: Timestamp) -> Option<Duration> {
         let left = at.since(self.now());

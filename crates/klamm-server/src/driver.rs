@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::clock::Clock;
+use crate::follow::Teller;
 use crate::outbox::{Answer, Outbox};
 use crate::recorder::Recorder;
 
@@ -45,6 +46,8 @@ pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) clock: Clock,
     pub(crate) recorder: Option<Recorder>,
+    /// Tells whoever follows.
+    pub(crate) teller: Option<Teller>,
     /// Messages of nodes that failed to start, until somebody asks.
     pub(crate) failures: BTreeMap<NodeId, String>,
     connections: FxHashMap<ConnectionId, Arc<Outbox>>,
@@ -74,6 +77,7 @@ impl Driver {
             world,
             clock: Clock::start(),
             recorder,
+            teller: None,
             failures: BTreeMap::new(),
             connections: FxHashMap::default(),
             listening: BTreeMap::new(),
@@ -176,6 +180,39 @@ impl Driver {
         self.timer.notify_one();
     }
 
+    /// Lets time pass until `at`, then `input` happen, and tells whoever follows that it has.
+    pub(crate) fn play(&self, at: Timestamp, input: Input) {
+        let mut input = Some(input);
+        while input.is_some() {
+            self.with("play", |state| {
+                let left = at.since(state.clock.now());
+                state.clock.advance(left.min(ADVANCE_STEP));
+                if left > ADVANCE_STEP {
+                    return state.input(Input::Tick);
+                }
+                if let Some(input) = input.take() {
+                    state.input(input);
+                }
+                if let Some(teller) = &state.teller {
+                    teller.reached(&state.world);
+                }
+            });
+        }
+        self.timer.notify_one();
+    }
+
+    /// Lets as much time pass as the cluster needs to be ready, at most `limit`.
+    pub(crate) fn advance_until_ready(&self, limit: Duration) {
+        self.with("start", |state| {
+            let end = state.clock.now() + limit;
+            while !state.world.is_ready() {
+                let Some(next) = state.world.next_deadline().filter(|next| *next <= end) else { return };
+                state.clock.advance(next.since(state.clock.now()));
+                state.input(Input::Tick);
+            }
+        });
+    }
+
     /// Waits until `condition` returns something. It is asked at once, and again after everything that happens.
     pub(crate) async fn wait_for<T>(
         &self,
@@ -265,6 +302,9 @@ impl State {
         let now = self.clock.now();
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, &input);
+        }
+        if let Some(teller) = &mut self.teller {
+            teller.input(now, &input);
         }
         let mut outputs = std::mem::take(&mut self.outputs);
         self.world.handle(now, input, &mut outputs);

@@ -9,7 +9,9 @@ mod clock;
 mod codec;
 mod connection;
 mod data_dir;
+mod door;
 mod driver;
+mod follow;
 mod listener;
 mod outbox;
 mod recorder;
@@ -20,6 +22,8 @@ mod settings;
 mod topics;
 mod trace;
 
+pub use door::{Door, Visit};
+pub use follow::{Followed, Mirror};
 pub use replay::{replay, replay_trace, replay_world};
 pub use runtime::block_on;
 pub use server::{BrokerEndpoint, NodeError, Server};

@@ -7,19 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klamm_node::config::{self, validate_static_broker_config};
-use klamm_node::{Eras, NodeId, WallTime};
+use klamm_node::{Eras, NodeId, Timestamp, WallTime};
 use klamm_wire::release::UnknownRelease;
 use klamm_wire::{KafkaVersion, StrBytes};
-use klamm_world::{BrokerSpec, Command, Fault, FaultError, FaultId, PartitionStatus, World, WorldSettings};
+use klamm_world::{
+    BrokerSpec, Command, Fault, FaultError, FaultId, Input, PartitionStatus, World, WorldSettings,
+};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::bind::bind;
+use crate::clock::Clock;
 use crate::connection::Limits;
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, State};
+use crate::follow::Teller;
 use crate::listener::{self, Listening};
 use crate::recorder::Recorder;
 use crate::runtime::{self, block_on, enter};
@@ -120,7 +124,7 @@ impl Server {
             kafka_version,
             eras,
             link: settings.link,
-            wall_epoch: wall_now(),
+            wall_epoch: settings.wall_epoch.unwrap_or_else(wall_now),
             trace_capacity: settings.trace_capacity,
             deferred_flush: data_dir.is_some(),
             ..WorldSettings::default()
@@ -142,7 +146,15 @@ impl Server {
                     .map_err(|source| StartError::Record { path: path.clone(), source })?,
             ),
         };
+        let teller = settings.follow.map(|follow| Teller::begin(follow, &world_settings)).transpose();
+        let teller = teller.map_err(|error| StartError::Settings(format!("nobody follows: {error}")))?;
         let driver = Arc::new(Driver::new(World::new(world_settings, disks), recorder));
+        driver.with("settings", |state| {
+            state.teller = teller;
+            if settings.paused {
+                state.clock = Clock::stopped();
+            }
+        });
         let heard = settings.listen.then(|| TraceStream::new(driver.with("listen", State::listen)));
 
         let mut sockets = Vec::new();
@@ -167,6 +179,9 @@ impl Server {
         }
         let brokers: Vec<_> = sockets.iter().map(|(broker, _)| *broker).collect();
         boot(&driver, server.core.controllers.iter().chain(&brokers))?;
+        if settings.paused {
+            driver.advance_until_ready(settings.start_timeout);
+        }
         spawn(&alive, keep_time(driver.clone(), server.core.stop.subscribe()));
         server.core.is_listening = listen(&driver, sockets, limits, &alive);
         drop(alive);
@@ -280,12 +295,12 @@ impl Server {
 
     /// Stops the cluster's time. Requests are still served, at a time that does not pass.
     pub fn pause_clock(&self) {
-        self.core.driver.set_clock(crate::clock::Clock::pause);
+        self.core.driver.set_clock(Clock::pause);
     }
 
     /// Lets the cluster's time pass again.
     pub fn resume_clock(&self) {
-        self.core.driver.set_clock(crate::clock::Clock::resume);
+        self.core.driver.set_clock(Clock::resume);
     }
 
     /// Lets the cluster's time pass `scale` times as fast as real time.
@@ -296,6 +311,12 @@ impl Server {
     /// Lets `by` of the cluster's time pass at once; everything that is due in it happens, at its own time.
     pub fn advance_clock(&self, by: Duration) {
         self.core.driver.advance(by);
+    }
+
+    /// Lets the cluster's time pass until `at`, and then `input` happen; whoever follows is told when it has. A listener
+    /// follows its broker a moment later.
+    pub fn play(&self, at: Timestamp, input: Input) {
+        self.core.driver.play(at, input);
     }
 
     /// Changes the world by a command that needs no listener: a link, a skewed clock.

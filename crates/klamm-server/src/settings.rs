@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use klamm_node::WallTime;
 use klamm_world::LinkSettings;
+
+use crate::follow::Followed;
 
 /// How to start a [`Server`](crate::Server).
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct ServerSettings {
     pub advertise: Option<String>,
     /// The first broker's port, the others follow it; with 0 each takes any free port.
     pub port: u16,
+    /// The brokers' ports, in order, where they must be these; brokers beyond its end go by `port`.
+    pub ports: Vec<u16>,
     /// Topics to create before the start is complete.
     pub topics: Vec<TopicSpec>,
     /// Server properties, the same for every node.
@@ -43,6 +49,13 @@ pub struct ServerSettings {
     pub trace_capacity: usize,
     /// Whether the first [`Server::trace`](crate::Server::trace) is to hear everything from the beginning.
     pub listen: bool,
+    /// What wall clocks show when the cluster's time begins; the real time when absent.
+    pub wall_epoch: Option<WallTime>,
+    /// Whether the cluster's time stands still unless it is advanced: the start lets only so much pass as it takes, and the
+    /// same settings give the same start.
+    pub paused: bool,
+    /// Who is told of every input as it happens; see [`Mirror`](crate::Mirror). Only for a cluster in memory.
+    pub follow: Option<Sender<Followed>>,
     /// How long a start may take until the cluster is ready.
     pub start_timeout: Duration,
 }
@@ -55,6 +68,7 @@ impl Default for ServerSettings {
             host: "127.0.0.1".to_owned(),
             advertise: None,
             port: 0,
+            ports: Vec::new(),
             topics: Vec::new(),
             config: BTreeMap::new(),
             kafka_version: None,
@@ -66,6 +80,9 @@ impl Default for ServerSettings {
             link: LinkSettings::default(),
             trace_capacity: 0,
             listen: false,
+            wall_epoch: None,
+            paused: false,
+            follow: None,
             start_timeout: Duration::from_secs(30),
         }
     }

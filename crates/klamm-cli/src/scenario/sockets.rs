@@ -11,6 +11,8 @@ use klamm_node::NodeId;
 use klamm_scenario::theatre::{Answer, Ticket};
 use klamm_wire::api::{decode_response, encode_request};
 use klamm_wire::messages::ResponseKind;
+use socket2::SockRef;
+
 use klamm_wire::{
     ApiKey, ErrorCode, FetchPartition, FetchResponse, FetchTopic, Request, RequestHeader, Response, StrBytes,
 };
@@ -42,7 +44,14 @@ impl Sockets {
         self.names.insert(client, name.to_owned());
     }
 
-    /// Sends a request to a broker at `address`.
+    /// A ticket for a request.
+    pub(crate) const fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// Sends a request to a broker at `address`. Where that cannot be, its connection is closed.
     pub(crate) fn ask(
         &mut self,
         client: u32,
@@ -51,17 +60,32 @@ impl Sockets {
         (key, version): (ApiKey, i16),
         request: &Request,
     ) -> Ticket {
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        if self.try_ask(ticket, client, broker, address, (key, version), request).is_none() {
-            self.close(client, broker);
+        let ticket = self.ticket();
+        if !self.send(ticket, client, broker, address, (key, version), request) {
             self.answers.insert(ticket, Answer::Closed);
         }
         ticket
     }
 
-    /// `None` when the connection cannot be made, or is broken.
-    fn try_ask(
+    /// Sends a request that has a ticket; false when the connection cannot be made, or is broken.
+    pub(crate) fn send(
+        &mut self,
+        ticket: Ticket,
+        client: u32,
+        broker: NodeId,
+        address: &str,
+        (key, version): (ApiKey, i16),
+        request: &Request,
+    ) -> bool {
+        let sent = self.try_send(ticket, client, broker, address, (key, version), request).is_some();
+        if !sent {
+            self.close(client, broker);
+            self.answers.remove(&ticket);
+        }
+        sent
+    }
+
+    fn try_send(
         &mut self,
         ticket: Ticket,
         client: u32,
@@ -70,7 +94,7 @@ impl Sockets {
         (key, version): (ApiKey, i16),
         request: &Request,
     ) -> Option<()> {
-        let correlation_id = i32::try_from(ticket.0 & 0x7fff_ffff).ok()?;
+        let correlation_id = correlation_id(ticket);
         let name = self.names.get(&client).cloned().unwrap_or_else(|| "klamm".to_owned());
         let header = RequestHeader {
             api_key: key,
@@ -108,28 +132,25 @@ impl Sockets {
         any
     }
 
-    /// Whether some request waits for its answer, or for the news that its connection is closed.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.connections
-            .values()
-            .any(|connection| !connection.open.is_empty() || !connection.unanswered.is_empty())
-    }
-
-    pub(crate) fn is_answered(&self, ticket: Ticket) -> bool {
-        self.answers.contains_key(&ticket)
-    }
-
     pub(crate) fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
         self.answers.remove(&ticket)
     }
 
-    /// What has no answer, and whose connection has lived on, is over.
-    pub(crate) fn end_unanswered(&mut self) {
+    /// Answers a request in the place of its broker, which does not.
+    pub(crate) fn end(&mut self, ticket: Ticket, answer: Answer) {
         for connection in self.connections.values_mut() {
-            for ticket in connection.unanswered.drain(..) {
-                self.answers.insert(ticket, Answer::Nothing);
-            }
+            connection.unanswered.retain(|unanswered| *unanswered != ticket);
+            connection.open.retain(|_, (open, ..)| *open != ticket);
         }
+        self.answers.insert(ticket, answer);
+    }
+
+    /// Whether a request waits for its answer, or for the news that its connection is closed.
+    pub(crate) fn is_waiting(&self, ticket: Ticket) -> bool {
+        self.connections.values().any(|connection| {
+            connection.open.values().any(|(open, ..)| *open == ticket)
+                || connection.unanswered.contains(&ticket)
+        })
     }
 
     /// Closes the connection that a request waits on.
@@ -146,6 +167,8 @@ impl Sockets {
 
     fn close(&mut self, client: u32, broker: NodeId) {
         let Some(connection) = self.connections.remove(&(client, broker)) else { return };
+        // Both ends know at once: a broker that still owes an answer would take the end of the stream for patience.
+        let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
         let tickets = connection.open.into_values().map(|(ticket, ..)| ticket).chain(connection.unanswered);
         self.answers.extend(tickets.map(|ticket| (ticket, Answer::Closed)));
     }
@@ -218,6 +241,11 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// The correlation id of a request: its ticket.
+pub(crate) const fn correlation_id(ticket: Ticket) -> i32 {
+    (ticket.0 & 0x7fff_ffff) as i32
 }
 
 /// A decoded response as the world has it.

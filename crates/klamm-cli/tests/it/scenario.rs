@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, process::Output};
 
-use crate::process::{Served, klamm};
+use crate::process::{Served, klamm, klamm_ok};
 
 const HELD: &str = r#"
 scenario "A" title="what is acknowledged can be read"
@@ -27,9 +27,9 @@ fn file(folder: &Path, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-/// The folder of scenarios in the repository.
-fn acks() -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/acks");
+/// The scenarios in the repository, or a folder of them.
+fn scenarios(folder: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scenarios").join(folder);
     path.display().to_string()
 }
 
@@ -87,9 +87,46 @@ fn json_and_a_page_tell_every_step() {
 }
 
 #[test]
-fn the_same_files_hold_on_real_listeners() {
-    let (code, out, said) = scenario(&["run", &acks(), "--live"]);
+fn every_file_holds_on_real_listeners() {
+    let (code, out, said) = scenario(&["run", &scenarios(""), "--live"]);
     assert_eq!(code, Some(0), "{out}{said}");
+}
+
+#[test]
+fn every_file_holds_against_a_served_cluster_with_a_control_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(&["--brokers", "2", "--topic", "kept:2:1", "--control", "0"]);
+    let (bootstrap, door) = (served.bootstrap(), served.line["control"].as_str().unwrap());
+    let (code, out, said) = scenario(&["run", &scenarios(""), "--bootstrap", bootstrap, "--control", door]);
+    assert_eq!(code, Some(0), "{out}{said}");
+    // It is what it was.
+    assert!(klamm_ok(&["topics", "--bootstrap", bootstrap, "list"], "").contains("kept"));
+
+    let held = file(folder.path(), "held.kdl", HELD);
+    let (code, out, _) =
+        scenario(&["run", &held, "--bootstrap", bootstrap, "--control", door, "--seed", "7"]);
+    assert_eq!(code, Some(0), "{out}");
+    let failed = file(folder.path(), "failed.kdl", &HELD.replace("consumed c a b", "consumed c a"));
+    let (code, out, _) = scenario(&["run", &failed, "--bootstrap", bootstrap, "--control", door]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("actual    consumed a b\n"), "{out}");
+}
+
+#[test]
+fn a_control_door_is_that_of_the_cluster_that_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = file(folder.path(), "held.kdl", HELD);
+    let served = Served::start(&["--control", "0"]);
+    let (bootstrap, door) = (served.bootstrap(), served.line["control"].as_str().unwrap());
+    let (code, out, said) = scenario(&["run", &held, "--bootstrap", "127.0.0.1:1", "--control", door]);
+    let told =
+        format!("the control door at {door} is that of the cluster at {bootstrap}, not of 127.0.0.1:1");
+    assert_eq!((code, out.as_str(), said.as_str()), (Some(2), "", &*format!("klamm: {told}\n")));
+    // A broker's listener is no door, and does not answer like one.
+    drop(served);
+    let (code, _, said) = scenario(&["run", &held, "--bootstrap", "127.0.0.1:1", "--control", "127.0.0.1:1"]);
+    assert_eq!(code, Some(2));
+    assert!(said.starts_with("klamm: no klamm opens its control door at 127.0.0.1:1: "), "{said}");
 }
 
 #[test]
@@ -99,9 +136,12 @@ fn portable_files_hold_against_a_cluster_and_others_are_refused() {
     let served = Served::start(&["--brokers", "3"]);
     let (code, out, said) = scenario(&["run", &held, "--bootstrap", served.bootstrap()]);
     assert_eq!(code, Some(0), "{out}{said}");
-    let (code, out, said) = scenario(&["run", &acks(), "--bootstrap", served.bootstrap()]);
+    let (code, out, said) = scenario(&["run", &scenarios("acks"), "--bootstrap", served.bootstrap()]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{said}");
     assert!(said.contains("`crash` needs more than a client's requests"), "{said}");
+    assert!(said.contains("against `klamm serve --control` with --control"), "{said}");
+    assert_eq!(scenario(&["check", "--portable", &held]).0, Some(0));
+    assert_eq!(scenario(&["check", "--portable", &scenarios("acks")]).0, Some(2));
     drop(served);
     let (code, _, said) = scenario(&["run", &held, "--bootstrap", "127.0.0.1:1"]);
     assert_eq!((code, said.as_str()), (Some(2), "klamm: no Kafka broker answers at 127.0.0.1:1\n"));

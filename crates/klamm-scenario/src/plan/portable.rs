@@ -55,7 +55,9 @@ fn steps(lines: &[Line], mistakes: &mut Vec<Mistake>) {
                     "bring the cluster up as it should be; a topic's configuration can stand in its `topic`",
                 ),
                 "settle" => mistake.help("say `expect-eventually`"),
-                _ => mistake.help("run the file without --bootstrap, or leave this out"),
+                _ => mistake.help(
+                    "leave this out, or run the file without --bootstrap, or against `klamm serve --control` with --control",
+                ),
             });
         } else if line.word.starts_with("expect") {
             expectations(&line.block, mistakes);

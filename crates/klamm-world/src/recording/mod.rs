@@ -86,6 +86,11 @@ impl<W: Write> RecordingWriter<W> {
         self.entry()
     }
 
+    /// Where it is written to.
+    pub const fn get_ref(&self) -> &W {
+        &self.out
+    }
+
     /// Hands everything written so far on.
     ///
     /// # Errors
@@ -142,6 +147,11 @@ impl<R: Read> RecordingReader<R> {
     /// The settings of the world that was recorded.
     pub const fn settings(&self) -> &WorldSettings {
         &self.settings
+    }
+
+    /// Where it reads from, to give it more.
+    pub const fn source_mut(&mut self) -> &mut R {
+        &mut self.source
     }
 
     /// The next input and its time; `None` at the end.

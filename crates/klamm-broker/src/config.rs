@@ -123,6 +123,11 @@ impl BrokerConfig {
         self.layers.get(key)
     }
 
+    /// The release that the broker behaves as.
+    pub(crate) const fn release(&self) -> KafkaVersion {
+        self.layers.release()
+    }
+
     /// The layers, for DescribeConfigs.
     pub(crate) const fn layers(&self) -> &Layers {
         &self.layers

@@ -34,6 +34,8 @@ const MAX_BYTES: i32 = 8 * 1024 * 1024;
 pub(crate) struct Metadata {
     publisher: MetadataPublisher,
     log: Log,
+    /// The offset up to which we had read when we last learnt of a new topic.
+    pub(crate) topics_created_at: i64,
     /// The epoch of the controller that is believed to be active.
     pub(crate) leader_epoch: i32,
     high_watermark: i64,
@@ -73,6 +75,7 @@ impl Metadata {
     pub(crate) fn open(mut log: Log, disk: &mut dyn Disk, now_ms: i64) -> Result<Self, LogError> {
         let (publisher, snapshot) = metadata_snapshot::open(&mut log, disk, now_ms)?;
         Ok(Self {
+            topics_created_at: publisher.next_offset(),
             publisher,
             leader_epoch: log.latest_epoch().or_else(|| snapshot.map(|id| id.epoch)).unwrap_or(0),
             high_watermark: -1,
@@ -98,6 +101,11 @@ impl Metadata {
     /// The cluster as this broker knows it.
     pub(crate) const fn image(&self) -> &MetadataImage {
         self.publisher.image()
+    }
+
+    /// The offset up to which the image holds what was committed.
+    pub(crate) fn offset(&self) -> i64 {
+        self.publisher.next_offset()
     }
 
     /// The broker's copy of the log.
@@ -322,6 +330,9 @@ impl Core {
 
     /// Acts on a delta (`BrokerMetadataPublisher.onMetadataUpdate`): configurations first, then replicas.
     fn apply_metadata(&mut self, ctx: &mut Ctx<'_>, delta: &MetadataDelta) {
+        if delta.topics.values().any(|topic| topic.created) {
+            self.metadata.topics_created_at = self.metadata.offset();
+        }
         self.apply_configs(delta);
         self.apply_topics(ctx, delta);
         self.forget_created_topics(delta);

@@ -9,6 +9,9 @@ pub const MINIMUM_METADATA_VERSION: i16 = 7;
 /// The metadata.version that klamm writes: 4.1-IV1.
 pub const LATEST_METADATA_VERSION: i16 = 27;
 
+/// The feature that switches the consumer protocol on, from level 1 (`GroupVersion`).
+pub const GROUP_VERSION: &str = "group.version";
+
 /// A feature and the levels of it that a node supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SupportedFeature {
@@ -31,6 +34,7 @@ pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
         max: LATEST_METADATA_VERSION,
         default: LATEST_METADATA_VERSION,
     },
+    SupportedFeature { name: GROUP_VERSION, min: 0, max: 1, default: 1 },
 ];
 
 /// The lowest metadata.version of a KRaft cluster before Kafka 4: 3.0-IV1.
@@ -48,7 +52,7 @@ pub fn supported_features(release: KafkaVersion) -> Vec<SupportedFeature> {
         ELIGIBLE_LEADER_REPLICAS_VERSION if release == KafkaVersion::V4_0 => {
             Some(SupportedFeature { default: 0, ..*feature })
         }
-        ELIGIBLE_LEADER_REPLICAS_VERSION if release < KafkaVersion::V4_0 => None,
+        ELIGIBLE_LEADER_REPLICAS_VERSION | GROUP_VERSION if release < KafkaVersion::V4_0 => None,
         _ => Some(*feature),
     };
     SUPPORTED_FEATURES.iter().filter_map(of_release).collect()

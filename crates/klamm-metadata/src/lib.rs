@@ -12,7 +12,7 @@ pub mod snapshot;
 pub mod topic_name;
 
 pub use delta::{MetadataDelta, TopicDelta};
-pub use features::{SUPPORTED_FEATURES, SupportedFeature, supported_features};
+pub use features::{GROUP_VERSION, SUPPORTED_FEATURES, SupportedFeature, supported_features};
 pub use image::{
     BrokerRegistration, ClusterImage, ConfigResource, ConfigResourceKind, ConfigsImage, DIRECTORY_LOST,
     DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, FeaturesImage, LeaderRecoveryState, MetadataImage,

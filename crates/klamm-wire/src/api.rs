@@ -227,8 +227,8 @@ apis! {
     DescribeTransactions 0-0, flexible 0, Broker, no;
     ListTransactions 0-2, flexible 0, Broker, no;
     AllocateProducerIds 0-0, flexible 0, Controller, served;
-    ConsumerGroupHeartbeat 0-1, flexible 0, Broker, no;
-    ConsumerGroupDescribe 0-1, flexible 0, Broker, no;
+    ConsumerGroupHeartbeat 0-1, flexible 0, Broker, served;
+    ConsumerGroupDescribe 0-1, flexible 0, Broker, served;
     ControllerRegistration 0-0, flexible 0, Controller, no;
     GetTelemetrySubscriptions 0-0, flexible 0, Broker, no;
     PushTelemetry 0-0, flexible 0, Broker, no;

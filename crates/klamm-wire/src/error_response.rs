@@ -10,23 +10,25 @@ use kafka_protocol::messages::{
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsResponse, AlterPartitionResponse, AlterReplicaLogDirsResponse,
     ApiVersionsResponse, AssignReplicasToDirsResponse, BeginQuorumEpochResponse, BrokerRegistrationResponse,
-    ConsumerGroupHeartbeatResponse, ControllerRegistrationResponse, CreatePartitionsResponse,
-    CreateTopicsResponse, DeleteGroupsResponse, DeleteRecordsResponse, DeleteTopicsResponse,
-    DescribeClusterResponse, DescribeConfigsResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
-    DescribeProducersResponse, DescribeQuorumResponse, DescribeTopicPartitionsResponse, ElectLeadersResponse,
-    EndQuorumEpochResponse, FetchSnapshotResponse, FindCoordinatorResponse, HeartbeatResponse,
-    InitProducerIdResponse, JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse,
-    ListPartitionReassignmentsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse,
-    OffsetFetchResponse, OffsetForLeaderEpochResponse, ProduceResponse, ProducerId, ResponseKind,
-    SyncGroupResponse, UnregisterBrokerResponse, UpdateFeaturesResponse, VoteResponse,
+    ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, ControllerRegistrationResponse,
+    CreatePartitionsResponse, CreateTopicsResponse, DeleteGroupsResponse, DeleteRecordsResponse,
+    DeleteTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeGroupsResponse,
+    DescribeLogDirsResponse, DescribeProducersResponse, DescribeQuorumResponse,
+    DescribeTopicPartitionsResponse, ElectLeadersResponse, EndQuorumEpochResponse, FetchSnapshotResponse,
+    FindCoordinatorResponse, HeartbeatResponse, InitProducerIdResponse, JoinGroupResponse,
+    LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, ListPartitionReassignmentsResponse,
+    MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    OffsetForLeaderEpochResponse, ProduceResponse, ProducerId, ResponseKind, SyncGroupResponse,
+    UnregisterBrokerResponse, UpdateFeaturesResponse, VoteResponse,
 };
 use kafka_protocol::messages::{
     alter_configs_response, alter_partition_reassignments_response, alter_replica_log_dirs_response,
-    create_partitions_response, create_topics_response, delete_groups_response, delete_records_response,
-    delete_topics_response, describe_configs_response, describe_groups_response, describe_producers_response,
-    describe_topic_partitions_response, elect_leaders_response, find_coordinator_response,
-    incremental_alter_configs_response, list_offsets_response, metadata_response, offset_commit_response,
-    offset_fetch_response, offset_for_leader_epoch_response, produce_response,
+    consumer_group_describe_response, create_partitions_response, create_topics_response,
+    delete_groups_response, delete_records_response, delete_topics_response, describe_configs_response,
+    describe_groups_response, describe_producers_response, describe_topic_partitions_response,
+    elect_leaders_response, find_coordinator_response, incremental_alter_configs_response,
+    list_offsets_response, metadata_response, offset_commit_response, offset_fetch_response,
+    offset_for_leader_epoch_response, produce_response,
 };
 
 use crate::fetch_response::{FetchPartition, FetchResponse, FetchTopic};
@@ -270,6 +272,15 @@ fn group(request: &Request, version: i16, code: i16) -> Option<ResponseKind> {
         Request::ConsumerGroupHeartbeat(_) => ResponseKind::ConsumerGroupHeartbeat(
             ConsumerGroupHeartbeatResponse::default().with_error_code(code),
         ),
+        Request::ConsumerGroupDescribe(request) => {
+            use consumer_group_describe_response::DescribedGroup;
+            let groups = request
+                .group_ids
+                .iter()
+                .map(|group| DescribedGroup::default().with_group_id(group.clone()).with_error_code(code));
+            let response = ConsumerGroupDescribeResponse::default().with_groups(groups.collect());
+            ResponseKind::ConsumerGroupDescribe(response)
+        }
         _ => return None,
     })
 }

@@ -118,6 +118,11 @@ impl ClassicGroup {
         self.previous_state
     }
 
+    /// Whether it only holds offsets: no record but theirs is about it.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.protocol_type.is_none() && self.is(ClassicState::Empty) && self.pending_join.is_empty()
+    }
+
     /// Whether it is in a state.
     pub(crate) fn is(&self, state: ClassicState) -> bool {
         self.state == state

@@ -15,9 +15,9 @@ use klamm_wire::messages::{GroupId, OffsetCommitRequest, OffsetDeleteRequest, Of
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::GroupTimer;
-use super::classic::ClassicGroup;
 use super::done::Done;
 use super::gather::GatherId;
+use super::groups::Group;
 use super::member::own;
 use super::offsets::{OffsetAndMetadata, View};
 use super::records::Record;
@@ -45,7 +45,7 @@ impl Shard {
         let wall_ms = env.wall_ms();
         let expire_timestamp =
             (request.retention_time_ms != -1).then(|| wall_ms.saturating_add(request.retention_time_ms));
-        let group = match self.groups.get(&request.group_id.0) {
+        let group = match self.groups.group(&request.group_id.0) {
             Some(group) => group.id().clone(),
             None => own(&request.group_id),
         };
@@ -94,7 +94,7 @@ impl Shard {
     ) -> Result<(), ErrorCode> {
         let id = &request.group_id.0;
         let generation = request.generation_id_or_member_epoch;
-        let Some(group) = self.groups.get(id) else {
+        let Some(group) = self.groups.group(id) else {
             // Without a generation it is an administrator, or a consumer that manages its partitions itself: the
             // offsets make the group.
             return match generation {
@@ -102,6 +102,14 @@ impl Shard {
                 _ if rc.api_version >= 9 => Err(ErrorCode::GroupIdNotFound),
                 _ => Err(ErrorCode::IllegalGeneration),
             };
+        };
+        let group = match group {
+            Group::Classic(group) => group,
+            Group::Consumer(group) => {
+                let max = env.config.metadata_max_size;
+                let fits = |metadata: Option<&StrBytes>| !is_longer(metadata, max);
+                return group.validate_offset_commit(request, rc.api_version, env.config.release, fits);
+            }
         };
         group.validate_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation)?;
         if matches!(group.state(), ClassicState::Stable | ClassicState::PreparingRebalance)
@@ -124,7 +132,7 @@ impl Shard {
     ) {
         let to = rc.reply_to;
         let id = request.group_id.0;
-        let valid = match self.groups.get(&id) {
+        let valid = match self.groups.group(&id) {
             None => Err(ErrorCode::GroupIdNotFound),
             Some(group) => group.validate_offset_delete(),
         };
@@ -136,7 +144,7 @@ impl Shard {
         let mut known: BTreeMap<StrBytes, usize> =
             response.topics.iter().enumerate().map(|(i, topic)| (topic.name.0.clone(), i)).collect();
         for topic in request.topics {
-            let subscribed = self.groups.get(&id).is_some_and(|group| group.is_subscribed_to(&topic.name));
+            let subscribed = self.groups.group(&id).is_some_and(|group| group.is_subscribed_to(&topic.name));
             let error = if subscribed { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for partition in topic.partitions {
@@ -174,7 +182,7 @@ impl Shard {
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(ids.len());
         for (slot, id) in ids {
-            let valid = match self.groups.get(&id) {
+            let valid = match self.groups.group(&id) {
                 None => Err(ErrorCode::GroupIdNotFound),
                 Some(group) => group.validate_delete(),
             };
@@ -200,7 +208,7 @@ impl Shard {
         self.offsets
             .of_group(View::Latest, id)
             .map(|(topic, partition, _)| tombstone(id, topic, partition))
-            .chain([Record::Group { group: id.clone(), value: None }])
+            .chain(self.groups.group(id).into_iter().flat_map(Group::tombstones))
             .collect()
     }
 
@@ -215,7 +223,7 @@ impl Shard {
     pub(crate) fn expire_offsets(&mut self, env: &mut Env<'_, '_>) {
         let (now, retention_ms) = (env.wall_ms(), env.config.offsets_retention_ms);
         let mut records = Vec::new();
-        for (id, group) in &self.groups {
+        for (id, group) in self.groups.iter() {
             let base = expiry_base(group);
             let mut all_expired = true;
             for (topic, partition, value) in self.offsets.of_group(View::Latest, id) {
@@ -233,8 +241,8 @@ impl Shard {
                     all_expired = false;
                 }
             }
-            if all_expired && group.is(ClassicState::Empty) {
-                records.push(Record::Group { group: id.clone(), value: None });
+            if all_expired && group.is_empty() {
+                records.extend(group.tombstones());
             }
         }
         self.write_tombstones(env, records);
@@ -278,7 +286,11 @@ enum ExpiryBase {
     Never,
 }
 
-fn expiry_base(group: &ClassicGroup) -> ExpiryBase {
+fn expiry_base(group: &Group) -> ExpiryBase {
+    let group = match group {
+        Group::Classic(group) => group,
+        Group::Consumer(_) => return ExpiryBase::Commit,
+    };
     match (group.protocol_type(), group.state()) {
         (None, _) => ExpiryBase::Commit,
         (Some(_), ClassicState::Empty) => {

@@ -1,8 +1,10 @@
-//! What the group coordinator is configured with (Kafka's `GroupCoordinatorConfig`, the classic half).
+//! What the group coordinator is configured with (Kafka's `GroupCoordinatorConfig`).
 
 use klamm_node::config::{Key, group};
+use klamm_wire::KafkaVersion;
 use klamm_wire::record::compress::Compression;
 
+use super::modern::assignor::Assignor;
 use crate::config::BrokerConfig;
 
 /// How long a new member's JoinGroup may wait before it is taken for a client that gave up, in milliseconds
@@ -35,6 +37,88 @@ pub(crate) struct GroupConfig {
     pub(crate) commit_timeout_ms: u64,
     /// `offsets.topic.compression.codec`.
     pub(crate) compression: Compression,
+    /// Which release's rules are followed where they changed.
+    pub(crate) release: KafkaVersion,
+    /// What consumer groups are configured with.
+    pub(crate) consumer: ConsumerConfig,
+}
+
+/// The `group.consumer.*` keys, but those that only bound others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConsumerConfig {
+    /// `group.consumer.session.timeout.ms`.
+    pub(crate) session_timeout_ms: i32,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub(crate) heartbeat_interval_ms: i32,
+    /// `group.consumer.assignment.interval.ms`.
+    pub(crate) assignment_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub(crate) max_size: usize,
+    /// `group.consumer.assignors`.
+    pub(crate) assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`.
+    pub(crate) migration: MigrationPolicy,
+    /// `group.consumer.regex.refresh.interval.ms`.
+    pub(crate) regex_refresh_interval_ms: i32,
+}
+
+impl ConsumerConfig {
+    /// The assignor of groups whose members prefer none.
+    pub(crate) fn default_assignor(&self) -> Assignor {
+        self.assignors.first().copied().unwrap_or(Assignor::Uniform)
+    }
+
+    fn new(config: &BrokerConfig) -> Self {
+        let size = |key: Key<i32>| usize::try_from(config.get(key)).unwrap_or(0);
+        Self {
+            session_timeout_ms: config.get(group::GROUP_CONSUMER_SESSION_TIMEOUT_MS),
+            heartbeat_interval_ms: config.get(group::GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS),
+            assignment_interval_ms: config.get(group::GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS),
+            max_size: size(group::GROUP_CONSUMER_MAX_SIZE),
+            assignors: config
+                .get(group::GROUP_CONSUMER_ASSIGNORS)
+                .iter()
+                .filter_map(|name| Assignor::named(name))
+                .collect(),
+            migration: MigrationPolicy::named(&config.get(group::GROUP_CONSUMER_MIGRATION_POLICY)),
+            regex_refresh_interval_ms: config.get(group::GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS),
+        }
+    }
+}
+
+/// Which way groups with members may change their protocol (Kafka's `ConsumerGroupMigrationPolicy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MigrationPolicy {
+    /// None.
+    Disabled,
+    /// From classic to consumer.
+    Upgrade,
+    /// From consumer to classic.
+    Downgrade,
+    /// Both.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// The policy of a name; case does not matter.
+    fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "bidirectional" => Self::Bidirectional,
+            "upgrade" => Self::Upgrade,
+            "downgrade" => Self::Downgrade,
+            _ => Self::Disabled,
+        }
+    }
+
+    /// Whether a classic group may become a consumer group.
+    pub(crate) const fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    /// Whether a consumer group may become a classic group.
+    pub(crate) const fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
 }
 
 impl GroupConfig {
@@ -58,6 +142,13 @@ impl GroupConfig {
                 .ok()
                 .and_then(Compression::from_attributes)
                 .unwrap_or(Compression::None),
+            release: config.release(),
+            consumer: ConsumerConfig::new(config),
         }
+    }
+
+    /// The epoch of a consumer group that nobody has joined yet; it was 0 before 4.3.
+    pub(crate) fn first_group_epoch(&self) -> i32 {
+        i32::from(self.release >= KafkaVersion::V4_3)
     }
 }

@@ -7,11 +7,16 @@ use klamm_node::ReplyTo;
 use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
 use klamm_wire::messages::offset_commit_response::OffsetCommitResponseTopic;
 use klamm_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
-use klamm_wire::messages::{LeaveGroupResponse, OffsetCommitResponse, OffsetDeleteResponse, ResponseKind};
+use klamm_wire::messages::{
+    ConsumerGroupHeartbeatResponse, LeaveGroupResponse, OffsetCommitResponse, OffsetDeleteResponse,
+    ResponseKind, SyncGroupResponse,
+};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use super::gather::GatherId;
 use super::member::{Parked, Protocol};
+use super::modern::consumer::classic_member::MemberJoin;
+use super::modern::consumer::heartbeat::error_response;
 use super::reply;
 use super::shard::{Env, Failure, Shard};
 
@@ -49,6 +54,26 @@ pub(crate) enum Done {
         asker: Parked,
         /// What it says.
         response: LeaveGroupResponse,
+    },
+    /// A ConsumerGroupHeartbeat's answer.
+    ConsumerHeartbeat {
+        /// Where it goes.
+        to: ReplyTo,
+        /// What it says.
+        response: Box<ConsumerGroupHeartbeatResponse>,
+    },
+    /// A classic member's JoinGroup to a consumer group.
+    MemberJoin(Box<MemberJoin>),
+    /// A classic member's SyncGroup to a consumer group.
+    MemberSync {
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+        /// Who asked.
+        asker: Parked,
+        /// What it says.
+        response: Box<SyncGroupResponse>,
     },
     /// An OffsetCommit's answer.
     Commit {
@@ -126,6 +151,18 @@ impl Shard {
             Done::Heartbeat { to, error: answer } => {
                 reply::heartbeat(env.ctx, to, error.unwrap_or(answer));
             }
+            Done::ConsumerHeartbeat { to, response } => {
+                let response = match error {
+                    None => *response,
+                    Some(error) => error_response(error.into()),
+                };
+                env.ctx.reply(to, ResponseKind::ConsumerGroupHeartbeat(response));
+            }
+            Done::MemberJoin(join) => self.finish_member_join(env, *join, error),
+            Done::MemberSync { group, member, asker, response } => match error {
+                None => self.finish_member_sync(env, &group, &member, asker, *response),
+                Some(error) => reply::sync_error(env.ctx, asker, error),
+            },
             Done::Leave { asker, response } => {
                 let response = match error {
                     None => response,

@@ -18,6 +18,10 @@ use super::shard::{Env, Shard};
 pub(crate) struct GroupFetch {
     /// The group.
     pub(crate) group: StrBytes,
+    /// The member of a consumer group that asks; `None` for anybody else.
+    pub(crate) member: Option<StrBytes>,
+    /// The epoch that it is in; -1 for anybody else.
+    pub(crate) member_epoch: i32,
     /// What is asked for; `None` for everything.
     pub(crate) topics: Option<Vec<OffsetFetchRequestTopics>>,
     /// Topics whose ids nobody knows, answered already.
@@ -56,6 +60,11 @@ impl Shard {
         require_stable: bool,
         fetch: GroupFetch,
     ) {
+        if let Some(group) = self.groups.consumer(&fetch.group)
+            && let Err(error) = group.validate_offset_fetch(fetch.member.as_ref(), fetch.member_epoch)
+        {
+            return env.gathers.fetched(env.ctx, gather, slot, fetch.error(version, error));
+        }
         let view = if require_stable { View::Latest } else { View::Committed };
         let mut topics = match fetch.topics {
             Some(topics) => topics.into_iter().map(|t| self.fetch_topic(view, &fetch.group, t)).collect(),

@@ -1,7 +1,8 @@
 //! What the coordinator needs of the broker around it. A trait, so that the state machine can be driven without a broker.
 
-use klamm_node::{Ctx, Timestamp, TopicPartition};
-use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
+use klamm_metadata::ConfigResource;
+use klamm_node::{Ctx, NodeId, Timestamp, TopicPartition};
+use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 
 use super::GroupTimer;
 use crate::core::{Core, GROUP_METADATA_TOPIC, InternalAppend, LogPiece, Timer};
@@ -31,11 +32,44 @@ pub(crate) trait Host {
     /// The local high watermark.
     fn high_watermark(&self, partition: i32) -> Option<i64>;
 
+    /// A topic in this broker's metadata.
+    fn topic(&self, name: &str) -> Option<Topic>;
+
+    /// The name of a topic in this broker's metadata.
+    fn topic_name(&self, id: Uuid) -> Option<StrBytes>;
+
+    /// The names of all topics.
+    fn topic_names(&self) -> Vec<StrBytes>;
+
+    /// The racks of a partition's replicas, those that are known.
+    fn partition_racks(&self, topic: &str, partition: i32) -> Vec<StrBytes>;
+
+    /// How far this broker has read the metadata.
+    fn metadata_offset(&self) -> i64;
+
+    /// How far it had, when it last learnt of a new topic.
+    fn topics_created_at(&self) -> i64;
+
+    /// What is set on a group itself.
+    fn group_override(&self, group: &str, key: &str) -> Option<StrBytes>;
+
     /// Sets or moves a deadline.
     fn set_timer(&mut self, timer: GroupTimer, at: Timestamp);
 
+    /// Whether a deadline is set.
+    fn has_timer(&self, timer: &GroupTimer) -> bool;
+
     /// Removes a deadline.
     fn cancel_timer(&mut self, timer: GroupTimer);
+}
+
+/// A topic, as far as a group is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Topic {
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// How many partitions it has.
+    pub(crate) partitions: i32,
 }
 
 fn offsets_partition(partition: i32) -> TopicPartition {
@@ -70,8 +104,45 @@ impl Host for Core {
         self.high_watermark(&offsets_partition(partition))
     }
 
+    fn topic(&self, name: &str) -> Option<Topic> {
+        let topic = self.metadata.image().topics.by_name(name)?;
+        Some(Topic { id: topic.id, partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX) })
+    }
+
+    fn topic_name(&self, id: Uuid) -> Option<StrBytes> {
+        self.topic_name(id)
+    }
+
+    fn topic_names(&self) -> Vec<StrBytes> {
+        self.metadata.image().topics.iter().map(|topic| topic.name.clone()).collect()
+    }
+
+    fn partition_racks(&self, topic: &str, partition: i32) -> Vec<StrBytes> {
+        let image = self.metadata.image();
+        let Some(partition) = image.topics.partition_by_name(topic, partition) else { return Vec::new() };
+        let rack = |id: &NodeId| image.cluster.broker(*id)?.rack.clone();
+        partition.replicas.iter().filter_map(rack).collect()
+    }
+
+    fn metadata_offset(&self) -> i64 {
+        self.metadata.offset()
+    }
+
+    fn topics_created_at(&self) -> i64 {
+        self.metadata.topics_created_at
+    }
+
+    fn group_override(&self, group: &str, key: &str) -> Option<StrBytes> {
+        let resource = ConfigResource::group(StrBytes::from(group.to_owned()));
+        self.metadata.image().configs.value(&resource, key).cloned()
+    }
+
     fn set_timer(&mut self, timer: GroupTimer, at: Timestamp) {
         self.set_timer(Timer::Group(timer), at);
+    }
+
+    fn has_timer(&self, timer: &GroupTimer) -> bool {
+        self.timers.deadline(&Timer::Group(timer.clone())).is_some()
     }
 
     fn cancel_timer(&mut self, timer: GroupTimer) {

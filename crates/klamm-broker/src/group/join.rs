@@ -9,6 +9,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 use super::classic::ClassicGroup;
 use super::config::NEW_MEMBER_JOIN_TIMEOUT_MS;
 use super::done::{Done, StaticJoin};
+use super::groups::Group;
 use super::member::{Member, Parked, Protocol, own, own_bytes};
 use super::records::{GroupValue, Record};
 use super::reply;
@@ -19,16 +20,16 @@ use crate::core::RequestContext;
 /// A JoinGroup request in the coordinator's terms.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
-    asker: Parked,
-    group: StrBytes,
-    member: StrBytes,
-    instance_id: Option<StrBytes>,
-    client_id: StrBytes,
-    client_host: StrBytes,
-    protocol_type: StrBytes,
-    protocols: Vec<Protocol>,
-    rebalance_timeout_ms: i32,
-    session_timeout_ms: i32,
+    pub(super) asker: Parked,
+    pub(super) group: StrBytes,
+    pub(super) member: StrBytes,
+    pub(super) instance_id: Option<StrBytes>,
+    pub(super) client_id: StrBytes,
+    pub(super) client_host: StrBytes,
+    pub(super) protocol_type: StrBytes,
+    pub(super) protocols: Vec<Protocol>,
+    pub(super) rebalance_timeout_ms: i32,
+    pub(super) session_timeout_ms: i32,
 }
 
 impl Join {
@@ -63,13 +64,30 @@ impl Join {
 impl Shard {
     /// A member wants to join, or to join again.
     pub(crate) fn join(&mut self, env: &mut Env<'_, '_>, join: Join) {
-        let is_new_group = !self.groups.contains_key(&join.group);
+        if self.groups.consumer(&join.group).is_some_and(|group| !group.is_empty()) {
+            return self.join_consumer_group(env, join);
+        }
+        if self.groups.group(&join.group).is_some_and(|group| !group.takes_classic_members()) {
+            return reply::join_error(
+                env.ctx,
+                join.asker,
+                StrBytes::default(),
+                ErrorCode::InconsistentGroupProtocol,
+            );
+        }
+        if !self.make_room_for_classic(env, &join) {
+            return;
+        }
+        let is_new_group = !self.groups.contains(&join.group);
         if is_new_group && !join.member.is_empty() {
             return reply::join_error(env.ctx, join.asker, join.member, ErrorCode::UnknownMemberId);
         }
         let wall_ms = env.wall_ms();
         let id = join.group.clone();
-        let group = self.groups.entry(id.clone()).or_insert_with(|| ClassicGroup::new(id.clone(), wall_ms));
+        if is_new_group {
+            self.groups.insert(Group::Classic(Box::new(ClassicGroup::new(id.clone(), wall_ms))));
+        }
+        let Some(group) = self.groups.classic_mut(&id) else { return };
         let wrote = if !accepts(group, &join.member, env.config.max_size) {
             let removed = group.remove(&join.member);
             if let Some(parked) = removed.and_then(|m| m.joining) {
@@ -84,7 +102,7 @@ impl Shard {
         };
         if is_new_group && wrote == Wrote::Nothing {
             // The group's first record: from here on it exists for every coordinator.
-            if let Some(group) = self.groups.get(&id) {
+            if let Some(group) = self.groups.classic(&id) {
                 let value = Some(GroupValue::empty(group));
                 let record = Record::Group { group: id.clone(), value };
                 let done = Done::NewGroup { group: id.clone() };
@@ -94,9 +112,25 @@ impl Shard {
         self.complete_undelayed_join(env, &id);
     }
 
+    /// A classic member takes over the name of a consumer group without members (KIP-848, offline). False when that could not be
+    /// written down; then it has been answered.
+    fn make_room_for_classic(&mut self, env: &mut Env<'_, '_>, join: &Join) -> bool {
+        let Some(group) = self.groups.consumer(&join.group) else { return true };
+        if !join.member.is_empty() {
+            reply::join_error(env.ctx, join.asker, join.member.clone(), ErrorCode::UnknownMemberId);
+            return false;
+        }
+        let records = group.tombstones();
+        if let Wrote::Failed(error) = self.write(env, records, true, Done::Nothing) {
+            reply::join_error(env.ctx, join.asker, StrBytes::default(), error);
+            return false;
+        }
+        true
+    }
+
     /// The record of a group that a JoinGroup made could not be written: there is no such group.
     pub(crate) fn forget_new_group(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, error: ErrorCode) {
-        let Some(mut group) = self.groups.remove(id) else { return };
+        let Some(Group::Classic(mut group)) = self.groups.remove(id) else { return };
         env.host.cancel_timer(self.join_timer(id));
         env.host.cancel_timer(self.sync_timer(id));
         let sessions: Vec<StrBytes> =
@@ -118,7 +152,7 @@ impl Shard {
     }
 
     fn join_new(&mut self, env: &mut Env<'_, '_>, join: Join) -> Wrote {
-        let Some(group) = self.groups.get_mut(&join.group) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(&join.group) else { return Wrote::Nothing };
         if !group.supports_protocols(&join.protocol_type, &join.protocols) {
             let error = ErrorCode::InconsistentGroupProtocol;
             reply::join_error(env.ctx, join.asker, StrBytes::default(), error);
@@ -143,7 +177,7 @@ impl Shard {
     }
 
     fn join_again(&mut self, env: &mut Env<'_, '_>, join: Join) -> Wrote {
-        let Some(group) = self.groups.get(&join.group) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic(&join.group) else { return Wrote::Nothing };
         let member_id = join.member.clone();
         if !group.supports_protocols(&join.protocol_type, &join.protocols) {
             reply::join_error(env.ctx, join.asker, member_id, ErrorCode::InconsistentGroupProtocol);
@@ -193,7 +227,7 @@ impl Shard {
     }
 
     fn add_member(&mut self, env: &mut Env<'_, '_>, join: Join, id: StrBytes) -> Wrote {
-        let Some(group) = self.groups.get_mut(&join.group) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(&join.group) else { return Wrote::Nothing };
         if group.is(ClassicState::PreparingRebalance) && group.previous_state() == ClassicState::Empty {
             group.new_member_added = true;
         }
@@ -219,7 +253,7 @@ impl Shard {
     }
 
     fn update_member(&mut self, env: &mut Env<'_, '_>, join: Join, cause: &'static str) -> Wrote {
-        let Some(group) = self.groups.get_mut(&join.group) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(&join.group) else { return Wrote::Nothing };
         let before = group.update_member(
             &join.member,
             join.protocols,
@@ -243,7 +277,7 @@ impl Shard {
         old_id: &StrBytes,
         new_id: &StrBytes,
     ) -> Wrote {
-        let Some(group) = self.groups.get_mut(&join.group) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(&join.group) else { return Wrote::Nothing };
         let old_leader = group.leader().cloned();
         let (joining, syncing) = group.replace_static_member(instance_id, old_id, new_id);
         let (old_protocols, old_rebalance_timeout_ms, old_session_timeout_ms) = group
@@ -318,7 +352,7 @@ impl Shard {
         failure: Option<Failure>,
     ) {
         let StaticJoin { group: id, instance_id, old_id, new_id, .. } = join;
-        let Some(group) = self.groups.get_mut(&id) else { return };
+        let Some(group) = self.groups.classic_mut(&id) else { return };
         let Some(parked) = group.take_joining(&new_id) else { return };
         let is_leader = group.is_leader(&new_id);
         let Some(Failure { error, in_log }) = failure else {

@@ -25,6 +25,9 @@ impl Shard {
             vec![MemberIdentity::default().with_member_id(request.member_id)]
         };
         let id = request.group_id.0;
+        if self.groups.consumer(&id).is_some() {
+            return self.leave_consumer_group(env, &id, asker, identities);
+        }
         let mut members = Vec::with_capacity(identities.len());
         let mut leaving: BTreeMap<StrBytes, &'static str> = BTreeMap::new();
         let mut anyone = false;
@@ -39,7 +42,7 @@ impl Shard {
             );
         }
         self.expel(env, &id, &leaving);
-        let wrote = match self.groups.get(&id).map(|group| group.state()) {
+        let wrote = match self.groups.classic(&id).map(|group| group.state()) {
             Some(ClassicState::Stable | ClassicState::CompletingRebalance) if anyone => {
                 self.rebalance_or_complete(env, &id, "members left")
             }
@@ -63,7 +66,7 @@ impl Shard {
         identity: &MemberIdentity,
         leaving: &mut BTreeMap<StrBytes, &'static str>,
     ) -> Result<(), ErrorCode> {
-        let group = self.groups.get_mut(id).ok_or(ErrorCode::UnknownMemberId)?;
+        let group = self.groups.classic_mut(id).ok_or(ErrorCode::UnknownMemberId)?;
         let instance_id = identity.group_instance_id.as_ref();
         let (member, cause) = if identity.member_id.is_empty() {
             let member = instance_id.and_then(|instance| group.static_member(instance)).cloned();

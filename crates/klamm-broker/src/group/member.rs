@@ -1,7 +1,7 @@
 //! One member of a classic group (Kafka's `ClassicGroupMember`).
 
 use bytes::Bytes;
-use klamm_node::ReplyTo;
+use klamm_node::{ReplyTo, Rng};
 use klamm_wire::StrBytes;
 
 /// A copy of a text, to keep. What comes in a request shares the memory that its connection was read into, and would hold
@@ -13,6 +13,18 @@ pub(crate) fn own(text: &StrBytes) -> StrBytes {
 /// As [`own`], for bytes.
 pub(crate) fn own_bytes(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
+}
+
+/// An id for a member of a consumer group, as Kafka's `Uuid.toString` has it: URL-safe base64, 22 characters.
+pub(crate) fn new_id(rng: &mut Rng) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = rng.uuid().as_u128();
+    // 21 digits of 6 bits, and the last 2 bits in a digit of their own.
+    let digit = |at: u32| match at {
+        21 => (bits << 4) & 63,
+        at => bits >> (122 - 6 * at) & 63,
+    };
+    (0..22).map(|at| char::from(DIGITS[usize::try_from(digit(at)).unwrap_or(0)])).collect()
 }
 
 /// A request that waits for its answer.

@@ -15,10 +15,12 @@ mod done;
 mod fetch;
 mod force;
 mod gather;
+mod groups;
 mod host;
 mod join;
 mod leave;
 mod member;
+mod modern;
 mod offsets;
 mod partitioner;
 mod rebalance;
@@ -35,13 +37,15 @@ mod view;
 use std::collections::BTreeMap;
 
 use klamm_node::Ctx;
+use klamm_wire::messages::consumer_group_describe_response::DescribedGroup as ConsumerDescribed;
 use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
 use klamm_wire::messages::describe_groups_response::DescribedGroup;
 use klamm_wire::messages::list_groups_response::ListedGroup;
 use klamm_wire::messages::offset_commit_response::OffsetCommitResponseTopic;
 use klamm_wire::messages::{
-    GroupId, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetDeleteResponse, ResponseKind, SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, GroupId, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
+    LeaveGroupResponse, OffsetCommitRequest, OffsetDeleteRequest, OffsetDeleteResponse, ResponseKind,
+    SyncGroupRequest,
 };
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
@@ -60,6 +64,8 @@ use host::Host;
 use join::Join;
 use member::Parked;
 pub(crate) use member::own;
+use modern::consumer::heartbeat;
+use modern::refusal::Refusal;
 
 use shard::{Env, Shard, ShardState};
 
@@ -154,7 +160,18 @@ impl GroupCoordinator {
             GroupTimer::Join { group, .. } => shard.on_join_timeout(&mut env, &group),
             GroupTimer::Sync { group, .. } => shard.on_sync_timeout(&mut env, &group),
             GroupTimer::Session { group, member, .. } => {
-                shard.on_session_timeout(&mut env, &group, &member);
+                if !shard.fence_silent(&mut env, &group, &member, "session expired") {
+                    shard.on_session_timeout(&mut env, &group, &member);
+                }
+            }
+            GroupTimer::Rebalance { group, member, .. } => {
+                shard.on_rebalance_timeout(&mut env, &group, &member);
+            }
+            GroupTimer::MemberJoin { group, member, .. } => {
+                shard.fence_silent(&mut env, &group, &member, "did not join in time");
+            }
+            GroupTimer::MemberSync { group, member, .. } => {
+                shard.fence_silent(&mut env, &group, &member, "did not sync in time");
             }
         }
     }
@@ -236,6 +253,44 @@ impl GroupCoordinator {
                 reply::heartbeat(ctx, rc.reply_to, ErrorCode::None);
             }
             Err(error) => reply::heartbeat(ctx, rc.reply_to, error),
+        }
+    }
+
+    /// ConsumerGroupHeartbeat.
+    pub(crate) fn consumer_heartbeat(
+        &mut self,
+        host: &mut dyn Host,
+        ctx: &mut Ctx<'_>,
+        rc: &RequestContext,
+        request: ConsumerGroupHeartbeatRequest,
+    ) {
+        let partition = match heartbeat::validate(&self.config, &request, rc.api_version) {
+            Ok(()) => self.lookup(&request.group_id).map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
+        match partition {
+            Ok(partition) => {
+                let (shard, mut env) = self.at(host, ctx, partition);
+                shard.consumer_heartbeat(&mut env, rc, request);
+            }
+            Err(refusal) => {
+                let response = heartbeat::error_response(refusal);
+                ctx.reply(rc.reply_to, ResponseKind::ConsumerGroupHeartbeat(response));
+            }
+        }
+    }
+
+    /// ConsumerGroupDescribe, one group.
+    pub(crate) fn describe_consumer(&self, host: &dyn Host, id: &GroupId) -> ConsumerDescribed {
+        let partition = self.partition_for(id);
+        match (self.shard_state(partition), self.shards.get(&partition)) {
+            (Ok(()), Some(shard)) => {
+                shard.describe_consumer(host, id, self.config.consumer.default_assignor().name())
+            }
+            (state, _) => {
+                let error = state.err().unwrap_or(ErrorCode::NotCoordinator);
+                ConsumerDescribed::default().with_group_id(id.clone()).with_error_code(error.code())
+            }
         }
     }
 
@@ -395,7 +450,7 @@ impl GroupCoordinator {
             return;
         }
         let log_start = host.log_start(partition).unwrap_or(0);
-        self.shards.insert(partition, Shard::new(partition, leader_epoch, log_start));
+        self.shards.insert(partition, Shard::new(&self.config, partition, leader_epoch, log_start));
         self.load(host, ctx, partition);
     }
 

@@ -26,7 +26,7 @@ impl Shard {
         id: &StrBytes,
         cause: &'static str,
     ) -> Wrote {
-        let Some(group) = self.groups.get(id) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic(id) else { return Wrote::Nothing };
         if group.state().may_become(ClassicState::PreparingRebalance) {
             self.prepare_rebalance(env, id, cause)
         } else {
@@ -36,7 +36,7 @@ impl Shard {
 
     /// Completes the join phase if nobody is missing, unless it is a group's first: that one runs its time.
     pub(crate) fn maybe_complete_join(&mut self, env: &mut Env<'_, '_>, id: &StrBytes) -> Wrote {
-        let Some(group) = self.groups.get(id) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic(id) else { return Wrote::Nothing };
         let complete = group.is(ClassicState::PreparingRebalance)
             && group.previous_state() != ClassicState::Empty
             && group.all_joined();
@@ -51,14 +51,14 @@ impl Shard {
         cause: &'static str,
     ) -> Wrote {
         let (join_timer, sync_timer) = (self.join_timer(id), self.sync_timer(id));
-        let Some(group) = self.groups.get_mut(id) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(id) else { return Wrote::Nothing };
         let from = group.state();
         group.clear_pending_sync();
         env.host.cancel_timer(sync_timer);
         if from == ClassicState::CompletingRebalance {
             self.fail_sync(env, id, ErrorCode::RebalanceInProgress);
         }
-        let Some(group) = self.groups.get_mut(id) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(id) else { return Wrote::Nothing };
         group.become_state(ClassicState::PreparingRebalance, env.wall_ms());
         trace_state(env.ctx, group, from, cause);
         if from != ClassicState::Empty {
@@ -82,7 +82,7 @@ impl Shard {
 
     /// A first rebalance without delay is complete as soon as the JoinGroup that started it has been dealt with.
     pub(crate) fn complete_undelayed_join(&mut self, env: &mut Env<'_, '_>, id: &StrBytes) {
-        let Some(group) = self.groups.get(id) else { return };
+        let Some(group) = self.groups.classic(id) else { return };
         let undelayed = group.initial_delay.is_some_and(|delay| delay.delay_ms == 0);
         if undelayed && group.is(ClassicState::PreparingRebalance) {
             let _ = self.complete_join(env, id);
@@ -93,7 +93,7 @@ impl Shard {
     /// rebalance timeout.
     pub(crate) fn on_join_timeout(&mut self, env: &mut Env<'_, '_>, id: &StrBytes) {
         let timer = self.join_timer(id);
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         if !group.is(ClassicState::PreparingRebalance) {
             return;
         }
@@ -115,14 +115,14 @@ impl Shard {
     fn complete_join(&mut self, env: &mut Env<'_, '_>, id: &StrBytes) -> Wrote {
         let timer = self.join_timer(id);
         env.host.cancel_timer(timer.clone());
-        let Some(group) = self.groups.get_mut(id) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(id) else { return Wrote::Nothing };
         group.initial_delay = None;
         let gone = group.remove_where(|member| member.joining.is_none() && !member.is_static());
         for member in &gone {
             trace_removed(env.ctx, id, &member.id, "did not join in time");
             self.cancel_session(env, id, &member.id);
         }
-        let Some(group) = self.groups.get_mut(id) else { return Wrote::Nothing };
+        let Some(group) = self.groups.classic_mut(id) else { return Wrote::Nothing };
         if !group.elect_joined_leader() && group.members().len() > 0 {
             // Only static members are left and none has come: their sessions decide. A client may have asked for a
             // rebalance timeout of nothing, and would keep the broker from ever doing anything else.
@@ -145,7 +145,7 @@ impl Shard {
 
     fn answer_joins(&mut self, env: &mut Env<'_, '_>, id: &StrBytes) {
         let sync_timer = self.sync_timer(id);
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         group.expect_sync_from_all();
         let rebalance_timeout_ms = group.rebalance_timeout_ms();
         let common = generation_response(group, &StrBytes::default(), false);
@@ -155,7 +155,7 @@ impl Shard {
         let present: Vec<(StrBytes, i32)> =
             group.members().map(|m| (m.id.clone(), m.session_timeout_ms)).collect();
         for (member, session_timeout_ms) in present {
-            let Some(group) = self.groups.get_mut(id) else { return };
+            let Some(group) = self.groups.classic_mut(id) else { return };
             if let Some(state) = group.member_mut(&member) {
                 state.is_new = false;
             }
@@ -173,7 +173,7 @@ impl Shard {
 
     /// The sync phase has run its time: members that sent no SyncGroup are out.
     pub(crate) fn on_sync_timeout(&mut self, env: &mut Env<'_, '_>, id: &StrBytes) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         let waits = matches!(group.state(), ClassicState::CompletingRebalance | ClassicState::Stable);
         if !waits || group.all_synced() {
             return;
@@ -192,7 +192,7 @@ impl Shard {
 
     /// A member has been silent for its session timeout, or never came back with the id it was given.
     pub(crate) fn on_session_timeout(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, member: &StrBytes) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         if group.is_pending_member(member) {
             group.remove(member);
             trace_removed(env.ctx, id, member, "never joined with the id it was given");
@@ -216,7 +216,7 @@ impl Shard {
         cause: &'static str,
     ) {
         self.expel(env, id, &BTreeMap::from([(member.clone(), cause)]));
-        let Some(group) = self.groups.get(id) else { return };
+        let Some(group) = self.groups.classic(id) else { return };
         let _ = match group.state() {
             ClassicState::Stable | ClassicState::CompletingRebalance => {
                 self.rebalance_or_complete(env, id, "a member's session expired")
@@ -233,7 +233,7 @@ impl Shard {
         id: &StrBytes,
         leaving: &BTreeMap<StrBytes, &'static str>,
     ) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         if leaving.is_empty() {
             return;
         }

@@ -13,6 +13,7 @@ use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
 
 use super::classic::ClassicGroup;
 use super::member::{Member, Protocol, own, own_bytes};
+use super::modern::consumer::records::ConsumerRecord;
 use super::offsets::OffsetAndMetadata;
 
 /// The version that Kafka 4 writes (`GROUP_METADATA_VALUE_VERSION`).
@@ -43,6 +44,13 @@ pub(crate) enum Record {
         group: StrBytes,
         /// The generation.
         value: Option<GroupValue>,
+    },
+    /// A record of a consumer group.
+    Consumer {
+        /// The group.
+        group: StrBytes,
+        /// The record.
+        record: ConsumerRecord,
     },
 }
 
@@ -145,6 +153,7 @@ fn encode_record(record: &Record) -> Result<(Bytes, Option<Bytes>), SchemaError>
                 value.as_ref().map(|v| v.0.to_versioned_bytes(GROUP_METADATA_VALUE_VERSION)).transpose()?;
             Ok((GroupRecordKey::from(key).encode()?, value))
         }
+        Record::Consumer { group, record } => record.encode(group),
     }
 }
 
@@ -223,7 +232,10 @@ fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {
             })?;
             Some(Record::Group { group: own(&group), value })
         }
-        _ => None,
+        key => {
+            let (group, record) = ConsumerRecord::decode(key, value)?;
+            Some(Record::Consumer { group, record })
+        }
     }
 }
 

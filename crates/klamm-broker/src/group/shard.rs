@@ -5,7 +5,7 @@
 //! a queue ordered by offset. An operation that writes nothing but answers from state that is not committed yet waits in the
 //! same queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use klamm_node::{Ctx, Timestamp, TopicPartition, TraceKind};
@@ -16,6 +16,7 @@ use super::classic::ClassicGroup;
 use super::config::{GroupConfig, LOAD_BUFFER_SIZE};
 use super::done::Done;
 use super::gather::Gathers;
+use super::groups::{Group, Groups};
 use super::host::Host;
 use super::offsets::Offsets;
 use super::records::{Record, encode};
@@ -37,6 +38,33 @@ impl Env<'_, '_> {
     /// The wall clock in milliseconds.
     pub(crate) const fn wall_ms(&self) -> i64 {
         self.ctx.wall.millis()
+    }
+
+    /// Sets a deadline unless it is set already.
+    pub(crate) fn set_timer_if_absent(&mut self, timer: GroupTimer, after_ms: i32) {
+        if !self.host.has_timer(&timer) {
+            self.set_timer(timer, after_ms);
+        }
+    }
+
+    /// How long a member of a consumer group may be silent, in milliseconds.
+    pub(crate) fn consumer_session_timeout_ms(&self, group: &StrBytes) -> i32 {
+        self.of_group(group, "consumer.session.timeout.ms", self.config.consumer.session_timeout_ms)
+    }
+
+    /// How often a member of a consumer group sends heartbeats, in milliseconds.
+    pub(crate) fn consumer_heartbeat_interval_ms(&self, group: &StrBytes) -> i32 {
+        self.of_group(group, "consumer.heartbeat.interval.ms", self.config.consumer.heartbeat_interval_ms)
+    }
+
+    /// How far apart a consumer group's targets are at least, in milliseconds.
+    pub(crate) fn consumer_assignment_interval_ms(&self, group: &StrBytes) -> i32 {
+        self.of_group(group, "consumer.assignment.interval.ms", self.config.consumer.assignment_interval_ms)
+    }
+
+    fn of_group(&self, group: &StrBytes, key: &str, default: i32) -> i32 {
+        let own = self.host.group_override(group, key);
+        own.and_then(|value| value.trim().parse().ok()).unwrap_or(default)
     }
 
     /// Sets a deadline some milliseconds from now; a negative wait is over already.
@@ -93,7 +121,7 @@ pub(crate) struct Shard {
     pub(super) partition: i32,
     pub(super) leader_epoch: i32,
     pub(super) state: ShardState,
-    pub(super) groups: BTreeMap<StrBytes, ClassicGroup>,
+    pub(super) groups: Groups,
     pub(super) offsets: Offsets,
     /// The log end after the last append of this shard.
     written: i64,
@@ -104,12 +132,12 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// A shard that has to load its log from `log_start`.
-    pub(crate) fn new(partition: i32, leader_epoch: i32, log_start: i64) -> Self {
+    pub(crate) fn new(config: &GroupConfig, partition: i32, leader_epoch: i32, log_start: i64) -> Self {
         Self {
             partition,
             leader_epoch,
             state: ShardState::Loading(log_start),
-            groups: BTreeMap::new(),
+            groups: Groups::new(config.first_group_epoch()),
             offsets: Offsets::default(),
             written: log_start,
             committed: log_start,
@@ -214,20 +242,22 @@ impl Shard {
     pub(crate) fn replay(&mut self, offset: i64, record: Record) {
         match record {
             Record::Offset { group, topic, partition, value } => {
-                if value.is_some() && !self.groups.contains_key(&group) {
+                if value.is_some() && !self.groups.contains(&group) {
                     // Only offsets are known of the group: its members manage their partitions themselves.
                     let at = value.as_ref().map_or(0, |v| v.commit_timestamp);
-                    self.groups.insert(group.clone(), ClassicGroup::new(group.clone(), at));
+                    self.groups.insert(Group::Classic(Box::new(ClassicGroup::new(group.clone(), at))));
                 }
                 self.offsets.apply(offset, &group, &topic, partition, value);
             }
             Record::Group { group, value: Some(value) } => {
-                let restored = value.into_group(group.clone());
-                self.groups.insert(group, restored);
+                self.groups.insert(Group::Classic(Box::new(value.into_group(group))));
             }
             Record::Group { group, value: None } => {
-                self.groups.remove(&group);
+                if self.groups.classic(&group).is_some() {
+                    self.groups.remove(&group);
+                }
             }
+            Record::Consumer { group, record } => self.groups.replay_consumer(&group, record),
         }
     }
 
@@ -259,14 +289,15 @@ impl Shard {
             env.ctx.trace(TraceKind::GroupsLoaded {
                 partition: TopicPartition::new("__consumer_offsets", self.partition),
                 epoch: self.leader_epoch,
-                groups: self.groups.len(),
+                groups: self.groups.iter().len(),
                 offsets: self.offsets.len(),
             });
         }
         self.schedule_expiry(env);
-        let ids: Vec<StrBytes> = self.groups.keys().cloned().collect();
+        let ids: Vec<StrBytes> = self.groups.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            let Some(group) = self.groups.get(&id) else { continue };
+            self.schedule_consumer_sessions(env, &id, true);
+            let Some(group) = self.groups.classic(&id) else { continue };
             for member in group.members() {
                 let timer = GroupTimer::Session {
                     partition: self.partition,
@@ -291,7 +322,16 @@ impl Shard {
         ] {
             env.host.cancel_timer(timer);
         }
-        for (id, mut group) in std::mem::take(&mut self.groups) {
+        for (id, group) in self.groups.take() {
+            let mut group = match group {
+                Group::Classic(group) => group,
+                Group::Consumer(group) => {
+                    for member in group.members() {
+                        self.cancel_member_timers(env, &id, &member.id);
+                    }
+                    continue;
+                }
+            };
             env.host.cancel_timer(GroupTimer::Join { partition, group: id.clone() });
             env.host.cancel_timer(GroupTimer::Sync { partition, group: id.clone() });
             let sessions: Vec<StrBytes> =
@@ -339,7 +379,7 @@ impl Shard {
         timeout_ms: i32,
     ) {
         // The timer keeps the group's own names, not those of a request.
-        let Some(group) = self.groups.get(group) else { return };
+        let Some(group) = self.groups.classic(group) else { return };
         let Some(member) = group.known_id(member) else { return };
         let timer = GroupTimer::Session {
             partition: self.partition,

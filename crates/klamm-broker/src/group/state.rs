@@ -52,11 +52,6 @@ impl ClassicState {
             Self::Dead => true,
         }
     }
-
-    /// Whether a ListGroups state filter names this state; case and blanks around it do not matter.
-    pub(crate) fn is_named(self, filter: &str) -> bool {
-        self.name().eq_ignore_ascii_case(filter.trim())
-    }
 }
 
 #[cfg(test)]
@@ -83,11 +78,5 @@ mod tests {
                 "Dead -> Dead",
             ]
         );
-    }
-
-    #[test]
-    fn filters_ignore_case() {
-        assert!(ClassicState::PreparingRebalance.is_named(" preparingREBALANCE "));
-        assert!(!ClassicState::Stable.is_named("Empty"));
     }
 }

@@ -19,8 +19,11 @@ use crate::core::RequestContext;
 impl Shard {
     /// A member asks for its assignment; the leader brings everyone's.
     pub(crate) fn sync(&mut self, env: &mut Env<'_, '_>, rc: &RequestContext, request: SyncGroupRequest) {
+        if self.groups.consumer(&request.group_id.0).is_some() {
+            return self.sync_consumer_group(env, rc, &request);
+        }
         let asker = Parked { to: rc.reply_to, version: rc.api_version };
-        let Some(group) = self.groups.get_mut(&request.group_id.0) else {
+        let Some(group) = self.groups.classic_mut(&request.group_id.0) else {
             return reply::sync_error(env.ctx, asker, ErrorCode::UnknownMemberId);
         };
         let id = group.id().clone();
@@ -57,7 +60,7 @@ impl Shard {
 
     /// The leader's assignment is written down; members hear of it once it is committed.
     fn take_assignment(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, request: SyncGroupRequest) {
-        let Some(group) = self.groups.get(id) else { return };
+        let Some(group) = self.groups.classic(id) else { return };
         let assignments: BTreeMap<StrBytes, Bytes> =
             request.assignments.into_iter().map(|a| (a.member_id, own_bytes(&a.assignment))).collect();
         let generation = group.generation();
@@ -76,7 +79,7 @@ impl Shard {
         assignments: &BTreeMap<StrBytes, Bytes>,
         error: Option<ErrorCode>,
     ) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         // A rebalance may have started meanwhile; then this is history.
         if !group.is(ClassicState::CompletingRebalance) || group.generation() != generation {
             return;
@@ -97,7 +100,7 @@ impl Shard {
 
     /// Everyone who waits for an assignment gets an error instead.
     pub(crate) fn fail_sync(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, error: ErrorCode) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         for member in group.members_mut() {
             member.assignment = Bytes::new();
         }
@@ -105,7 +108,7 @@ impl Shard {
     }
 
     fn answer_syncs(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, error: Option<ErrorCode>) {
-        let Some(group) = self.groups.get_mut(id) else { return };
+        let Some(group) = self.groups.classic_mut(id) else { return };
         let waiting: Vec<(StrBytes, i32, Bytes, Parked)> = group
             .members_mut()
             .filter_map(|m| {
@@ -114,7 +117,7 @@ impl Shard {
             })
             .collect();
         for (member, session_timeout_ms, assignment, parked) in waiting {
-            match (error, self.groups.get(id)) {
+            match (error, self.groups.classic(id)) {
                 (None, Some(group)) => reply::sync(env.ctx, parked, assignment_response(group, assignment)),
                 (Some(error), _) => reply::sync_error(env.ctx, parked, error),
                 (None, None) => reply::sync_error(env.ctx, parked, ErrorCode::UnknownMemberId),
@@ -132,6 +135,9 @@ impl Shard {
         request: &HeartbeatRequest,
     ) {
         let id = &request.group_id.0;
+        if self.groups.consumer(id).is_some() {
+            return self.heartbeat_consumer_group(env, rc, request);
+        }
         match self.check_heartbeat(request) {
             Ok((session_timeout_ms, answer)) => {
                 self.restart_session(env, id, &request.member_id, session_timeout_ms);
@@ -142,7 +148,7 @@ impl Shard {
     }
 
     fn check_heartbeat(&self, request: &HeartbeatRequest) -> Result<(i32, ErrorCode), ErrorCode> {
-        let group = self.groups.get(&request.group_id.0).ok_or(ErrorCode::UnknownMemberId)?;
+        let group = self.groups.classic(&request.group_id.0).ok_or(ErrorCode::UnknownMemberId)?;
         if group.is(ClassicState::Dead) {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }

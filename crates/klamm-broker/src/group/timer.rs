@@ -45,6 +45,33 @@ pub(crate) enum GroupTimer {
         /// The member.
         member: StrBytes,
     },
+    /// A member of a consumer group has had its time to give partitions up.
+    Rebalance {
+        /// The partition.
+        partition: i32,
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+    },
+    /// A classic member of a consumer group has had its time to join again.
+    MemberJoin {
+        /// The partition.
+        partition: i32,
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+    },
+    /// A classic member of a consumer group has had its time to sync.
+    MemberSync {
+        /// The partition.
+        partition: i32,
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+    },
 }
 
 impl GroupTimer {
@@ -57,7 +84,10 @@ impl GroupTimer {
             | Self::ExpireOffsets { partition }
             | Self::Join { partition, .. }
             | Self::Sync { partition, .. }
-            | Self::Session { partition, .. } => Some(*partition),
+            | Self::Session { partition, .. }
+            | Self::Rebalance { partition, .. }
+            | Self::MemberJoin { partition, .. }
+            | Self::MemberSync { partition, .. } => Some(*partition),
         }
     }
 }

@@ -6,6 +6,7 @@ use klamm_node::TopicPartition;
 use klamm_wire::StrBytes;
 
 use super::GroupCoordinator;
+use super::groups::Group;
 use super::offsets::View;
 use super::shard::Shard;
 
@@ -14,9 +15,11 @@ use super::shard::Shard;
 pub struct GroupView {
     /// The epoch in which the broker leads the group's partition of `__consumer_offsets`.
     pub coordinator_epoch: i32,
+    /// Kafka's name of its type: `classic` or `consumer`.
+    pub kind: &'static str,
     /// Kafka's name of its state; `Empty` where there are only offsets.
     pub state: &'static str,
-    /// Its generation.
+    /// Its generation, or its epoch.
     pub generation: i32,
     /// The protocol (assignor) that was chosen.
     pub protocol: Option<StrBytes>,
@@ -35,7 +38,8 @@ impl GroupCoordinator {
 
 impl Shard {
     fn views(&self) -> impl Iterator<Item = (StrBytes, GroupView)> {
-        let mut ids: Vec<_> = self.groups.keys().chain(self.offsets.groups()).cloned().collect();
+        let mut ids: Vec<_> =
+            self.groups.iter().map(|(id, _)| id).chain(self.offsets.groups()).cloned().collect();
         ids.sort_unstable();
         ids.dedup();
         ids.into_iter().map(|id| {
@@ -46,17 +50,31 @@ impl Shard {
                     (TopicPartition::new(topic.clone(), partition), value.offset)
                 })
                 .collect();
-            let group = self.groups.get(&id);
-            let members = group.into_iter().flat_map(|group| group.members());
+            let group = self.groups.group(&id);
             let view = GroupView {
                 coordinator_epoch: self.leader_epoch,
-                state: group.map_or("Empty", |group| group.state().name()),
-                generation: group.map_or(0, |group| group.generation()),
-                protocol: group.and_then(|group| group.protocol_name().cloned()),
-                members: members.map(|member| (member.id.clone(), member.client_id.clone())).collect(),
+                kind: group.map_or("classic", Group::type_name),
+                state: group.map_or("Empty", Group::state_name),
+                generation: group.map_or(0, Group::generation),
+                protocol: group.and_then(protocol),
+                members: group.map(members).unwrap_or_default(),
                 offsets,
             };
             (id, view)
         })
+    }
+}
+
+fn protocol(group: &Group) -> Option<StrBytes> {
+    match group {
+        Group::Classic(group) => group.protocol_name().cloned(),
+        Group::Consumer(group) => group.preferred_assignor().cloned(),
+    }
+}
+
+fn members(group: &Group) -> BTreeMap<StrBytes, StrBytes> {
+    match group {
+        Group::Classic(group) => group.members().map(|m| (m.id.clone(), m.client_id.clone())).collect(),
+        Group::Consumer(group) => group.members().map(|m| (m.id.clone(), m.client_id.clone())).collect(),
     }
 }

@@ -78,6 +78,8 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::SyncGroup(_)
         | Request::DescribeGroups(_)
         | Request::ListGroups(_)
+        | Request::ConsumerGroupHeartbeat(_)
+        | Request::ConsumerGroupDescribe(_)
         | Request::DeleteGroups(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
@@ -115,8 +117,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::BrokerRegistration(_)
         | Request::BrokerHeartbeat(_)
         | Request::AllocateProducerIds(_)
-        | Request::ConsumerGroupHeartbeat(_)
-        | Request::ConsumerGroupDescribe(_)
         | Request::ControllerRegistration(_)
         | Request::GetTelemetrySubscriptions(_)
         | Request::PushTelemetry(_)

@@ -85,6 +85,8 @@ pub enum Valid {
     Between(i64, i64),
     /// One of these words, in this spelling.
     OneOf(&'static [&'static str]),
+    /// One of these words; case does not matter.
+    WordOf(&'static [&'static str]),
     /// Any number of these words.
     ListOf(&'static [&'static str]),
     /// At least one of these words.
@@ -201,6 +203,7 @@ impl ConfigKey {
             Valid::AtLeast(min) => self.check_range(value, min, None),
             Valid::Between(min, max) => self.check_range(value, min, Some(max)),
             Valid::OneOf(words) => self.check_word(&value.to_string(), words),
+            Valid::WordOf(words) => self.check_word(&value.to_string().to_ascii_lowercase(), words),
             Valid::ListOf(words) => self.check_list(value, words, true),
             Valid::NonEmptyListOf(words) => self.check_list(value, words, false),
             Valid::GzipLevel => match value {

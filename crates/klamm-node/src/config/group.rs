@@ -5,6 +5,34 @@ use super::def::{Valid, config_keys};
 config_keys! {
     /// The group coordinator's keys, by name. They are broker keys.
     GROUP_COORDINATOR_KEYS {
+        /// How far apart the targets of a consumer group are at least, in milliseconds (KIP-1263).
+        GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS: i32 = "group.consumer.assignment.interval.ms", default "1000", Valid::AtLeast(0), Medium, ReadOnly;
+        /// The server-side assignors that consumers may ask for; the first is that of groups whose members ask for none.
+        GROUP_CONSUMER_ASSIGNORS: Vec<String> = "group.consumer.assignors", default "uniform,range", Valid::NonEmptyListOf(&["uniform", "range"]), Medium, ReadOnly;
+        /// How often the members of a consumer group send heartbeats, in milliseconds.
+        GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS: i32 = "group.consumer.heartbeat.interval.ms", default "5000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The longest assignment interval that may be configured for one group, in milliseconds.
+        GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS: i32 = "group.consumer.max.assignment.interval.ms", default "15000", Valid::AtLeast(0), Medium, ReadOnly;
+        /// The longest heartbeat interval that may be configured for one group, in milliseconds.
+        GROUP_CONSUMER_MAX_HEARTBEAT_INTERVAL_MS: i32 = "group.consumer.max.heartbeat.interval.ms", default "15000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The longest session timeout that may be configured for one group, in milliseconds.
+        GROUP_CONSUMER_MAX_SESSION_TIMEOUT_MS: i32 = "group.consumer.max.session.timeout.ms", default "60000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The most members of one consumer group.
+        GROUP_CONSUMER_MAX_SIZE: i32 = "group.consumer.max.size", default "2147483647", Valid::AtLeast(1), Medium, ReadOnly;
+        /// Which way groups with members may change between the classic and the consumer protocol: disabled, upgrade, downgrade or bidirectional.
+        GROUP_CONSUMER_MIGRATION_POLICY: String = "group.consumer.migration.policy", default "bidirectional", Valid::WordOf(&["disabled", "upgrade", "downgrade", "bidirectional"]), Medium, ReadOnly;
+        /// The shortest assignment interval that may be configured for one group, in milliseconds.
+        GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS: i32 = "group.consumer.min.assignment.interval.ms", default "0", Valid::AtLeast(0), Medium, ReadOnly;
+        /// The shortest heartbeat interval that may be configured for one group, in milliseconds.
+        GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS: i32 = "group.consumer.min.heartbeat.interval.ms", default "5000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The shortest session timeout that may be configured for one group, in milliseconds.
+        GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS: i32 = "group.consumer.min.session.timeout.ms", default "45000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// How old what a subscribed regular expression stands for may become, in milliseconds.
+        GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS: i32 = "group.consumer.regex.refresh.interval.ms", default "600000", Valid::AtLeast(10_000), Medium, ReadOnly;
+        /// How long a member of a consumer group may be silent, in milliseconds.
+        GROUP_CONSUMER_SESSION_TIMEOUT_MS: i32 = "group.consumer.session.timeout.ms", default "45000", Valid::AtLeast(1), Medium, ReadOnly;
+        /// The group protocols that are on.
+        GROUP_COORDINATOR_REBALANCE_PROTOCOLS: Vec<String> = "group.coordinator.rebalance.protocols", default "classic,consumer", Valid::NonEmptyListOf(&["classic", "consumer", "share", "streams"]), Medium, ReadOnly;
         /// How long the first join of an empty group waits for more members, in milliseconds.
         GROUP_INITIAL_REBALANCE_DELAY_MS: i32 = "group.initial.rebalance.delay.ms", default "0", Valid::Any, Medium, ReadOnly;
         /// The longest session timeout that a member may ask for, in milliseconds.

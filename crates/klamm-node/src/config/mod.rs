@@ -82,6 +82,12 @@ pub struct DifferentDefault {
 /// Every default that is not Kafka's. `docs/defaults.md` shows this table.
 pub static DIFFERENT_DEFAULTS: &[DifferentDefault] = &[
     DifferentDefault {
+        name: "group.coordinator.rebalance.protocols",
+        kafka: "classic,consumer,streams",
+        klamm: "classic,consumer",
+        reason: "there is no streams protocol here",
+    },
+    DifferentDefault {
         name: "group.initial.rebalance.delay.ms",
         kafka: "3000",
         klamm: "0",
@@ -115,8 +121,12 @@ pub static DIFFERENT_DEFAULTS: &[DifferentDefault] = &[
 ];
 
 /// Defaults that were others in older releases: the key, the first release with today's default, and the one before.
-pub static OLDER_DEFAULTS: &[(&str, KafkaVersion, &str)] =
-    &[("log.message.timestamp.after.max.ms", KafkaVersion::V4_0, "9223372036854775807")];
+pub static OLDER_DEFAULTS: &[(&str, KafkaVersion, &str)] = &[
+    ("log.message.timestamp.after.max.ms", KafkaVersion::V4_0, "9223372036854775807"),
+    ("group.consumer.assignment.interval.ms", KafkaVersion::V4_3, "0"),
+    ("group.consumer.migration.policy", KafkaVersion::V4_0, "disabled"),
+    ("group.coordinator.rebalance.protocols", KafkaVersion::V4_0, "classic"),
+];
 
 /// Server properties that a cluster of `brokers` brokers starts with, below whatever its user sets.
 pub fn properties_of_size(brokers: usize) -> Vec<(&'static str, String)> {

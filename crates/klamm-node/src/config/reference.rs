@@ -75,7 +75,7 @@ fn valid(valid: Valid) -> String {
         Valid::Any => String::new(),
         Valid::AtLeast(min) => format!("from {min}"),
         Valid::Between(min, max) => format!("{min} to {max}"),
-        Valid::OneOf(words) => words.join(", "),
+        Valid::OneOf(words) | Valid::WordOf(words) => words.join(", "),
         Valid::ListOf(words) => format!("any of {}", words.join(", ")),
         Valid::NonEmptyListOf([]) => "not empty".to_owned(),
         Valid::NonEmptyListOf(words) => format!("one or more of {}", words.join(", ")),

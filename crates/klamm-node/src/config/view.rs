@@ -113,6 +113,11 @@ impl BrokerConfig {
         self.dynamic_default = configs;
     }
 
+    /// The release whose defaults these are.
+    pub const fn release(&self) -> KafkaVersion {
+        self.release
+    }
+
     /// The server properties that the broker was started with.
     pub const fn static_properties(&self) -> &BTreeMap<String, String> {
         &self.static_properties

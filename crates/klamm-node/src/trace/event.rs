@@ -336,6 +336,48 @@ pub enum TraceKind {
         /// Where the transactional id stands.
         state: String,
     },
+    /// The epoch of a group of the consumer protocol grew: its assignment has to be computed anew.
+    GroupEpochBumped {
+        /// The group.
+        group: StrBytes,
+        /// The epoch.
+        epoch: i32,
+        /// Why.
+        cause: &'static str,
+    },
+    /// The coordinator computed what each member of a group is to have.
+    TargetAssignmentComputed {
+        /// The group.
+        group: StrBytes,
+        /// The epoch that it is for.
+        epoch: i32,
+    },
+    /// A member of a consumer group took a step towards its target.
+    MemberReconciled {
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+        /// The epoch that it is in.
+        epoch: i32,
+        /// Kafka's name of its state.
+        state: &'static str,
+        /// What it has.
+        assigned: Vec<TopicPartition>,
+        /// What it must give up.
+        revoking: Vec<TopicPartition>,
+    },
+    /// A group with members changed its protocol.
+    GroupConverted {
+        /// The group.
+        group: StrBytes,
+        /// The type that it had.
+        from: &'static str,
+        /// The type that it has.
+        to: &'static str,
+        /// The generation that became its epoch, or the other way round.
+        epoch: i32,
+    },
     /// A simulated client sent a batch.
     ClientSent {
         /// Its `client.id`.
@@ -493,6 +535,14 @@ impl fmt::Display for Ids<'_> {
     }
 }
 
+fn list(f: &mut fmt::Formatter<'_>, partitions: &[TopicPartition]) -> fmt::Result {
+    for (index, partition) in partitions.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(f, "{comma}{partition}")?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for TraceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -605,6 +655,26 @@ impl fmt::Display for TraceKind {
             }
             Self::TransactionRefused { transactional_id, request, error, state } => {
                 write!(f, "transaction {transactional_id} refuses {request}: {error}, it is {state}")
+            }
+            Self::GroupEpochBumped { group, epoch, cause } => {
+                write!(f, "group {group} epoch {epoch}: {cause}")
+            }
+            Self::TargetAssignmentComputed { group, epoch } => {
+                write!(f, "group {group} target of epoch {epoch} computed")
+            }
+            Self::MemberReconciled { group, member, epoch, state, assigned, revoking } => {
+                write!(f, "group {group} member {member} epoch {epoch} {state}: has [")?;
+                list(f, assigned)?;
+                f.write_str("]")?;
+                if !revoking.is_empty() {
+                    f.write_str(", gives up [")?;
+                    list(f, revoking)?;
+                    f.write_str("]")?;
+                }
+                Ok(())
+            }
+            Self::GroupConverted { group, from, to, epoch } => {
+                write!(f, "group {group} is a {to} group, no longer a {from} one, epoch {epoch}")
             }
             Self::ClientSent { client, partition, to, records, attempt } => {
                 write!(f, "{client} sends {records} records of {partition} to {to}, attempt {attempt}")

@@ -17,13 +17,13 @@ use klamm_wire::messages::{
     LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchResponse, ResponseKind,
     SyncGroupRequest, SyncGroupResponse, TopicName,
 };
-use klamm_wire::{ErrorCode, KafkaVersion, RecordBatch, Response, StrBytes};
+use klamm_wire::{ErrorCode, KafkaVersion, RecordBatch, Response, StrBytes, Uuid};
 
 use crate::config::BrokerConfig;
 use crate::core::{CoordinatorEvent, GROUP_METADATA_TOPIC, InternalAppend, LogPiece, RequestContext};
 use crate::group::config::GroupConfig;
 use crate::group::fetch::GroupFetch;
-use crate::group::host::Host;
+use crate::group::host::{Host, Topic};
 use crate::group::records::{self, GroupValue, Record};
 use crate::group::state::ClassicState;
 use crate::group::{GroupCoordinator, GroupTimer};
@@ -57,6 +57,39 @@ pub(super) struct FakeBroker {
     /// How many batches a read returns at most.
     pub(super) batches_per_read: usize,
     pub(super) timers: TimerTable<GroupTimer>,
+    /// The topics there are, with how many partitions.
+    pub(super) topics: BTreeMap<String, Topic>,
+    /// How often the topics changed.
+    pub(super) metadata_offset: i64,
+    pub(super) topics_created_at: i64,
+    /// What is set on groups: by group and key.
+    pub(super) group_configs: BTreeMap<(String, String), StrBytes>,
+}
+
+impl FakeBroker {
+    /// Makes a topic, or gives it another number of partitions.
+    pub(super) fn set_topic(&mut self, name: &str, partitions: i32) {
+        self.metadata_offset += 1;
+        if !self.topics.contains_key(name) {
+            self.topics_created_at = self.metadata_offset;
+        }
+        self.topics.insert(name.to_owned(), Topic { id: topic_id(name), partitions });
+    }
+
+    /// Deletes a topic.
+    pub(super) fn remove_topic(&mut self, name: &str) {
+        self.metadata_offset += 1;
+        self.topics.remove(name);
+    }
+}
+
+/// The id of a topic: its name's first 16 bytes.
+pub(super) fn topic_id(name: &str) -> Uuid {
+    let mut bytes = [1; 16];
+    for (byte, letter) in bytes.iter_mut().zip(name.bytes()) {
+        *byte = letter;
+    }
+    Uuid::from_bytes(bytes)
 }
 
 impl Host for FakeBroker {
@@ -98,6 +131,38 @@ impl Host for FakeBroker {
 
     fn high_watermark(&self, _: i32) -> Option<i64> {
         Some(self.high_watermark)
+    }
+
+    fn topic(&self, name: &str) -> Option<Topic> {
+        self.topics.get(name).copied()
+    }
+
+    fn topic_name(&self, id: Uuid) -> Option<StrBytes> {
+        self.topics.iter().find(|(_, topic)| topic.id == id).map(|(name, _)| s(name))
+    }
+
+    fn topic_names(&self) -> Vec<StrBytes> {
+        self.topics.keys().map(|name| s(name)).collect()
+    }
+
+    fn partition_racks(&self, _: &str, _: i32) -> Vec<StrBytes> {
+        Vec::new()
+    }
+
+    fn metadata_offset(&self) -> i64 {
+        self.metadata_offset
+    }
+
+    fn topics_created_at(&self) -> i64 {
+        self.topics_created_at
+    }
+
+    fn group_override(&self, group: &str, key: &str) -> Option<StrBytes> {
+        self.group_configs.get(&(group.to_owned(), key.to_owned())).cloned()
+    }
+
+    fn has_timer(&self, timer: &GroupTimer) -> bool {
+        self.timers.deadline(timer).is_some()
     }
 
     fn set_timer(&mut self, timer: GroupTimer, at: Timestamp) {
@@ -355,11 +420,11 @@ impl Harness {
 
     pub(super) fn shard_group(&self, group: &str) -> &crate::group::classic::ClassicGroup {
         let shard = self.coordinator.shards.get(&0).expect("the partition is led here");
-        shard.groups.get(&s(group)).unwrap_or_else(|| panic!("no group {group}"))
+        shard.groups.classic(&s(group)).unwrap_or_else(|| panic!("no group {group}"))
     }
 
     pub(super) fn has_group(&self, group: &str) -> bool {
-        self.coordinator.shards.get(&0).is_some_and(|shard| shard.groups.contains_key(&s(group)))
+        self.coordinator.shards.get(&0).is_some_and(|shard| shard.groups.contains(&s(group)))
     }
 
     pub(super) fn state(&self, group: &str) -> ClassicState {
@@ -489,6 +554,8 @@ impl Harness {
         let rc = self.rc(version);
         let groups = groups.iter().map(|(group, topic)| GroupFetch {
             group: s(group),
+            member: None,
+            member_epoch: -1,
             topics: topic.map(|topic| {
                 vec![
                     OffsetFetchRequestTopics::default()
@@ -524,7 +591,8 @@ impl Harness {
     /// A group as its record would describe it now.
     pub(super) fn group_value(&self, group: &StrBytes) -> GroupValue {
         let shard = self.coordinator.shards.get(&0).expect("the partition is led here");
-        GroupValue::of(&shard.groups[group], |member| member.assignment.clone())
+        let group = shard.groups.classic(group).expect("it is a classic group");
+        GroupValue::of(group, |member| member.assignment.clone())
     }
 
     /// The causes of a group's changes of state, in order.

@@ -201,11 +201,11 @@ impl Player {
                 all.map(|(t, p, v)| (t.clone(), p, v.clone())).collect::<Vec<_>>()
             };
             assert_eq!(offsets(live), offsets(other));
-            let Some(known) = live.groups.get(&group) else {
-                assert!(!other.groups.contains_key(&group));
+            let Some(known) = live.groups.classic(&group) else {
+                assert!(!other.groups.contains(&group));
                 continue;
             };
-            let loaded = &other.groups[&group];
+            let loaded = other.groups.classic(&group).expect("it is loaded");
             if matches!(known.state(), ClassicState::Stable | ClassicState::Empty)
                 && known.state() == loaded.state()
                 && known.generation() == loaded.generation()

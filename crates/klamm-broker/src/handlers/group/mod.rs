@@ -1,5 +1,7 @@
 //! The group coordinator's API keys, one file each. A handler looks names up and checks the form; the coordinator decides.
 
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod delete_groups;
 mod describe_groups;
 pub(crate) mod find_coordinator;
@@ -32,6 +34,12 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
         Request::OffsetCommit(request) => offset_commit::handle(broker, ctx, &rc, request),
         Request::OffsetFetch(request) => offset_fetch::handle(broker, ctx, &rc, request),
         Request::OffsetDelete(request) => offset_delete::handle(broker, ctx, &rc, request),
+        Request::ConsumerGroupHeartbeat(request) => {
+            consumer_group_heartbeat::handle(broker, ctx, &rc, request);
+        }
+        Request::ConsumerGroupDescribe(request) => {
+            consumer_group_describe::handle(broker, ctx, &rc, &request);
+        }
         _ => ctx.close(rc.reply_to),
     }
 }

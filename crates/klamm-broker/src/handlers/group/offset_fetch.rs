@@ -33,7 +33,11 @@ pub(crate) fn handle(
             .groups
             .into_iter()
             .filter(|group| named.insert(group.group_id.clone()))
-            .map(|group| group_fetch(&broker.core, version, group.group_id.0, group.topics))
+            .map(|group| GroupFetch {
+                member: group.member_id,
+                member_epoch: group.member_epoch,
+                ..group_fetch(&broker.core, version, group.group_id.0, group.topics)
+            })
             .collect()
     } else {
         let topics = request.topics.map(|topics| {
@@ -72,7 +76,7 @@ fn group_fetch(
         }
         topics
     });
-    GroupFetch { group, topics, refused }
+    GroupFetch { group, member: None, member_epoch: -1, topics, refused }
 }
 
 fn unknown_topic(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {

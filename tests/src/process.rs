@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// A process whose stdout and stderr go to two files; killed with all its children when dropped.
+/// A process whose stdout and stderr go to two files; killed with all that it started when dropped; what it leaves
+/// behind when it ends by itself is killed too.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -58,11 +59,15 @@ impl Running {
         read_lossy(&self.err)
     }
 
-    /// The exit status, if it has ended.
+    /// The exit status, if it has ended. What it had started and left behind is ended with it.
     ///
     /// # Errors
     /// When the operating system refuses to tell.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        // Until it is asked for, its group cannot become another's.
+        if has_ended(self.child.id()) {
+            signal_group(self.child.id(), libc::SIGKILL);
+        }
         Ok(self.child.try_wait()?)
     }
 
@@ -90,7 +95,7 @@ impl Running {
     fn wait(&mut self, deadline: Duration) -> Result<Option<ExitStatus>> {
         let end = Instant::now() + deadline;
         loop {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.try_wait()? {
                 return Ok(Some(status));
             }
             if Instant::now() >= end {
@@ -103,7 +108,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if matches!(self.try_wait(), Ok(None)) {
             signal_group(self.child.id(), libc::SIGKILL);
             let _ = self.child.wait();
         }
@@ -166,6 +171,17 @@ fn signal_group(pid: u32, signal_number: i32) {
     }
 }
 
+/// Whether a child has ended and nobody has asked for its exit status yet.
+fn has_ended(pid: u32) -> bool {
+    // SAFETY: all zeroes is a valid `siginfo_t`, which is plain data.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `waitid` writes no more than the `siginfo_t` that it is given.
+    let asked = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, options) };
+    // SAFETY: `waitid` filled in the fields of a child's end, or left zeroes.
+    asked == 0 && unsafe { info.si_pid() } != 0
+}
+
 fn read_lossy(path: &Path) -> String {
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
@@ -174,4 +190,29 @@ fn read_lossy(path: &Path) -> String {
 pub fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_leaves_behind_ends_with_it() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        // The child's output goes elsewhere, as that of a console consumer does; it says who it is, and the shell fails.
+        shell.args(["-c", "sleep 600 >/dev/null & echo $!; exit 1"]);
+        let finished =
+            Running::start("leaver", shell, logs.path()).unwrap().finish(Duration::from_secs(60)).unwrap();
+        assert!(!finished.status.success());
+        let left: u32 = finished.stdout.trim().parse().unwrap();
+        let gone = crate::wait_until(Duration::from_secs(60), || (!is_running(left)).then_some(()));
+        assert!(gone.is_some(), "process {left} is still there");
+    }
+
+    /// Whether a process runs; one that has ended may stay listed until somebody asks for its exit status.
+    fn is_running(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        is_alive(pid) && !stat.is_ok_and(|stat| stat.contains(") Z "))
+    }
 }

@@ -146,11 +146,24 @@ impl Client {
 /// # Errors
 /// As [`Client::prepare`].
 pub fn start_beside(neighbour: &str, program: &'static str, arguments: &[&str]) -> Result<process::Running> {
+    start_beside_with(neighbour, program, arguments, &[])
+}
+
+/// As [`start_beside`], with environment variables: `KLAMM_CLIENT_DEADLINE` says after how many seconds it gives up.
+///
+/// # Errors
+/// As [`Client::prepare`].
+pub fn start_beside_with(
+    neighbour: &str,
+    program: &'static str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<process::Running> {
     let client = find(neighbour)?;
     client.prepare()?;
     let (first, rest) = arguments.split_first().context("a program needs at least the bootstrap address")?;
     let mut command = command(client.language, program, first)?;
-    command.args(rest);
+    command.args(rest).envs(environment.iter().copied());
     process::Running::start(&format!("{program}-{}", unique()), command, &workspace::cache().join("logs"))
 }
 

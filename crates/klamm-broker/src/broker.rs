@@ -124,6 +124,7 @@ impl Broker {
         );
         let quotas = ReplicationQuotas::new(&config);
         let mut core = Core {
+            cleaners: crate::cleaner::Cleaners::default(),
             quotas,
             controller: ControllerChannel::new(settings.controllers.clone()),
             settings,

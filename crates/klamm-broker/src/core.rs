@@ -20,6 +20,7 @@ use crate::alter_partition::AlterPartitionManager;
 use crate::assignments::Assignments;
 use crate::auto_topic_creation::AutoTopicCreation;
 use crate::broker::BrokerSettings;
+use crate::cleaner::Cleaners;
 use crate::config::BrokerConfig;
 use crate::controller_channel::ControllerChannel;
 use crate::fetch_session::FetchSessionCache;
@@ -97,6 +98,8 @@ pub(crate) enum Timer {
     Retention,
     /// Compact logs.
     Clean,
+    /// Remove files of deleted segments.
+    RemoveDeletedSegments,
     /// Ask that what was written become durable.
     Flush,
     /// Remove files of deleted logs.
@@ -271,6 +274,8 @@ pub(crate) struct Core {
     pub(crate) fetch_ops: Purgatory<Slot, FetchOp>,
     /// DeleteRecords that wait, by partition.
     pub(crate) delete_ops: Purgatory<Slot, DeleteRecordsOp>,
+    /// What its log cleaners are at.
+    pub(crate) cleaners: Cleaners,
     /// How fast replicas may catch up.
     pub(crate) quotas: ReplicationQuotas,
     /// Fetches to look at again before the step ends.
@@ -336,6 +341,7 @@ impl Core {
             Timer::CheckpointLogs => self.checkpoint_logs(ctx),
             Timer::Retention => self.apply_retention(ctx),
             Timer::Clean => self.clean_logs(ctx),
+            Timer::RemoveDeletedSegments => self.remove_deleted_segments(ctx),
             Timer::Flush => self.flush_logs(ctx),
             Timer::RemoveDeletedLogs => self.remove_deleted_logs(ctx),
             Timer::FetcherBackoff(leader) => self.end_fetcher_backoff(leader),

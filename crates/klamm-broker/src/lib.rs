@@ -8,6 +8,7 @@ mod apply;
 mod assignments;
 mod auto_topic_creation;
 pub mod broker;
+mod cleaner;
 mod config;
 mod controller_channel;
 mod core;

@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use klamm_log::LogError;
 use klamm_log::disk::FlushOutcome;
-use klamm_log::{CleanerSettings, LogError};
 use klamm_node::Ctx;
 use klamm_node::config::broker;
 
 use crate::core::{Core, Timer};
 use crate::log_dirs::Dir;
-use crate::partition::Changes;
 
 impl Core {
     /// Sets the first deadlines of what recurs.
@@ -81,52 +80,45 @@ impl Core {
                 None => Ok(()),
             }
         });
+        self.in_each_directory(ctx, Self::checkpoint_cleaner);
         self.timers.set(Timer::CheckpointLogs, ctx.now + self.config.hot.flush_checkpoint_interval);
     }
 
-    /// Deletes what retention lets go, and rolls what is old enough.
+    /// Deletes what retention lets go of logs that are not compacted; those are the cleaner's, where there is one.
     pub(crate) fn apply_retention(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.wall.millis();
         for slot in self.replicas.slots() {
             let Some(partition) = self.replicas.get_mut(slot) else { continue };
-            let (dir, start) = (partition.dir, partition.log.log_start_offset());
-            let result = partition
-                .log
-                .delete_old_segments(&mut *self.disk, now)
-                .and_then(|_| partition.log.on_time(&mut *self.disk, now));
-            if partition.log.log_start_offset() != start {
-                partition.changes.add(Changes::LOG_START);
-            }
-            self.replicas.note(slot);
-            if let Err(error) = result {
+            let (dir, compacted) = (partition.dir, partition.log.config().compact);
+            if let Err(error) = partition.log.on_time(&mut *self.disk, now) {
                 self.on_log_failure(ctx, dir, &error);
+            } else if !compacted {
+                self.delete_old_segments(ctx, slot);
             }
         }
         self.timers.set(Timer::Retention, ctx.now + self.config.hot.retention_check_interval);
     }
 
-    fn schedule_cleaning(&mut self, ctx: &Ctx<'_>) {
-        if self.config.get(broker::LOG_CLEANER_ENABLE) {
-            let backoff = u64::try_from(self.config.get(broker::LOG_CLEANER_BACKOFF_MS)).unwrap_or(0);
-            self.timers.set(Timer::Clean, ctx.now + Duration::from_millis(backoff.max(1)));
+    /// Sets the time at which the files of deleted segments go.
+    pub(crate) fn schedule_segment_removal(&mut self, ctx: &Ctx<'_>) {
+        let next = self.replicas.iter().filter_map(|(_, p)| p.log.next_deletion_ms()).min();
+        if let Some(next) = next {
+            let delay = Duration::from_millis(u64::try_from(next - ctx.wall.millis()).unwrap_or(0).max(1));
+            self.timers.set(Timer::RemoveDeletedSegments, ctx.now + delay);
         }
     }
 
-    /// Compacts the logs that need it, in each directory the filthiest first.
-    pub(crate) fn clean_logs(&mut self, ctx: &mut Ctx<'_>) {
+    /// Removes the files of segments that were deleted `file.delete.delay.ms` ago.
+    pub(crate) fn remove_deleted_segments(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.wall.millis();
         self.in_each_directory(ctx, |core, dir| {
-            loop {
-                let (dirs, partitions) = core.replicas.dirs_and_partitions();
-                let mut logs = partitions.filter(|p| p.dir == dir).map(|partition| &mut partition.log);
-                let Some(manager) = dirs.manager_mut(dir) else { return Ok(()) };
-                let settings = CleanerSettings::default();
-                if !manager.clean_filthiest(&mut *core.disk, &mut logs, &settings, now)? {
-                    return Ok(());
-                }
+            let (_, partitions) = core.replicas.dirs_and_partitions();
+            for partition in partitions.filter(|p| p.dir == dir) {
+                partition.log.remove_deleted_segments(&mut *core.disk, now)?;
             }
+            Ok(())
         });
-        self.schedule_cleaning(ctx);
+        self.schedule_segment_removal(ctx);
     }
 
     /// Kafka's default is never: replication is what keeps records.

@@ -44,4 +44,5 @@ pub use log::{
 };
 pub use manager::{LoadedLog, LogManager, LogManagerSettings, MetaProperties};
 pub use recovery::OpenLog;
+pub use retention::DeletedSegments;
 pub use timestamp::{TimestampOffset, special_timestamp};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::cleaner::CleaningJob;
 use crate::config::LogConfig;
 use crate::disk::{Disk, FlushId};
 use crate::error::LogError;
@@ -158,6 +159,8 @@ pub struct Log {
     pub(crate) deletions: VecDeque<(i64, Vec<String>)>,
     /// First offset that compaction has not looked at.
     pub(crate) cleaner_checkpoint: Option<i64>,
+    /// The compaction under way.
+    pub(crate) cleaning: Option<Box<CleaningJob>>,
     pub(crate) verify_crcs: bool,
     /// Where new batch heads are written: many share one allocation.
     pub(crate) heads: BytesMut,
@@ -174,6 +177,16 @@ impl Log {
     /// The directory of the log, relative to the disk's root: `logs/topic-0`.
     pub fn dir(&self) -> &str {
         &self.dir
+    }
+
+    /// The topic and partition that its directory is named after.
+    pub(crate) fn topic_partition(&self) -> Option<(String, i32)> {
+        crate::names::topic_partition_of(self.dir.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// First offset that compaction has not looked at; `None` before the first compaction.
+    pub const fn cleaner_checkpoint(&self) -> Option<i64> {
+        self.cleaner_checkpoint
     }
 
     /// The configuration in force.

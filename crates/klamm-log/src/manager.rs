@@ -6,7 +6,6 @@ use std::sync::Arc;
 use klamm_wire::Uuid;
 
 use crate::checkpoint::{self, Offsets, decode_uuid, encode_uuid};
-use crate::cleaner::CleanerSettings;
 use crate::config::LogConfig;
 use crate::disk::{Disk, FlushOutcome};
 use crate::error::LogError;
@@ -211,7 +210,8 @@ impl LogManager {
     }
 
     /// Deletes a log: its directory is renamed with `-delete` at once and removed `file.delete.delay.ms` later.
-    pub fn delete_log(&mut self, disk: &mut dyn Disk, log: Log, now_ms: i64) -> Result<(), LogError> {
+    pub fn delete_log(&mut self, disk: &mut dyn Disk, mut log: Log, now_ms: i64) -> Result<(), LogError> {
+        log.abort_cleaning(disk)?;
         for segment in &log.segments {
             segment.close(disk);
         }
@@ -267,8 +267,7 @@ impl LogManager {
         let mut recovery_points = Offsets::new();
         let mut log_starts = Offsets::new();
         for log in logs {
-            let name = log.dir.rsplit('/').next().unwrap_or_default();
-            let Some(key) = names::topic_partition_of(name) else { continue };
+            let Some(key) = log.topic_partition() else { continue };
             if log.log_start_offset > log.segments[0].base_offset {
                 log_starts.insert(key.clone(), log.log_start_offset);
             }
@@ -294,35 +293,22 @@ impl LogManager {
         }
     }
 
-    /// Compacts the log that needs it most, if one does; true when one was (`LogCleanerManager.grabFilthiestCompactedLog`).
-    pub fn clean_filthiest(
+    /// Writes `cleaner-offset-checkpoint`: how far each of these logs (all of the directory) was compacted.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn checkpoint_cleaner(
         &mut self,
         disk: &mut dyn Disk,
-        logs: &mut dyn Iterator<Item = &mut Log>,
-        settings: &CleanerSettings,
-        now_ms: i64,
-    ) -> Result<bool, LogError> {
-        let mut filthiest: Option<(f64, &mut Log)> = None;
-        for log in logs {
-            if let Some(cleanable) = log.cleanable(now_ms)
-                && cleanable.is_due
-                && filthiest.as_ref().is_none_or(|(ratio, _)| cleanable.ratio > *ratio)
-            {
-                filthiest = Some((cleanable.ratio, log));
-            }
+        logs: &mut dyn Iterator<Item = &Log>,
+    ) -> Result<(), LogError> {
+        let offsets: Offsets =
+            logs.filter_map(|log| Some((log.topic_partition()?, log.cleaner_checkpoint?))).collect();
+        if offsets != self.cleaner_offsets {
+            checkpoint::write_offsets(disk, &self.path(checkpoint::CLEANER_OFFSETS), &offsets)?;
+            self.cleaner_offsets = offsets;
         }
-        let Some((_, log)) = filthiest else { return Ok(false) };
-        let before = log.cleaner_checkpoint;
-        log.clean(disk, settings, now_ms)?;
-        if log.cleaner_checkpoint == before {
-            return Ok(false);
-        }
-        let name = log.dir.rsplit('/').next().unwrap_or_default();
-        if let (Some(key), Some(offset)) = (names::topic_partition_of(name), log.cleaner_checkpoint) {
-            self.cleaner_offsets.insert(key, offset);
-            checkpoint::write_offsets(disk, &self.path(checkpoint::CLEANER_OFFSETS), &self.cleaner_offsets)?;
-        }
-        Ok(true)
+        Ok(())
     }
 
     /// Ends a process in order: flushes every log, writes snapshots, checkpoints and `.kafka_cleanshutdown`.
@@ -337,6 +323,7 @@ impl LogManager {
             log.close(disk, now_ms)?;
         }
         self.checkpoint_logs(disk, &mut logs.iter().map(|log| &**log))?;
+        self.checkpoint_cleaner(disk, &mut logs.iter().map(|log| &**log))?;
         let text = format!("{{\"version\":0,\"brokerEpoch\":{}}}", broker_epoch.unwrap_or(-1));
         Ok(disk.write_file(&self.path(CLEAN_SHUTDOWN), text.as_bytes())?)
     }

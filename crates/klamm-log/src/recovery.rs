@@ -62,6 +62,7 @@ impl Log {
             snapshots: Vec::new(),
             deletions: VecDeque::new(),
             cleaner_checkpoint: options.cleaner_offset,
+            cleaning: None,
             verify_crcs: false,
             heads: BytesMut::new(),
         };

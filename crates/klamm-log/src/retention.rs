@@ -6,20 +6,47 @@ use crate::log::Log;
 use crate::names;
 use crate::segment::Segment;
 
+/// How many segments retention deleted, by what let them go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeletedSegments {
+    /// They lay below the log start offset.
+    pub by_log_start: usize,
+    /// `retention.bytes`.
+    pub by_size: usize,
+    /// `retention.ms`.
+    pub by_time: usize,
+}
+
+impl DeletedSegments {
+    /// All of them.
+    pub const fn total(self) -> usize {
+        self.by_log_start + self.by_size + self.by_time
+    }
+}
+
 impl Log {
-    /// Deletes segments by retention time, retention size and log start offset; returns how many went.
+    /// Deletes segments by retention time, retention size and log start offset; tells how many went.
     ///
-    /// No segment at or above the high watermark goes. When every segment goes, an empty one takes their place.
-    pub fn delete_old_segments(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<usize, LogError> {
+    /// No segment at or above the high watermark goes. When every segment goes, an empty one takes their place. A log that is being
+    /// compacted is left alone until that is done.
+    pub fn delete_old_segments(
+        &mut self,
+        disk: &mut dyn Disk,
+        now_ms: i64,
+    ) -> Result<DeletedSegments, LogError> {
+        let mut deleted = DeletedSegments::default();
+        if self.is_cleaning() {
+            return Ok(deleted);
+        }
         let start = self.log_start_offset;
-        let mut deleted = self.delete_while(disk, now_ms, |_, next| next.is_some_and(|n| n <= start))?;
+        deleted.by_log_start = self.delete_while(disk, now_ms, |_, next| next.is_some_and(|n| n <= start))?;
         if !self.config.delete {
             return Ok(deleted);
         }
         let (size, most) = (self.size(), self.config.retention_bytes);
         if let Ok(most) = u64::try_from(most) {
             let mut excess = size.saturating_sub(most);
-            deleted += self.delete_while(disk, now_ms, |segment, _| {
+            deleted.by_size = self.delete_while(disk, now_ms, |segment, _| {
                 let gone = size >= most && excess >= segment.size();
                 if gone {
                     excess -= segment.size();
@@ -29,7 +56,7 @@ impl Log {
         }
         let retention = self.config.retention_ms;
         if retention >= 0 {
-            deleted += self.delete_while(disk, now_ms, |segment, _| {
+            deleted.by_time = self.delete_while(disk, now_ms, |segment, _| {
                 now_ms.saturating_sub(segment.largest_timestamp()) > retention
             })?;
         }
@@ -91,9 +118,11 @@ impl Log {
         Ok(())
     }
 
-    /// Removes files whose segments were deleted `file.delete.delay.ms` ago, and forgets producers silent for
-    /// `producer.id.expiration.ms` (Kafka looks every ten minutes). Flushes what has waited for `flush.ms`.
-    pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
+    /// Removes files whose segments were deleted `file.delete.delay.ms` ago.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remove_deleted_segments(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
         while let Some((due, _)) = self.deletions.front()
             && *due <= now_ms
         {
@@ -101,6 +130,13 @@ impl Log {
                 disk.delete(&path)?;
             }
         }
+        Ok(())
+    }
+
+    /// [Removes files](Self::remove_deleted_segments) of deleted segments, and forgets producers silent for
+    /// `producer.id.expiration.ms` (Kafka looks every ten minutes). Flushes what has waited for `flush.ms`.
+    pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
+        self.remove_deleted_segments(disk, now_ms)?;
         self.producers.expire(now_ms, self.limits.producer_id_expiration_ms);
         if now_ms.saturating_sub(self.last_flush_ms) >= self.config.flush_ms {
             self.flush(disk, now_ms)?;

@@ -138,6 +138,7 @@ impl Log {
 
     /// Ends the log's use in order: completes its indexes, writes a snapshot, flushes and gives up its files.
     pub fn close(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
+        self.abort_cleaning(disk)?;
         self.producers.set_map_end_offset(self.log_end_offset);
         self.take_snapshot(disk)?;
         self.active_mut().seal(disk)?;

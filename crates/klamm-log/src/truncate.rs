@@ -21,6 +21,7 @@ impl Log {
             }
             return Ok(false);
         }
+        self.abort_cleaning(disk)?;
         if self.segments[0].base_offset > offset {
             self.truncate_fully_and_start_at(disk, offset, None, now_ms)?;
             return Ok(true);
@@ -47,6 +48,7 @@ impl Log {
         log_start_offset: Option<i64>,
         now_ms: i64,
     ) -> Result<(), LogError> {
+        self.abort_cleaning(disk)?;
         let gone = std::mem::take(&mut self.segments);
         self.delete_segments_later(disk, &gone, now_ms)?;
         self.remove_snapshots(disk, |_| true)?;

@@ -24,7 +24,10 @@ pub(super) struct Filter<'a> {
 impl Filter<'_> {
     /// What stays of a batch; `None` when nothing does. `discard` says that its transaction was aborted, or that it is a marker
     /// which no batch needs any more.
-    pub(super) fn filter(&self, batch: RecordBatch, discard: bool) -> Option<RecordBatch> {
+    ///
+    /// # Errors
+    /// What is wrong with a batch that cannot be read or written.
+    pub(super) fn filter(&self, batch: RecordBatch, discard: bool) -> Result<Option<RecordBatch>, String> {
         let header = batch.header;
         // A marker stays for `delete.retention.ms` after it became useless: readers may be between it and its records.
         let horizon_passed = header.delete_horizon_ms().is_some_and(|at| at <= self.now_ms);
@@ -32,20 +35,20 @@ impl Filter<'_> {
         // The last batch of a producer carries its sequence and epoch, the last one below the high watermark the end offset.
         let keep_empty = self.is_last_of_producer(&header) || header.next_offset() == self.high_watermark;
         if discard_records {
-            return keep_empty.then(|| empty(&header));
+            return Ok(keep_empty.then(|| empty(&header)));
         }
-        let Ok(records) = batch.records(DECOMPRESSED_LIMIT) else { return Some(batch) };
-        let Ok(all) = records.iter().collect::<Result<Vec<_>, _>>() else { return Some(batch) };
+        let records = batch.records(DECOMPRESSED_LIMIT).map_err(|error| error.to_string())?;
+        let all = records.iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let kept: Vec<&Record<'_>> =
             all.iter().filter(|r| header.is_control() || self.keeps(&header, r)).collect();
         if kept.is_empty() {
-            return keep_empty.then(|| empty(&header));
+            return Ok(keep_empty.then(|| empty(&header)));
         }
         let tombstones = !header.is_control() && kept.iter().any(|r| r.value.is_none());
         let needs_horizon =
             header.delete_horizon_ms().is_none() && (tombstones || (header.is_control() && discard));
         if kept.len() == all.len() && !needs_horizon {
-            return Some(batch);
+            return Ok(Some(batch));
         }
         let mut builder = BatchBuilder::like(&header);
         if needs_horizon {
@@ -55,8 +58,7 @@ impl Filter<'_> {
             builder.push_record(record.offset_delta, header.base_timestamp, record);
         }
         builder.extend_to(header.last_offset_delta);
-        // A codec that cannot write what it has just read leaves the batch as it was.
-        Some(builder.build().unwrap_or_else(|_| batch.clone()))
+        builder.build().map(Some).map_err(|error| error.to_string())
     }
 
     fn keeps(&self, header: &BatchHeader, record: &Record<'_>) -> bool {

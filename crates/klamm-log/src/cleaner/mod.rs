@@ -1,35 +1,31 @@
 //! Compaction (`LogCleaner`, `Cleaner`): of each key the last record stays, tombstones and markers for a while.
 //!
-//! One call compacts one log; nothing runs in the background.
+//! Nothing runs in the background: a compaction is begun and then gone on with, a piece at a call ([`Log::continue_cleaning`]).
 
 mod filter;
+mod hash;
+mod job;
 mod offset_map;
 mod transactions;
 
-use klamm_wire::record::batch::RecordBatch;
-use klamm_wire::record::inspect::DECOMPRESSED_LIMIT;
-
-use crate::append::appended_batch;
-use crate::disk::Disk;
-use crate::error::LogError;
 use crate::log::Log;
-use crate::names;
-use crate::read::read_batch;
 use crate::segment::Segment;
-use filter::Filter;
-use offset_map::OffsetMap;
-use transactions::CleanedTransactions;
+
+pub(crate) use job::CleaningJob;
 
 /// How the cleaner works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CleanerSettings {
-    /// `log.cleaner.dedupe.buffer.size`: memory for keys and their offsets, in bytes. What does not fit waits for the next cleaning.
-    pub dedupe_buffer_bytes: usize,
+    /// This cleaner's share of `log.cleaner.dedupe.buffer.size`, in bytes: 24 for each key. What does not fit waits for the next
+    /// cleaning.
+    pub dedupe_buffer_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor`: how full that may get.
+    pub load_factor: f64,
 }
 
 impl Default for CleanerSettings {
     fn default() -> Self {
-        Self { dedupe_buffer_bytes: 128 * 1024 * 1024 }
+        Self { dedupe_buffer_bytes: 128 * 1024 * 1024, load_factor: 0.9 }
     }
 }
 
@@ -49,6 +45,8 @@ pub struct Cleanable {
 /// What a cleaning did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CleanReport {
+    /// First offset that was not clean before.
+    pub start_offset: i64,
     /// Bytes of the segments before.
     pub bytes_before: u64,
     /// Bytes of the segments after.
@@ -60,7 +58,7 @@ pub struct CleanReport {
 impl Log {
     /// What of this log could be compacted now; `None` for a log that is not compacted, or has nothing that could be.
     pub fn cleanable(&self, now_ms: i64) -> Option<Cleanable> {
-        if !self.config.compact {
+        if !self.config.compact || self.is_cleaning() {
             return None;
         }
         let start = self.log_start_offset;
@@ -92,185 +90,4 @@ impl Log {
         let is_due = (overdue && dirty_bytes > 0) || ratio > self.config.min_cleanable_dirty_ratio;
         Some(Cleanable { first_dirty_offset: dirty, first_uncleanable_offset: uncleanable, ratio, is_due })
     }
-
-    /// Compacts the log, whether that is due or not. Reads and rewrites every segment below the first uncleanable offset.
-    pub fn clean(
-        &mut self,
-        disk: &mut dyn Disk,
-        settings: &CleanerSettings,
-        now_ms: i64,
-    ) -> Result<CleanReport, LogError> {
-        let Some(cleanable) = self.cleanable(now_ms) else { return Ok(CleanReport::default()) };
-        let (dirty, limit) = (cleanable.first_dirty_offset, cleanable.first_uncleanable_offset);
-        if limit <= dirty {
-            return Ok(CleanReport { end_offset: dirty, ..CleanReport::default() });
-        }
-        let map = self.build_offset_map(disk, dirty, limit, settings)?;
-        let end_offset = map.latest_offset() + 1;
-        let mut report = CleanReport { end_offset, ..CleanReport::default() };
-        let mut transactions = CleanedTransactions::default();
-        let mut first = 0;
-        while self.segments.get(first).is_some_and(|s| s.base_offset < end_offset && s.base_offset < limit) {
-            let count = self.group_from(first, end_offset.min(limit), limit);
-            let before: u64 = self.segments[first..first + count].iter().map(Segment::size).sum();
-            self.clean_group(disk, first, count, &map, &mut transactions, now_ms)?;
-            report.bytes_before += before;
-            report.bytes_after += self.segments[first].size();
-            first += 1;
-        }
-        self.cleaner_checkpoint = Some(end_offset);
-        Ok(report)
-    }
-
-    /// How many segments from `first` on fit into one (`Cleaner.groupSegmentsBySize`).
-    fn group_from(&self, first: usize, end: i64, limit: i64) -> usize {
-        let base = self.segments[first].base_offset;
-        let (mut size, mut count) = (0, 0);
-        for (at, segment) in
-            self.segments.iter().enumerate().skip(first).take_while(|(_, s)| s.base_offset < end)
-        {
-            size += segment.size();
-            let last = self.segments.get(at + 1).map_or(limit, |next| next.base_offset.min(limit)) - 1;
-            let fits = size <= u64::from(self.config.segment_bytes) && last - base <= i64::from(i32::MAX);
-            if count > 0 && !fits {
-                break;
-            }
-            count += 1;
-        }
-        count
-    }
-
-    /// The last offset of each key in `start..end`, as far as memory allows.
-    fn build_offset_map(
-        &self,
-        disk: &dyn Disk,
-        start: i64,
-        end: i64,
-        settings: &CleanerSettings,
-    ) -> Result<OffsetMap, LogError> {
-        let mut map = OffsetMap::new(settings.dedupe_buffer_bytes, start - 1);
-        let mut transactions = CleanedTransactions::default();
-        transactions.add(self.aborted_transactions(disk, start, end)?);
-        let from = self.floor_segment(start).unwrap_or(0);
-        for (at, segment) in
-            self.segments.iter().enumerate().skip(from).take_while(|(_, s)| s.base_offset < end)
-        {
-            let mut position = u64::from(segment.offset_index.lookup(disk, start)?);
-            while let Some(batch) = read_batch(disk, segment, position)? {
-                position += batch.size() as u64;
-                let header = &batch.header;
-                let counts = if header.is_control() {
-                    transactions.on_marker(&batch);
-                    false
-                } else {
-                    !transactions.on_batch(header)
-                };
-                // The first batch goes in whatever it costs: each cleaning must get on.
-                let must = map.latest_offset() < start;
-                if counts && !add_keys(&mut map, &batch, start, must) {
-                    return Ok(map);
-                }
-                map.set_latest_offset(header.last_offset());
-            }
-            let next = self.segments.get(at + 1).map_or(end, |next| next.base_offset.min(end));
-            map.set_latest_offset(next - 1);
-        }
-        Ok(map)
-    }
-
-    /// Writes `count` segments from `first` on anew, as one, and puts it in their place.
-    fn clean_group(
-        &mut self,
-        disk: &mut dyn Disk,
-        first: usize,
-        count: usize,
-        map: &OffsetMap,
-        transactions: &mut CleanedTransactions,
-        now_ms: i64,
-    ) -> Result<(), LogError> {
-        let base = self.segments[first].base_offset;
-        // What an earlier attempt left.
-        for kind in names::SEGMENT_FILES {
-            disk.delete(&format!("{}{}", names::file(&self.dir, base, kind), names::CLEANED))?;
-        }
-        let jitter = self.roll_jitter_ms(base);
-        let mut cleaned = Segment::open(disk, &self.dir, base, names::CLEANED, &self.config, jitter, now_ms)?;
-        for at in first..first + count {
-            let segment = &self.segments[at];
-            let next = match self.segments.get(at + 1) {
-                Some(next) => next.base_offset,
-                None => self.log_end_offset,
-            };
-            transactions.add(self.aborted_transactions(disk, segment.base_offset, next)?);
-            self.clean_into(disk, at, &mut cleaned, map, transactions, now_ms)?;
-        }
-        cleaned.seal(disk)?;
-        for file in cleaned.files() {
-            disk.flush(file)?;
-        }
-        // Retention counts from when the records were written, not from when they were compacted.
-        cleaned.set_modified_ms(self.segments[first + count - 1].modified_ms());
-        cleaned.rename(disk, &self.dir, names::CLEANED, names::SWAP)?;
-        let replaced: Vec<Segment> = self.segments.splice(first..first + count, [cleaned]).collect();
-        self.delete_segments_later(disk, &replaced, now_ms)?;
-        self.segments[first].rename(disk, &self.dir, names::SWAP, "")?;
-        Ok(())
-    }
-
-    fn clean_into(
-        &self,
-        disk: &mut dyn Disk,
-        at: usize,
-        cleaned: &mut Segment,
-        map: &OffsetMap,
-        transactions: &mut CleanedTransactions,
-        now_ms: i64,
-    ) -> Result<(), LogError> {
-        let filter = Filter {
-            map,
-            now_ms,
-            delete_retention_ms: self.config.delete_retention_ms,
-            high_watermark: self.high_watermark,
-            producers: self.producers.producers(),
-        };
-        let source = &self.segments[at];
-        let mut position = 0;
-        while let Some(batch) = read_batch(disk, source, position)? {
-            position += batch.size() as u64;
-            let (discard, ended) = if batch.header.is_control() {
-                transactions.on_marker(&batch)
-            } else {
-                (transactions.on_batch(&batch.header), None)
-            };
-            if let Some(aborted) = ended {
-                let path = format!(
-                    "{}{}",
-                    names::file(&self.dir, cleaned.base_offset, names::TXN_INDEX),
-                    names::CLEANED
-                );
-                cleaned.txn_index.append(disk, &path, &aborted)?;
-            }
-            let Some(kept) = filter.filter(batch, discard) else { continue };
-            let note = appended_batch(&kept.header);
-            let interval = self.config.index_interval_bytes;
-            cleaned.append(disk, &[kept.head, kept.body], std::iter::once(note), interval, now_ms)?;
-        }
-        Ok(())
-    }
-}
-
-/// Adds the batch's keys from `start` on; false when the map is full and they need not go in.
-fn add_keys(map: &mut OffsetMap, batch: &RecordBatch, start: i64, must: bool) -> bool {
-    // What cannot be read is kept as it is, so its keys hide nothing.
-    let Ok(records) = batch.records(DECOMPRESSED_LIMIT) else { return true };
-    for record in records.iter().map_while(Result::ok) {
-        let offset = batch.header.base_offset.saturating_add(record.offset_delta.into());
-        if let Some(key) = record.key
-            && offset >= start
-            && !map.put(key, offset, must)
-        {
-            return false;
-        }
-    }
-    true
 }

@@ -10,7 +10,7 @@ use klamm_wire::record::inspect::DECOMPRESSED_LIMIT;
 use crate::log::AbortedTxn;
 
 /// What a pass over a log knows of its transactions so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct CleanedTransactions {
     /// Aborted transactions that have not begun yet, by first offset and producer.
     ahead: BTreeMap<(i64, i64), AbortedTxn>,

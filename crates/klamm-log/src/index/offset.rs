@@ -34,6 +34,11 @@ impl OffsetIndex {
         self.file
     }
 
+    /// Its size, in bytes.
+    pub(crate) const fn size_bytes(&self) -> u64 {
+        (self.entries * ENTRY) as u64
+    }
+
     pub(crate) const fn is_full(&self) -> bool {
         self.entries >= self.max_entries
     }

@@ -35,6 +35,11 @@ impl TimeIndex {
         self.file
     }
 
+    /// Its size, in bytes.
+    pub(crate) const fn size_bytes(&self) -> u64 {
+        (self.entries * ENTRY) as u64
+    }
+
     /// One entry is kept free for the one that is added when the segment ends.
     pub(crate) const fn is_full(&self) -> bool {
         self.entries + 1 >= self.max_entries

@@ -68,8 +68,8 @@ fn compacted() -> std::sync::Arc<klamm_log::LogConfig> {
     ])
 }
 
-fn check(disk: &mut dyn Disk, batches: &[Vec<Write>], codec: Compression, memory: usize) {
-    let settings = CleanerSettings { dedupe_buffer_bytes: memory };
+fn check(disk: &mut dyn Disk, batches: &[Vec<Write>], codec: Compression, memory: u64, piece: u64) {
+    let settings = CleanerSettings { dedupe_buffer_bytes: memory, ..CleanerSettings::default() };
     let mut log = open(disk, compacted());
     let mut now = NOW;
     for (n, batch) in batches.iter().enumerate() {
@@ -81,7 +81,7 @@ fn check(disk: &mut dyn Disk, batches: &[Vec<Write>], codec: Compression, memory
         let before = rows(&log, disk);
         let end = log.log_end_offset();
         let cleanable = log.cleanable(now);
-        let report = log.clean(disk, &settings, now).unwrap();
+        let report = clean_in_pieces(&mut log, disk, &settings, now, piece);
         if let Some(part) = cleanable.filter(|part| part.first_dirty_offset < part.first_uncleanable_offset) {
             assert!(report.end_offset > part.first_dirty_offset, "each cleaning gets on");
         }
@@ -98,18 +98,18 @@ fn check(disk: &mut dyn Disk, batches: &[Vec<Write>], codec: Compression, memory
     assert_eq!(rows(&log, disk), before);
 }
 
-fn batches() -> impl Strategy<Value = (Vec<Vec<Write>>, usize, usize)> {
+fn batches() -> impl Strategy<Value = (Vec<Vec<Write>>, usize, u64, u64)> {
     let record = (0..8_u8, prop::option::weighted(0.8, any::<u8>()));
-    (prop::collection::vec(prop::collection::vec(record, 1..5), 1..60), 0..3_usize, 0..800_usize)
+    (prop::collection::vec(prop::collection::vec(record, 1..5), 1..60), 0..3_usize, 0..400_u64, 1..2000_u64)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_keys_last_value_stays((batches, codec, memory) in batches()) {
+    fn each_keys_last_value_stays((batches, codec, memory, piece) in batches()) {
         let codec = [Compression::None, Compression::Gzip, Compression::Lz4][codec];
-        check(&mut MemoryDisk::new(), &batches, codec, memory);
+        check(&mut MemoryDisk::new(), &batches, codec, memory, piece);
     }
 }
 
@@ -118,9 +118,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_keys_last_value_stays_in_files((batches, _, memory) in batches()) {
+    fn each_keys_last_value_stays_in_files((batches, _, memory, piece) in batches()) {
         let dir = tempfile::tempdir().unwrap();
-        check(&mut FileDisk::open(dir.path()).unwrap(), &batches, Compression::None, memory);
+        check(&mut FileDisk::open(dir.path()).unwrap(), &batches, Compression::None, memory, piece);
     }
 }
 
@@ -157,4 +157,56 @@ fn a_log_is_due_when_half_of_it_is_dirty() {
     assert!(log.cleanable(NOW).unwrap().is_due);
     log.clean(&mut disk, &CleanerSettings::default(), NOW).unwrap();
     assert!(!log.cleanable(NOW).unwrap().is_due);
+}
+
+#[test]
+fn a_log_is_in_use_while_it_is_compacted() {
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, compacted());
+    for n in 0..40 {
+        write(&mut log, &mut disk, &[(n % 3, Some(n)), (n % 5, None)], Compression::None, NOW);
+    }
+    let before = table(&rows(&log, &disk));
+    assert!(log.begin_cleaning(&CleanerSettings::default(), NOW));
+    assert!(!log.begin_cleaning(&CleanerSettings::default(), NOW), "one at a time");
+    assert_eq!(log.cleanable(NOW), None);
+    let (mut pieces, mut writes) = (0, 0);
+    let report = loop {
+        pieces += 1;
+        if pieces % 10 == 0 {
+            write(&mut log, &mut disk, &[(9, Some(pieces))], Compression::None, NOW);
+            writes += 1;
+        }
+        assert_eq!(log.delete_old_segments(&mut disk, NOW + 30 * DAY).unwrap().total(), 0, "retention waits");
+        if let Some(report) = log.continue_cleaning(&mut disk, 1, NOW).unwrap() {
+            break report;
+        }
+    };
+    assert!(pieces > 60 && writes > 6, "one batch a piece, twice");
+    assert!(report.bytes_after < report.bytes_before && report.end_offset <= 80);
+    let mut after = table(&rows(&log, &disk));
+    after.remove("key 9").unwrap();
+    assert_eq!(after, before);
+    assert_eq!(log.verify(&disk).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn truncation_ends_a_compaction() {
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, compacted());
+    for n in 0..40 {
+        write(&mut log, &mut disk, &[(n % 3, Some(n))], Compression::None, NOW);
+    }
+    for pieces in [1, 20, 36] {
+        assert!(log.begin_cleaning(&CleanerSettings::default(), NOW));
+        for _ in 0..pieces {
+            assert_eq!(log.continue_cleaning(&mut disk, 1, NOW).unwrap(), None);
+        }
+        let end = log.log_end_offset() - 1;
+        assert!(log.truncate_to(&mut disk, end, NOW).unwrap());
+        assert!(!log.is_cleaning() && log.cleaner_checkpoint().is_none());
+        let left = disk.list("logs/t-0").unwrap().into_iter().filter(|file| file.name.ends_with(".cleaned"));
+        assert_eq!(left.count(), 0);
+        assert_eq!(log.verify(&disk).unwrap(), Vec::<String>::new());
+    }
 }

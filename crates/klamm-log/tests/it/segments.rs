@@ -92,15 +92,15 @@ fn old_segments_go() {
         log.roll(&mut disk, NOW).unwrap();
     }
     let used = disk.used_bytes();
-    assert_eq!(log.delete_old_segments(&mut disk, NOW + 1000).unwrap(), 0);
-    assert_eq!(log.delete_old_segments(&mut disk, NOW + 1401).unwrap(), 2);
+    assert_eq!(log.delete_old_segments(&mut disk, NOW + 1000).unwrap().total(), 0);
+    assert_eq!(log.delete_old_segments(&mut disk, NOW + 1401).unwrap().total(), 2);
     assert_eq!((log.log_start_offset(), bases(&log)), (2, vec![2, 3, 4, 5]));
     assert_eq!(disk.used_bytes(), used - 10, "the files wait; the snapshot beside one of them went");
     assert_eq!(log.next_deletion_ms(), Some(NOW + 1451));
     log.on_time(&mut disk, NOW + 1451).unwrap();
     assert!(disk.used_bytes() < used - 10 - 150);
     assert_eq!(
-        log.delete_old_segments(&mut disk, NOW + 100_000).unwrap(),
+        log.delete_old_segments(&mut disk, NOW + 100_000).unwrap().total(),
         3,
         "all of them, and an empty one stays"
     );
@@ -117,7 +117,7 @@ fn retention_by_size_keeps_at_least_that_much() {
         append_at(&mut log, &mut disk, NOW, NOW);
         log.roll(&mut disk, NOW).unwrap();
     }
-    assert_eq!(log.delete_old_segments(&mut disk, NOW).unwrap(), 2);
+    assert_eq!(log.delete_old_segments(&mut disk, NOW).unwrap().total(), 2);
     assert_eq!(log.size(), size * 3);
 }
 
@@ -130,7 +130,7 @@ fn what_is_not_committed_does_not_go() {
         log.roll(&mut disk, NOW).unwrap();
     }
     log.update_high_watermark(2);
-    assert_eq!(log.delete_old_segments(&mut disk, NOW + 10).unwrap(), 2);
+    assert_eq!(log.delete_old_segments(&mut disk, NOW + 10).unwrap().total(), 2);
     assert_eq!(log.log_start_offset(), 2);
 }
 
@@ -148,6 +148,6 @@ fn a_log_start_offset_hides_records_and_then_removes_them() {
     assert!(!log.maybe_increment_log_start_offset(&mut disk, 1).unwrap());
     let read = |log: &Log, offset| log.read(&disk, offset, 4096, klamm_log::FetchIsolation::LogEnd, true);
     assert!(read(&log, 1).is_err() && read(&log, 2).is_ok());
-    assert_eq!(log.delete_old_segments(&mut disk, NOW).unwrap(), 2);
+    assert_eq!(log.delete_old_segments(&mut disk, NOW).unwrap().total(), 2);
     assert_eq!(bases(&log), [2, 3, 4]);
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use klamm_log::{AppendOrigin, Disk, FetchIsolation, Log, LogConfig, LogLimits, OpenLog};
+use klamm_log::{
+    AppendOrigin, CleanReport, CleanerSettings, Disk, FetchIsolation, Log, LogConfig, LogLimits, OpenLog,
+};
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::record::inspect::{InspectedBatch, inspect_batches};
@@ -41,6 +43,24 @@ pub(crate) fn append(log: &mut Log, disk: &mut dyn Disk, values: &[&str]) -> i64
     let values: Vec<_> = values.iter().map(|v| (NOW, *v)).collect();
     let info = log.append_as_leader(disk, &[batch(&values)], 0, NOW, AppendOrigin::Client).unwrap();
     info.first_offset
+}
+
+/// Compacts the log `piece` bytes at a time.
+pub(crate) fn clean_in_pieces(
+    log: &mut Log,
+    disk: &mut dyn Disk,
+    settings: &CleanerSettings,
+    now: i64,
+    piece: u64,
+) -> CleanReport {
+    if !log.begin_cleaning(settings, now) {
+        return CleanReport::default();
+    }
+    loop {
+        if let Some(report) = log.continue_cleaning(disk, piece, now).unwrap() {
+            return report;
+        }
+    }
 }
 
 pub(crate) fn join(slices: &[Bytes]) -> Bytes {

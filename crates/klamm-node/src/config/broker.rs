@@ -77,16 +77,26 @@ config_keys! {
         LISTENERS: Vec<String> = "listeners", default "PLAINTEXT://:9092", Valid::NonEmptyListOf(&[]), High, Managed;
         /// How long the log cleaner waits when it found nothing to clean, in milliseconds.
         LOG_CLEANER_BACKOFF_MS: i64 = "log.cleaner.backoff.ms", default "15000", Valid::AtLeast(0), Medium, ClusterWide;
+        /// How much memory the log cleaners have together for the keys of the logs that they compact, in bytes: 24 for each key.
+        LOG_CLEANER_DEDUPE_BUFFER_SIZE: i64 = "log.cleaner.dedupe.buffer.size", default "134217728", Valid::Any, Medium, ClusterWide;
         /// The default of a topic's `delete.retention.ms`.
         LOG_CLEANER_DELETE_RETENTION_MS: i64 = "log.cleaner.delete.retention.ms", default "86400000", Valid::AtLeast(0), Medium, ClusterWide;
         /// Whether compacted topics are compacted at all.
         LOG_CLEANER_ENABLE: bool = "log.cleaner.enable", default "true", Valid::Any, Medium, ReadOnly;
+        /// How full the memory for keys may get before the rest of a log waits for the next compaction.
+        LOG_CLEANER_IO_BUFFER_LOAD_FACTOR: f64 = "log.cleaner.io.buffer.load.factor", default "0.9", Valid::Any, Medium, ClusterWide;
+        /// How many bytes the log cleaners read at a time: half of this, shared among them. In between the broker serves requests.
+        LOG_CLEANER_IO_BUFFER_SIZE: i32 = "log.cleaner.io.buffer.size", default "524288", Valid::AtLeast(0), Medium, ClusterWide;
+        /// How many bytes a second the log cleaners read at most, together.
+        LOG_CLEANER_IO_MAX_BYTES_PER_SECOND: f64 = "log.cleaner.io.max.bytes.per.second", default "1.7976931348623157E308", Valid::Any, Medium, ClusterWide;
         /// The default of a topic's `max.compaction.lag.ms`.
         LOG_CLEANER_MAX_COMPACTION_LAG_MS: i64 = "log.cleaner.max.compaction.lag.ms", default "9223372036854775807", Valid::AtLeast(1), Medium, ClusterWide;
         /// The default of a topic's `min.cleanable.dirty.ratio`.
         LOG_CLEANER_MIN_CLEANABLE_RATIO: f64 = "log.cleaner.min.cleanable.ratio", default "0.5", Valid::Between(0, 1), Medium, ClusterWide;
         /// The default of a topic's `min.compaction.lag.ms`.
         LOG_CLEANER_MIN_COMPACTION_LAG_MS: i64 = "log.cleaner.min.compaction.lag.ms", default "0", Valid::AtLeast(0), Medium, ClusterWide;
+        /// How many logs of a broker are compacted at a time.
+        LOG_CLEANER_THREADS: i32 = "log.cleaner.threads", default "1", Valid::AtLeast(0), Medium, ClusterWide;
         /// The default of a topic's `cleanup.policy`.
         LOG_CLEANUP_POLICY: Vec<String> = "log.cleanup.policy", default "delete", Valid::ListOf(&["compact", "delete"]), Medium, ClusterWide;
         /// How long a broker goes on that cannot tell the controller of a failed log directory, in milliseconds.

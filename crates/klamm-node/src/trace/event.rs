@@ -246,6 +246,37 @@ pub enum TraceKind {
         /// What failed.
         cause: String,
     },
+    /// A replica's log was compacted.
+    LogCompacted {
+        /// The partition.
+        partition: TopicPartition,
+        /// The first offset that had not been compacted before.
+        from: i64,
+        /// The end of what is compacted now.
+        to: i64,
+        /// How large the segments were.
+        bytes_before: u64,
+        /// How large they are now.
+        bytes_after: u64,
+    },
+    /// A replica's log cannot be compacted: the cleaner leaves it alone until the broker starts again.
+    LogUncleanable {
+        /// The partition.
+        partition: TopicPartition,
+        /// What could not be read.
+        cause: String,
+    },
+    /// Retention deleted segments of a replica's log.
+    SegmentsDeleted {
+        /// The partition.
+        partition: TopicPartition,
+        /// How many.
+        segments: usize,
+        /// The log start now.
+        log_start: i64,
+        /// What let them go.
+        cause: &'static str,
+    },
     /// A replica's log was truncated.
     LogTruncated {
         /// The partition.
@@ -626,6 +657,16 @@ impl fmt::Display for TraceKind {
             }
             Self::LogDirectoryOffline { directory, cause } => {
                 write!(f, "log directory {directory} goes offline: {cause}")
+            }
+            Self::LogCompacted { partition, from, to, bytes_before, bytes_after } => {
+                write!(f, "{partition} compacted {from} -> {to}: {bytes_before} -> {bytes_after} bytes")
+            }
+            Self::LogUncleanable { partition, cause } => {
+                write!(f, "{partition} cannot be compacted: {cause}")
+            }
+            Self::SegmentsDeleted { partition, segments, log_start, cause } => {
+                let plural = if *segments == 1 { "" } else { "s" };
+                write!(f, "{partition} {segments} segment{plural} deleted, log start {log_start}: {cause}")
             }
             Self::LogTruncated { partition, from, to, cause } => {
                 write!(f, "{partition} truncated {from} -> {to}: {cause}")

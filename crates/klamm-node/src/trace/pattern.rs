@@ -142,6 +142,9 @@ impl TraceKind {
             | Self::FetchNotAppended { partition, .. }
             | Self::GroupsLoaded { partition, .. }
             | Self::ReplicasChanged { partition, .. }
+            | Self::LogCompacted { partition, .. }
+            | Self::LogUncleanable { partition, .. }
+            | Self::SegmentsDeleted { partition, .. }
             | Self::ClientSent { partition, .. }
             | Self::ClientAcked { partition, .. }
             | Self::ClientConsumed { partition, .. } => Some(partition),

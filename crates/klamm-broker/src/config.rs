@@ -57,6 +57,8 @@ pub(crate) struct HotConfig {
     pub(crate) request_timeout_ms: u32,
     /// `max.request.partition.size.limit`
     pub(crate) max_request_partition_size_limit: i32,
+    /// `replica.selector.class` names Kafka's RackAwareReplicaSelector.
+    pub(crate) rack_aware: bool,
     /// `leader.replication.throttled.rate`
     pub(crate) leader_replication_throttled_rate: Option<i64>,
     /// `follower.replication.throttled.rate`
@@ -92,6 +94,7 @@ impl HotConfig {
             default_replication_factor: layers.get(broker::DEFAULT_REPLICATION_FACTOR),
             request_timeout_ms: layers.get(broker::REQUEST_TIMEOUT_MS).unsigned_abs(),
             max_request_partition_size_limit: layers.get(broker::MAX_REQUEST_PARTITION_SIZE_LIMIT),
+            rack_aware: layers.get(broker::REPLICA_SELECTOR_CLASS).is_some(),
             leader_replication_throttled_rate: layers.get(broker::LEADER_REPLICATION_THROTTLED_RATE),
             follower_replication_throttled_rate: layers.get(broker::FOLLOWER_REPLICATION_THROTTLED_RATE),
         }

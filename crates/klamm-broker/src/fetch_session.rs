@@ -158,6 +158,13 @@ impl FetchSession {
         }
     }
 
+    /// Has every partition looked at.
+    pub(crate) fn touch_all(&mut self) {
+        for index in 0..self.partitions.len() as u32 {
+            self.touch(index);
+        }
+    }
+
     /// Every partition that may have something to say, with its place, in order.
     pub(crate) fn queued(&self) -> impl Iterator<Item = (u32, &CachedPartition)> {
         let partitions = self.queue.iter().filter_map(|index| Some((*index, self.get(*index)?)));

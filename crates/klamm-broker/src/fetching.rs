@@ -13,8 +13,9 @@ use klamm_wire::{ErrorCode, FetchPartition, FetchResponse, FetchTopic, StrBytes,
 
 use crate::core::{Core, leader_env};
 use crate::fetch_session::{FetchSession, INVALID_SESSION_ID, PartitionRef, TopicRef};
-use crate::partition::Slot;
 use crate::partition::fetch::{FetchParams, PartitionFetch, ReadFailure};
+use crate::partition::replica::Replica;
+use crate::partition::{Partition, Slot};
 use crate::purgatory::OpId;
 use crate::purgatory::fetch::{FetchOp, FetchScope};
 
@@ -162,6 +163,7 @@ impl Core {
         force: bool,
     ) -> Option<FetchResponse> {
         let params = op.params;
+        let rack = op.rack.clone();
         let FetchScope::Full { items, wants_session } = &mut op.scope else { return None };
         let wants_session = *wants_session;
         let mut budget = Budget::new(&params);
@@ -172,6 +174,7 @@ impl Core {
             let read = self.read_target(
                 ctx,
                 &params,
+                rack.as_ref(),
                 &item.target,
                 &mut item.slot,
                 &item.fetch,
@@ -247,6 +250,10 @@ impl Core {
             });
         };
         let params = op.params;
+        if op.rack.is_some() && first {
+            // A replica that the consumer could be sent to may have caught up since, which is no change of the partition.
+            session.touch_all();
+        }
         let queue = session.take_queue();
         let total = session.len();
         let mut budget = Budget::new(&params);
@@ -257,7 +264,16 @@ impl Core {
             let (target, fetch, before) = (cached.target.clone(), cached.fetch, cached.slot);
             let mut slot = before;
             let update = (first && params.is_from_follower()).then_some(id);
-            let read = self.read_target(ctx, &params, &target, &mut slot, &fetch, &mut budget, update);
+            let read = self.read_target(
+                ctx,
+                &params,
+                op.rack.as_ref(),
+                &target,
+                &mut slot,
+                &fetch,
+                &mut budget,
+                update,
+            );
             if slot != before {
                 if let Some(cached) = self.sessions.get_mut(id).and_then(|s| s.get_mut(index)) {
                     cached.slot = slot;
@@ -329,6 +345,7 @@ impl Core {
         &mut self,
         ctx: &mut Ctx<'_>,
         params: &FetchParams,
+        rack: Option<&StrBytes>,
         target: &PartitionRef,
         slot: &mut Option<Slot>,
         fetch: &PartitionFetch,
@@ -349,6 +366,21 @@ impl Core {
                 }
             }
         }
+        if let Some(rack) = rack
+            && let Some(partition) = slot.and_then(|slot| self.replicas.get(slot))
+            && let Some(preferred) = self.preferred_read_replica(ctx, partition, rack, fetch.fetch_offset)
+        {
+            return match partition.check_epoch(fetch.current_leader_epoch) {
+                Err(error) => {
+                    let answer = FetchPartition::error(target.partition, error);
+                    PartitionRead { answer, urgent: true, unknown: false, more: true }
+                }
+                Ok(()) => {
+                    let answer = elsewhere(partition, target.partition, preferred);
+                    PartitionRead { answer, urgent: true, unknown: false, more: true }
+                }
+            };
+        }
         match self.read_slot(ctx, params, *slot, fetch, budget, update) {
             Ok((answer, more)) => {
                 let urgent = answer.diverging_epoch.is_some();
@@ -364,6 +396,35 @@ impl Core {
                 PartitionRead { answer, urgent: true, unknown: false, more: true }
             }
         }
+    }
+
+    /// Which other replica a consumer in `rack` is better off with, when this broker leads (`RackAwareReplicaSelector`): of those
+    /// in sync that hold the offset and are in its rack, the one that is furthest; none when the leader is in that rack itself.
+    fn preferred_read_replica(
+        &self,
+        ctx: &Ctx<'_>,
+        partition: &Partition,
+        rack: &StrBytes,
+        offset: i64,
+    ) -> Option<NodeId> {
+        let leading = partition.leading.as_ref()?;
+        let is_in_rack =
+            |broker| self.metadata.address(broker).is_some_and(|address| address.rack.as_ref() == Some(rack));
+        if is_in_rack(self.settings.node) {
+            return None;
+        }
+        let (log_end, now) = (partition.log.log_end_offset(), ctx.wall.millis());
+        let candidates = leading.remotes.iter().filter(|replica| {
+            partition.isr.contains(&replica.id)
+                && (replica.log_start_offset..=replica.log_end_offset).contains(&offset)
+                && is_in_rack(replica.id)
+        });
+        let behind = |replica: &Replica| match replica.log_end_offset >= log_end {
+            // Its session goes on fetching, which is noted only once the log grows.
+            true => 0,
+            false => now - replica.last_caught_up_time_ms,
+        };
+        candidates.max_by_key(|r| (r.log_end_offset, -behind(r), r.id)).map(|replica| replica.id)
     }
 
     fn read_slot(
@@ -564,6 +625,18 @@ impl Core {
                     .with_rack(node.rack),
             );
         }
+    }
+}
+
+/// The answer that sends a consumer to another replica: nothing is read.
+fn elsewhere(partition: &Partition, index: i32, replica: NodeId) -> FetchPartition {
+    let offsets = partition.log.offsets();
+    FetchPartition {
+        high_watermark: offsets.high_watermark,
+        last_stable_offset: offsets.last_stable_offset,
+        log_start_offset: offsets.log_start_offset,
+        preferred_read_replica: BrokerId(replica.0),
+        ..FetchPartition::error(index, ErrorCode::None)
     }
 }
 

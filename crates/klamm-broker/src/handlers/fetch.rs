@@ -3,8 +3,7 @@
 //! * v4 isolation level · v5 log start offset · v7 sessions (KIP-227) · v9 leader epochs (KIP-320) · v11 racks (KIP-392)
 //! * v12 diverging epochs (KIP-595) · v13 topic ids (KIP-516) · v15 broker epochs (KIP-903) · v16 node endpoints (KIP-951)
 //!
-//! From version 11 on a follower answers consumers too, below its own high watermark. Difference: no preferred read replica is
-//! suggested (KIP-392).
+//! From version 11 on a follower answers consumers too, below its own high watermark, and a leader may send them to one (KIP-392).
 
 use indexmap::IndexMap;
 use klamm_log::FetchIsolation;
@@ -34,7 +33,9 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
             return ctx.reply(rc.reply_to, FetchResponse { error_code, ..FetchResponse::default() });
         }
     };
-    let op = FetchOp { reply_to: rc.reply_to, api_version: rc.api_version, params, scope };
+    let selects = core.config.hot.rack_aware && rc.api_version >= 11 && !params.is_from_follower();
+    let rack = selects.then(|| request.rack_id.clone()).filter(|rack| !rack.is_empty());
+    let op = FetchOp { reply_to: rc.reply_to, api_version: rc.api_version, params, rack, scope };
     core.start_fetch(ctx, op, request.max_wait_ms);
 }
 

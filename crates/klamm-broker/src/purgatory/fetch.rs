@@ -1,6 +1,7 @@
 //! Fetches that wait for enough bytes (`DelayedFetch`).
 
 use klamm_node::ReplyTo;
+use klamm_wire::StrBytes;
 
 use crate::core::Core;
 use crate::fetch_session::PartitionRef;
@@ -46,6 +47,8 @@ pub(crate) struct FetchOp {
     pub(crate) api_version: i16,
     /// Who fetches, and how much.
     pub(crate) params: FetchParams,
+    /// The rack that a consumer is in, where this broker heeds it.
+    pub(crate) rack: Option<StrBytes>,
     /// What is read.
     pub(crate) scope: FetchScope,
 }

@@ -116,6 +116,9 @@ impl Scripted {
 
     pub(super) fn on_lost(&mut self, ctx: &mut ClientCtx<'_>, broker: NodeId) {
         self.base.on_lost(ctx, broker);
+        if let Role::Consumer(consumer) = &mut self.role {
+            consumer.on_lost(broker);
+        }
     }
 
     pub(super) fn on_answer(&mut self, ctx: &mut ClientCtx<'_>, correlation_id: i32, answer: Answer) {

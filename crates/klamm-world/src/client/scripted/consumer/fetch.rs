@@ -103,6 +103,14 @@ impl Consumer {
         self.fetches.insert(correlation_id, Fetch { to, partitions });
     }
 
+    /// A connection broke, or could not be opened: fetches from there have failed, and go to the leader again
+    /// (`AbstractFetch.handleFetchFailure`).
+    pub(in crate::client::scripted) fn on_lost(&mut self, broker: NodeId) {
+        for assigned in self.assigned.values_mut() {
+            assigned.preferred.take_if(|(replica, _)| *replica == broker);
+        }
+    }
+
     /// Takes the answer to a fetch.
     pub(super) fn on_fetched(
         &mut self,

@@ -153,18 +153,26 @@ impl Core {
         }
     }
 
-    /// Compacts a replica's log here and now, whether that is due or not. False when this broker holds no such replica, its topic
-    /// is not compacted, or there is nothing to compact.
-    pub(crate) fn compact_now(&mut self, ctx: &mut Ctx<'_>, name: &TopicPartition) -> bool {
-        let Some(slot) = self.replicas.slot_by_name(name) else { return false };
+    /// Compacts a replica's log here and now, whether that is due or not, where there is anything to compact.
+    pub(crate) fn compact_now(&mut self, ctx: &mut Ctx<'_>, name: &TopicPartition) {
+        let Some(slot) = self.replicas.slot_by_name(name) else { return };
         let (_, settings) = self.cleaner_settings();
         let now = ctx.wall.millis();
-        let Some(partition) = self.replicas.get_mut(slot) else { return false };
-        if !partition.log.is_cleaning() && !partition.log.begin_cleaning(&settings, now) {
-            return false;
+        let Some(partition) = self.replicas.get_mut(slot) else { return };
+        if partition.log.is_cleaning() || partition.log.begin_cleaning(&settings, now) {
+            while self.clean_piece(ctx, slot, u64::MAX) {}
         }
-        while self.clean_piece(ctx, slot, u64::MAX) {}
-        true
+    }
+
+    /// Begins a new segment of a replica's log here and now.
+    pub(crate) fn roll_now(&mut self, ctx: &mut Ctx<'_>, name: &TopicPartition) {
+        let Some(slot) = self.replicas.slot_by_name(name) else { return };
+        let now = ctx.wall.millis();
+        let Some(partition) = self.replicas.get_mut(slot) else { return };
+        let dir = partition.dir;
+        if let Err(error) = partition.log.roll(&mut *self.disk, now) {
+            self.on_log_failure(ctx, dir, &error);
+        }
     }
 
     /// Deletes what retention lets go of compacted logs: the cleaner's work, where there is one.

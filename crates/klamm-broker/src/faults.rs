@@ -11,6 +11,36 @@ use crate::group::partition_for;
 use crate::partition::{Changes, Slot};
 
 impl Broker {
+    /// Whether it holds a replica of a partition.
+    pub fn holds(&self, partition: &TopicPartition) -> bool {
+        self.core.replicas.slot_by_name(partition).is_some()
+    }
+
+    /// Whether it holds a replica of a partition of a compacted topic.
+    pub fn is_compacted(&self, partition: &TopicPartition) -> bool {
+        self.core.replicas.by_name(partition).is_some_and(|replica| replica.log.config().compact)
+    }
+
+    /// Begins a new segment of a replica's log, unless its last one is empty.
+    pub fn roll_log(&mut self, ctx: &mut Ctx<'_>, partition: &TopicPartition) {
+        self.core.roll_now(ctx, partition);
+        self.settle(ctx);
+    }
+
+    /// Applies retention to a replica's log.
+    pub fn apply_retention(&mut self, ctx: &mut Ctx<'_>, partition: &TopicPartition) {
+        if let Some(slot) = self.core.replicas.slot_by_name(partition) {
+            self.core.delete_old_segments(ctx, slot);
+        }
+        self.settle(ctx);
+    }
+
+    /// Compacts a replica's log, however little of it is dirty.
+    pub fn compact_log(&mut self, ctx: &mut Ctx<'_>, partition: &TopicPartition) {
+        self.core.compact_now(ctx, partition);
+        self.settle(ctx);
+    }
+
     /// Begins a rebalance of a group that this broker coordinates.
     pub fn force_rebalance(&mut self, ctx: &mut Ctx<'_>, group: &StrBytes) {
         self.groups.force_rebalance(&mut self.core, ctx, group);

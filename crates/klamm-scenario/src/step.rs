@@ -111,8 +111,10 @@ pub(crate) struct Send {
     pub(crate) one_batch: bool,
     /// Every record's key.
     pub(crate) key: Option<String>,
-    /// How long ago the records were made.
-    pub(crate) age: Duration,
+    /// How long ago the records were made, in milliseconds; negative for the future.
+    pub(crate) age_ms: i64,
+    /// They have no value.
+    pub(crate) tombstone: bool,
 }
 
 /// Results to wait for, and what they must be.

@@ -186,6 +186,10 @@ config_keys! {
         REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS: i64 = "replica.high.watermark.checkpoint.interval.ms", default "5000", Valid::Any, High, ReadOnly;
         /// How long a follower may be behind its leader before it leaves the in-sync set, in milliseconds.
         REPLICA_LAG_TIME_MAX_MS: i64 = "replica.lag.time.max.ms", default "30000", Valid::Any, High, ReadOnly;
+        /// How a leader chooses which replica a consumer reads from: the leader itself, or, with
+        /// `org.apache.kafka.common.replica.RackAwareReplicaSelector`, an in-sync replica in the rack that the consumer names
+        /// (`client.rack`).
+        REPLICA_SELECTOR_CLASS: Option<String> = "replica.selector.class", default null, Valid::OneOf(&["org.apache.kafka.common.replica.RackAwareReplicaSelector"]), Medium, ReadOnly;
         /// How long a follower waits for the answer to a fetch before it takes the connection for dead, in milliseconds.
         REPLICA_SOCKET_TIMEOUT_MS: i32 = "replica.socket.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
         /// Over how many samples the rate of throttled replication is taken.

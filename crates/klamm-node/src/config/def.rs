@@ -322,7 +322,8 @@ impl fmt::Display for Value {
             Self::Boolean(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
             // Java prints a double with its fraction, even a whole one.
-            Self::Double(value) => write!(f, "{value:?}"),
+            // As Java writes it.
+            Self::Double(value) => f.write_str(&format!("{value:?}").replace('e', "E")),
             Self::String(value) => f.write_str(value),
             Self::List(values) => f.write_str(&values.join(",")),
         }

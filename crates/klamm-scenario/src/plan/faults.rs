@@ -8,8 +8,8 @@ use klamm_wire::api::APIS;
 use klamm_wire::{ApiKey, ErrorCode, StrBytes};
 use klamm_world::Fault;
 use klamm_world::fault::{
-    Breakpoint, Chance, ClusterFault, DiskFault, DiskOperation, DiskScope, Fate, Keep, Link, Messages,
-    NetworkFault, NodeFault, Peer, Place, RequestAction, RequestMatch, RequestOrigin,
+    Breakpoint, Chance, ClusterFault, DiskFault, DiskOperation, DiskScope, Fate, Keep, Link, LogWork,
+    Messages, NetworkFault, NodeFault, Peer, Place, RequestAction, RequestMatch, RequestOrigin,
 };
 
 use super::Planner;
@@ -65,6 +65,9 @@ impl Planner<'_> {
                 self.one(line, ClusterFault::HoldIsr { partition }.into())?
             }
             "set-isr" => self.set_isr(line)?,
+            "roll" => self.log_work(line, LogWork::Roll)?,
+            "apply-retention" => self.log_work(line, LogWork::ApplyRetention)?,
+            "compact" => self.log_work(line, LogWork::Compact)?,
             "move-coordinator" => {
                 let to = self.broker(line, 1)?;
                 let group = self.known_group(line)?.into();
@@ -88,6 +91,11 @@ impl Planner<'_> {
             // The head's words, which were read before.
             _ => return None,
         })
+    }
+
+    fn log_work(&mut self, line: &Line, work: LogWork) -> Option<Step> {
+        let partition = self.partition_at(line, 0)?;
+        self.one(line, ClusterFault::Log { partition, work }.into())
     }
 
     /// One fault, with the name that the line gives it.

@@ -358,7 +358,8 @@ impl Planner<'_> {
             broker,
             one_batch: line.prop_flag("batch").unwrap_or(false),
             key,
-            age: line.prop_time("age").unwrap_or_default(),
+            age_ms: millis(line.prop_time("age")).saturating_sub(millis(line.prop_time("ahead"))),
+            tombstone: line.prop_flag("tombstone").unwrap_or(false),
         })
     }
 
@@ -457,10 +458,8 @@ impl Planner<'_> {
             }
             "delete-records" => {
                 let partition = self.partition_at(line, 0)?;
-                let Some(before) = line.prop_int("before") else {
-                    self.wrong("`delete-records` needs an offset", line.span, "for example before=5");
-                    return None;
-                };
+                // -1 stands for the high watermark.
+                let before = line.prop_int("before").unwrap_or(-1);
                 Admin::DeleteRecords { partition, before }
             }
             "metadata" => self.metadata(line),
@@ -515,4 +514,9 @@ fn acks(line: &Line) -> Option<i16> {
         Value::Int(acks) => i16::try_from(*acks).ok(),
         _ => Some(-1),
     }
+}
+
+/// A time in milliseconds, 0 for none.
+fn millis(time: Option<Duration>) -> i64 {
+    i64::try_from(time.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }

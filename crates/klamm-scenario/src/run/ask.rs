@@ -105,6 +105,8 @@ pub(crate) struct Produce<'a> {
     /// Producer id, epoch, and first sequence.
     pub(crate) identity: Option<(i64, i16, i32)>,
     pub(crate) values: &'a [String],
+    /// Whether the records have no value after all.
+    pub(crate) tombstones: bool,
     pub(crate) key: Option<&'a str>,
     /// The records' timestamp.
     pub(crate) wall: i64,
@@ -116,7 +118,8 @@ pub(crate) fn produce(produce: &Produce<'_>) -> Request {
         builder = builder.producer(id, epoch, sequence);
     }
     for value in produce.values {
-        builder.push(produce.wall, produce.key.map(str::as_bytes), Some(value.as_bytes()), &[]);
+        let value = (!produce.tombstones).then_some(value.as_bytes());
+        builder.push(produce.wall, produce.key.map(str::as_bytes), value, &[]);
     }
     let records = builder.build().expect("uncompressed batches always build").to_bytes();
     let data = PartitionProduceData::default().with_index(produce.to.partition).with_records(Some(records));

@@ -35,6 +35,13 @@ pub enum ClusterFault {
         /// Its new ISR: replicas, the leader among them.
         isr: Vec<NodeId>,
     },
+    /// Every broker that runs and holds a replica does to that log at once what it would do later.
+    Log {
+        /// The partition.
+        partition: TopicPartition,
+        /// What is done.
+        work: LogWork,
+    },
     /// A group's coordinator begins a rebalance.
     ForceRebalance {
         /// The group.
@@ -49,6 +56,17 @@ pub enum ClusterFault {
     },
 }
 
+/// What a broker does to a log from time to time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogWork {
+    /// The log begins a new segment, unless its last one is empty.
+    Roll,
+    /// Retention deletes what its topic's configuration lets go.
+    ApplyRetention,
+    /// The cleaner compacts all but the last segment, however little of it is dirty.
+    Compact,
+}
+
 impl fmt::Display for ClusterFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,6 +77,11 @@ impl fmt::Display for ClusterFault {
                 let isr: Vec<_> = isr.iter().map(|node| node.0).collect();
                 write!(f, "set ISR of {partition} to {isr:?}")
             }
+            Self::Log { partition, work: LogWork::Roll } => write!(f, "roll {partition}"),
+            Self::Log { partition, work: LogWork::ApplyRetention } => {
+                write!(f, "apply retention to {partition}")
+            }
+            Self::Log { partition, work: LogWork::Compact } => write!(f, "compact {partition}"),
             Self::ForceRebalance { group } => write!(f, "rebalance group {group}"),
             Self::ExpireMember { group, member } => write!(f, "expire member {member} of group {group}"),
         }

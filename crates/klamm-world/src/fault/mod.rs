@@ -24,7 +24,7 @@ use std::fmt;
 use klamm_node::{NodeId, ReplyTo};
 
 pub use breakpoint::Breakpoint;
-pub use cluster::ClusterFault;
+pub use cluster::{ClusterFault, LogWork};
 pub use disk::{DiskFault, DiskOperation, DiskScope, Keep, Place};
 pub use error::FaultError;
 pub use network::{Fate, Link, Messages, NetworkFault, Peer};

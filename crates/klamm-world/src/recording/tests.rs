@@ -140,6 +140,9 @@ fn faults() -> Vec<crate::Fault> {
             ClusterFault::MoveCoordinator { group: "g".into(), to: NodeId(1) },
             ClusterFault::HoldIsr { partition: t.clone() },
             ClusterFault::SetIsr { partition: t.clone(), isr: vec![NodeId(1), NodeId(2)] },
+            ClusterFault::Log { partition: t.clone(), work: LogWork::Roll },
+            ClusterFault::Log { partition: t.clone(), work: LogWork::ApplyRetention },
+            ClusterFault::Log { partition: t.clone(), work: LogWork::Compact },
             ClusterFault::ForceRebalance { group: "g".into() },
             ClusterFault::ExpireMember { group: "g".into(), member: "m".into() },
         ]

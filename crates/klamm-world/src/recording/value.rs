@@ -11,7 +11,8 @@ use super::codec::{Decoded, Decoder, Encoder, nonsense};
 use crate::client::ClientId;
 use crate::fault::{
     Breakpoint, Chance, ClusterFault, DiskFault, DiskOperation, DiskScope, Fate, Fault, FaultId, Keep, Link,
-    Messages, NetworkFault, NodeFault, Peer, Place, RequestAction, RequestFault, RequestMatch, RequestOrigin,
+    LogWork, Messages, NetworkFault, NodeFault, Peer, Place, RequestAction, RequestFault, RequestMatch,
+    RequestOrigin,
 };
 
 /// Something that can be recorded.
@@ -325,6 +326,12 @@ variants! {
         3 SetIsr { partition: partition, isr: isr }
         4 ForceRebalance { group: group }
         5 ExpireMember { group: group, member: member }
+        6 Log { partition: partition, work: work }
+    }
+    LogWork {
+        0 Roll {}
+        1 ApplyRetention {}
+        2 Compact {}
     }
 }
 

@@ -7,7 +7,7 @@ mod request;
 
 use klamm_server::Server;
 use klamm_wire::ApiKey;
-use klamm_world::fault::{ClusterFault, RequestMatch};
+use klamm_world::fault::{ClusterFault, LogWork, RequestMatch};
 use klamm_world::{Fault, FaultId, FaultStatus};
 
 pub use self::breakpoint::{ArmedBreakpoint, BreakpointBuilder};
@@ -93,6 +93,37 @@ impl<'a> Faults<'a> {
         let isr = isr.iter().map(|id| klamm_node::NodeId(*id)).collect();
         let partition = crate::topic_partition(topic, partition);
         self.inject(ClusterFault::SetIsr { partition, isr }).map(drop)
+    }
+
+    /// Every broker that holds a replica of a partition begins a new segment of its log.
+    ///
+    /// # Errors
+    /// When there is no such partition.
+    pub fn roll_now(self, topic: &str, partition: i32) -> Result<(), Error> {
+        self.log_work(topic, partition, LogWork::Roll)
+    }
+
+    /// Every broker that holds a replica of a partition deletes at once what retention lets go, without waiting for
+    /// `log.retention.check.interval.ms`.
+    ///
+    /// # Errors
+    /// When there is no such partition.
+    pub fn apply_retention_now(self, topic: &str, partition: i32) -> Result<(), Error> {
+        self.log_work(topic, partition, LogWork::ApplyRetention)
+    }
+
+    /// Every broker that holds a replica of a partition compacts all of its log but the last segment, however little of it is
+    /// dirty.
+    ///
+    /// # Errors
+    /// When there is no such partition, or its topic is not compacted.
+    pub fn compact_now(self, topic: &str, partition: i32) -> Result<(), Error> {
+        self.log_work(topic, partition, LogWork::Compact)
+    }
+
+    fn log_work(self, topic: &str, partition: i32, work: LogWork) -> Result<(), Error> {
+        let partition = crate::topic_partition(topic, partition);
+        self.inject(ClusterFault::Log { partition, work }).map(drop)
     }
 
     /// A group's coordinator begins a rebalance.

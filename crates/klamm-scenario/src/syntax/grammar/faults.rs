@@ -300,6 +300,28 @@ pub(super) const WORDS: &[Word] = &[
         ..WORD
     },
     Word {
+        name: "roll",
+        args: &[arg("partition", Kind::Partition)],
+        doc: "Every broker that holds the partition begins a new segment of its log, unless the last one is empty.",
+        example: "produce p a\nroll t-0",
+        ..WORD
+    },
+    Word {
+        name: "apply-retention",
+        args: &[arg("partition", Kind::Partition)],
+        doc: "Every broker that holds the partition deletes at once what retention lets go.",
+        example: "apply-retention t-0",
+        ..WORD
+    },
+    Word {
+        name: "compact",
+        args: &[arg("partition", Kind::Partition)],
+        doc: "Every broker that holds the partition, which must be of a compacted topic, compacts its log but for the last segment, \
+              however little of it is dirty.",
+        example: "alter-config t cleanup.policy=compact\nproduce p a key=k\nproduce p b key=k\nroll t-0\ncompact t-0\nexpect { log 1 \"b@0\"; }",
+        ..WORD
+    },
+    Word {
         name: "move-coordinator",
         args: &[arg("group", Kind::Text), arg("to", Kind::Node)],
         doc: "The controller makes another broker a group's coordinator, now.",

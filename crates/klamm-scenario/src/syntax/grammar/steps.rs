@@ -15,6 +15,8 @@ const SENDING: &[Prop] = &[
         "the records' key; without `to`, it says which partition they go to, as in Kafka's own producer",
     ),
     prop("age", Kind::Time, "how long ago the records were made, by their timestamp (0s)"),
+    prop("ahead", Kind::Time, "how far in the future the records were made, by their timestamp (0s)"),
+    prop("tombstone", Kind::Flag, "the records have no value: their key is deleted (#false)"),
 ];
 
 pub(super) const WORDS: &[Word] = &[
@@ -43,6 +45,8 @@ pub(super) const WORDS: &[Word] = &[
                 "the records' key; without `to`, it says which partition they go to, as in Kafka's own producer",
             ),
             prop("age", Kind::Time, "how long ago the records were made, by their timestamp (0s)"),
+            prop("ahead", Kind::Time, "how far in the future the records were made, by their timestamp (0s)"),
+            prop("tombstone", Kind::Flag, "the records have no value: their key is deleted (#false)"),
             prop("error", Kind::Error, "each result must be this (NONE)"),
             prop("offset", Kind::Count, "the first record's offset must be this"),
             prop("within", Kind::Time, "how long to wait for the results (the producer's delivery timeout)"),
@@ -162,7 +166,7 @@ pub(super) const WORDS: &[Word] = &[
         name: "delete-records",
         args: &[arg("partition", Kind::Partition)],
         props: &[
-            prop("before", Kind::Count, "the first offset that stays"),
+            prop("before", Kind::Count, "the first offset that stays (the high watermark)"),
             prop("error", Kind::Error, "the result must be this (NONE)"),
         ],
         doc: "Deletes the records below an offset.",

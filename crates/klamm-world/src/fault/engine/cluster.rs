@@ -1,13 +1,13 @@
 //! Moves of the cluster.
 
-use klamm_broker::GroupView;
+use klamm_broker::{Broker, GroupView};
 use klamm_controller::{Controller, Unfit};
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::{ApiKey, StrBytes};
 
 use crate::fault::check::named;
 use crate::fault::engine::request::Only;
-use crate::fault::{ClusterFault, FaultError, FaultId, RequestAction, RequestMatch};
+use crate::fault::{ClusterFault, FaultError, FaultId, LogWork, RequestAction, RequestMatch};
 use crate::input::Output;
 use crate::node::Node;
 use crate::world::World;
@@ -50,6 +50,18 @@ impl World {
                 controller.can_move_leader(&partition, *to).map_err(|why| unfit(&partition, why))
             }
             ClusterFault::HoldIsr { partition } => self.check_partition(partition),
+            ClusterFault::Log { partition, work } => {
+                self.check_partition(partition)?;
+                let compacted = |broker: &Broker| broker.is_compacted(partition);
+                if *work == LogWork::Compact && !self.holders(partition).any(|(_, broker)| compacted(broker))
+                {
+                    let why = format!(
+                        "{partition} is not compacted, or no broker that runs holds it: set cleanup.policy=compact"
+                    );
+                    return Err(FaultError::Senseless(why));
+                }
+                Ok(())
+            }
             ClusterFault::SetIsr { partition, isr } => {
                 isr.iter().try_for_each(|node| self.check_node(*node))?;
                 self.check_partition(partition)?;
@@ -69,6 +81,17 @@ impl World {
             }
             ClusterFault::ExpireMember { group, member } => self.member(group, member).map(|_| ()),
         }
+    }
+
+    /// The brokers that run, are not stopped, and hold a replica of a partition.
+    fn holders<'a>(&'a self, partition: &'a TopicPartition) -> impl Iterator<Item = (usize, &'a Broker)> {
+        let now = self.now();
+        self.slots.iter().enumerate().filter_map(move |(slot, place)| match &place.node {
+            Some(Node::Broker(broker)) if place.door.can_step(now) && broker.holds(partition) => {
+                Some((slot, &**broker))
+            }
+            _ => None,
+        })
     }
 
     fn check_group(&self, group: &StrBytes) -> Result<GroupView, FaultError> {
@@ -116,6 +139,20 @@ impl World {
             }
             ClusterFault::SetIsr { partition, isr } => {
                 self.by_controller(out, |controller, ctx| controller.set_isr(ctx, &partition, &isr));
+            }
+            ClusterFault::Log { partition, work } => {
+                let slots: Vec<_> = self.holders(&partition).map(|(slot, _)| slot).collect();
+                for slot in slots {
+                    self.step(slot, out, |node, ctx| {
+                        if let Node::Broker(broker) = node {
+                            match work {
+                                LogWork::Roll => broker.roll_log(ctx, &partition),
+                                LogWork::ApplyRetention => broker.apply_retention(ctx, &partition),
+                                LogWork::Compact => broker.compact_log(ctx, &partition),
+                            }
+                        }
+                    });
+                }
             }
             ClusterFault::ForceRebalance { group } => {
                 self.by_coordinator(&group, out, |broker, ctx| broker.force_rebalance(ctx, &group));

@@ -33,6 +33,8 @@ use crate::purgatory::Purgatory;
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication_quota::ReplicationQuotas;
+use crate::share::manager::SharePartitionManager;
+use crate::share::persister::Persister;
 use crate::share_coordinator::ShareCoordinator;
 use crate::transaction::{TransactionCoordinator, TransactionViews};
 
@@ -98,6 +100,7 @@ pub struct Broker {
     pub(crate) groups: GroupCoordinator,
     pub(crate) share_coordinator: ShareCoordinator,
     pub(crate) transactions: TransactionCoordinator,
+    pub(crate) share: SharePartitionManager,
 }
 
 impl Broker {
@@ -148,16 +151,20 @@ impl Broker {
             parked_followers: BTreeMap::new(),
             forwarding: Forwarding::default(),
             auto_topics: AutoTopicCreation::default(),
+            persister: Persister::default(),
+            share_active: false,
+            share_wakes: BTreeSet::new(),
             producer_ids: ProducerIdManager::default(),
             calls: FxHashMap::default(),
         };
         let groups = GroupCoordinator::new(&mut core, ctx);
         let share_coordinator = ShareCoordinator::new(&core);
+        let share = SharePartitionManager::new(&core);
         let transactions = TransactionCoordinator::new(&core, ctx);
         core.schedule_log_tasks(ctx);
         core.fetch_metadata(ctx);
         core.communicate(ctx);
-        let mut broker = Self { core, groups, share_coordinator, transactions };
+        let mut broker = Self { core, groups, share_coordinator, share, transactions };
         broker.settle(ctx);
         Ok(broker)
     }
@@ -191,24 +198,27 @@ impl Broker {
         while let Some(timer) = self.core.timers.pop_due(ctx.now) {
             match timer {
                 Timer::Group(timer) => self.groups.on_timer(&mut self.core, ctx, timer),
+                Timer::Share(timer) => self.share.on_timer(&mut self.core, ctx, timer),
                 Timer::ShareCoordinator(timer) => self.share_coordinator.on_timer(&mut self.core, ctx, timer),
                 Timer::Transaction(timer) => self.transactions.on_timer(&mut self.core, ctx, timer),
                 timer => self.core.on_core_timer(ctx, timer),
             }
         }
         self.core.expire_operations(ctx);
+        self.share.expire(&mut self.core, ctx);
         self.settle(ctx);
     }
 
     /// When [`Broker::on_timer`] must be called next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.core.next_deadline()
+        [self.core.next_deadline(), self.share.next_deadline()].into_iter().flatten().min()
     }
 
     /// A client's connection ended.
     pub fn on_disconnect(&mut self, ctx: &mut Ctx<'_>, connection: ConnectionId) {
         self.core.drop_connection(connection);
         self.transactions.drop_connection(connection);
+        self.share.on_disconnect(&mut self.core, ctx, connection);
         self.settle(ctx);
     }
 
@@ -261,12 +271,22 @@ impl Broker {
 
     /// How many operations wait, of all kinds: back at zero when the load has stopped, but for long polls.
     pub fn pending_operations(&self) -> usize {
-        self.core.produce_ops.len() + self.core.fetch_ops.len() + self.core.delete_ops.len()
+        let core = &self.core;
+        core.produce_ops.len()
+            + core.fetch_ops.len()
+            + core.delete_ops.len()
+            + core.persister.len()
+            + self.share.waiting()
     }
 
     /// How many fetch sessions are open.
     pub fn fetch_sessions(&self) -> usize {
         self.core.sessions.len()
+    }
+
+    /// How many share sessions are open.
+    pub fn share_sessions(&self) -> usize {
+        self.share.sessions()
     }
 
     /// The disk.
@@ -298,7 +318,7 @@ impl Broker {
                 self.share_coordinator.on_event(&mut self.core, ctx, &event);
                 self.transactions.on_event(&mut self.core, ctx, &event);
                 self.groups.on_event(&mut self.core, ctx, event);
-            } else if !self.core.settle_one(ctx) {
+            } else if !self.core.settle_one(ctx) && !self.share.settle_one(&mut self.core, ctx) {
                 break;
             }
         }

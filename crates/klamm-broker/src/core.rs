@@ -38,6 +38,8 @@ use crate::purgatory::{OpId, Purgatory};
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication_quota::ReplicationQuotas;
+use crate::share::persister::Persister;
+use crate::share::timer::ShareTimer;
 use crate::share_coordinator::ShareCoordinatorTimer;
 use crate::transaction::TransactionTimer;
 
@@ -120,6 +122,8 @@ pub(crate) enum Timer {
     ShareCoordinator(ShareCoordinatorTimer),
     /// The transaction coordinator's own timers.
     Transaction(TransactionTimer),
+    /// The timers of share groups at their partitions' leaders.
+    Share(ShareTimer),
 }
 
 /// What an answer to a call of this broker's is for.
@@ -162,6 +166,8 @@ pub(crate) enum Call {
         /// The broker.
         to: NodeId,
     },
+    /// The state of a share-partition.
+    ShareState(u64),
 }
 
 /// What a coordinator is told.
@@ -288,6 +294,12 @@ pub(crate) struct Core {
     pub(crate) forwarding: Forwarding,
     /// Topics that are being created for clients that asked for them.
     pub(crate) auto_topics: AutoTopicCreation,
+    /// Questions to share coordinators.
+    pub(crate) persister: Persister,
+    /// Whether there are share-partitions: who reads them is told what happens to their logs.
+    pub(crate) share_active: bool,
+    /// Partitions to which something happened that readers of share groups must know; whether this broker leads them no more.
+    pub(crate) share_wakes: BTreeSet<((Uuid, i32), bool)>,
     /// Producer ids to give out.
     pub(crate) producer_ids: ProducerIdManager,
     /// Calls without an answer yet.
@@ -323,6 +335,7 @@ impl Core {
             Some(Call::ProducerIds) => self.on_producer_ids(ctx, &result),
             Some(Call::AssignReplicasToDirs) => self.on_assignments(ctx, result),
             Some(Call::WriteTxnMarkers { .. }) => {}
+            Some(Call::ShareState(id)) => self.on_share_answer(ctx, id, result),
         }
     }
 
@@ -349,7 +362,7 @@ impl Core {
             Timer::Forward(id) => self.forward_again(ctx, id),
             Timer::Assignments => self.retry_assignments(),
             Timer::DirectoryFailure(dir) => self.check_directory_told(ctx, dir),
-            Timer::Group(_) | Timer::ShareCoordinator(_) | Timer::Transaction(_) => {}
+            Timer::Group(_) | Timer::ShareCoordinator(_) | Timer::Share(_) | Timer::Transaction(_) => {}
         }
     }
 
@@ -476,7 +489,7 @@ impl Core {
 }
 
 /// Slices of a log as one.
-fn join(slices: &[Bytes]) -> Bytes {
+pub(crate) fn join(slices: &[Bytes]) -> Bytes {
     if let [only] = slices {
         return only.clone();
     }

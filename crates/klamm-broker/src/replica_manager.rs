@@ -286,6 +286,12 @@ impl Core {
         if !self.delete_ops.is_idle() {
             self.settle_delete_records(ctx, slot);
         }
+        if self.share_active
+            && (changes.has(Changes::HIGH_WATERMARK) || changes.has(Changes::ROLE))
+            && let Some(partition) = self.replicas.get(slot)
+        {
+            self.share_wakes.insert(((partition.topic_id, partition.name.partition), !leads));
+        }
         self.wake_fetches(slot, changes);
         if let Some(name) = internal
             && leads
@@ -403,6 +409,10 @@ impl Core {
                 .push_back(CoordinatorEvent::Resigned { topic: name.topic, partition: name.partition });
         }
         self.fetchers.remove(slot);
-        self.replicas.remove(slot)
+        let evicted = self.replicas.remove(slot);
+        if let Some(partition) = evicted.as_ref().filter(|_| self.share_active) {
+            self.share_wakes.insert(((partition.topic_id, partition.name.partition), true));
+        }
+        evicted
     }
 }

@@ -2,7 +2,7 @@
 
 use klamm_wire::KafkaVersion;
 
-pub use crate::image::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION};
+pub use crate::image::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, SHARE_VERSION};
 
 /// The lowest metadata.version that Kafka 4 can run at: 3.3-IV3 (`MetadataVersion.MINIMUM_VERSION`).
 pub const MINIMUM_METADATA_VERSION: i16 = 7;
@@ -35,6 +35,8 @@ pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
         default: LATEST_METADATA_VERSION,
     },
     SupportedFeature { name: GROUP_VERSION, min: 0, max: 1, default: 1 },
+    // Level 2 brings dead-letter queues (KIP-1191).
+    SupportedFeature { name: SHARE_VERSION, min: 0, max: 1, default: 1 },
 ];
 
 /// The lowest metadata.version of a KRaft cluster before Kafka 4: 3.0-IV1.
@@ -53,6 +55,9 @@ pub fn supported_features(release: KafkaVersion) -> Vec<SupportedFeature> {
             Some(SupportedFeature { default: 0, ..*feature })
         }
         ELIGIBLE_LEADER_REPLICAS_VERSION | GROUP_VERSION if release < KafkaVersion::V4_0 => None,
+        // A preview in 4.1: a cluster can have it, a new one does not.
+        SHARE_VERSION if release == KafkaVersion::V4_1 => Some(SupportedFeature { default: 0, ..*feature }),
+        SHARE_VERSION if release < KafkaVersion::V4_1 => None,
         _ => Some(*feature),
     };
     SUPPORTED_FEATURES.iter().filter_map(of_release).collect()
@@ -69,6 +74,9 @@ mod tests {
         assert_eq!(of(KafkaVersion::V3_6, METADATA_VERSION).map(levels), Some((1, 14, 14)));
         assert_eq!(of(KafkaVersion::V3_6, ELIGIBLE_LEADER_REPLICAS_VERSION), None);
         assert_eq!(of(KafkaVersion::V4_0, ELIGIBLE_LEADER_REPLICAS_VERSION).map(levels), Some((0, 1, 0)));
+        assert_eq!(of(KafkaVersion::V4_0, SHARE_VERSION), None);
+        assert_eq!(of(KafkaVersion::V4_1, SHARE_VERSION).map(levels), Some((0, 1, 0)));
+        assert_eq!(of(KafkaVersion::V4_2, SHARE_VERSION).map(levels), Some((0, 1, 1)));
         assert_eq!(supported_features(KafkaVersion::NEWEST), SUPPORTED_FEATURES);
     }
 }

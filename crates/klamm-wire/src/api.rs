@@ -237,8 +237,8 @@ apis! {
     DescribeTopicPartitions 0-0, flexible 0, Broker, served;
     ShareGroupHeartbeat 1-1, flexible 0, Broker, no;
     ShareGroupDescribe 1-1, flexible 0, Broker, no;
-    ShareFetch 1-1, flexible 0, Broker, no;
-    ShareAcknowledge 1-1, flexible 0, Broker, no;
+    ShareFetch 1-1, flexible 0, Broker, served;
+    ShareAcknowledge 1-1, flexible 0, Broker, served;
     AddRaftVoter 0-0, flexible 0, Both, no;
     RemoveRaftVoter 0-0, flexible 0, Both, no;
     UpdateRaftVoter 0-0, flexible 0, Controller, no;

@@ -19,6 +19,7 @@ mod list_transactions;
 pub(crate) mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod share;
 mod share_state;
 
 use klamm_node::{Ctx, Incoming};
@@ -83,6 +84,8 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::DeleteGroups(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
+        Request::ShareFetch(request) => share::share_fetch::handle(broker, ctx, &rc, request),
+        Request::ShareAcknowledge(request) => share::share_acknowledge::handle(broker, ctx, &rc, request),
         request @ (Request::InitializeShareGroupState(_)
         | Request::ReadShareGroupState(_)
         | Request::WriteShareGroupState(_)
@@ -124,8 +127,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::ListConfigResources(_)
         | Request::ShareGroupHeartbeat(_)
         | Request::ShareGroupDescribe(_)
-        | Request::ShareFetch(_)
-        | Request::ShareAcknowledge(_)
         | Request::AddRaftVoter(_)
         | Request::RemoveRaftVoter(_)
         | Request::UpdateRaftVoter(_)

@@ -17,6 +17,7 @@ mod reassignment;
 mod recovery;
 mod replication;
 mod sessions;
+mod share;
 mod share_coordinator;
 mod throttle;
 mod topics;

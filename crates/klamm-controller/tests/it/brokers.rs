@@ -49,7 +49,8 @@ fn a_registration_is_refused_for_what_it_says() {
         assert_eq!(code(h.register_broker(request).error_code), expected);
     }
     let mut old = good();
-    old.features.last_mut().unwrap().max_supported_version = 7;
+    let metadata_version = old.features.iter_mut().find(|f| &*f.name == "metadata.version");
+    metadata_version.unwrap().max_supported_version = 7;
     assert_eq!(code(h.register_broker(old).error_code), ErrorCode::UnsupportedVersion);
     assert!(h.image().cluster.broker(NodeId(2)).is_none());
 }

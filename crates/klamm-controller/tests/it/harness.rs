@@ -68,7 +68,7 @@ impl Harness {
     /// A controller with server properties, in a cluster with KIP-966 off.
     pub fn with(config: &[(&str, &str)]) -> Self {
         let mut settings = settings(config);
-        settings.bootstrap_features.remove("eligible.leader.replicas.version");
+        settings.bootstrap_features.retain(|feature, _| feature == "metadata.version");
         Self::boot(settings)
     }
 

@@ -12,6 +12,9 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// The feature of KIP-966 (`EligibleLeaderReplicasVersion.FEATURE_NAME`).
 pub const ELIGIBLE_LEADER_REPLICAS_VERSION: &str = "eligible.leader.replicas.version";
 
+/// The feature of share groups (`ShareVersion.FEATURE_NAME`).
+pub const SHARE_VERSION: &str = "share.version";
+
 /// Finalized features and their levels; a feature at level 0 is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FeaturesImage {

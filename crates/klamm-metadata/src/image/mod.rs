@@ -7,7 +7,7 @@ mod topics;
 
 pub use cluster::{BrokerRegistration, ClusterImage, Endpoint};
 pub use configs::{ConfigResource, ConfigResourceKind, ConfigsImage};
-pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, FeaturesImage, METADATA_VERSION};
+pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, FeaturesImage, METADATA_VERSION, SHARE_VERSION};
 pub use topics::{
     DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, LeaderRecoveryState, NO_LEADER,
     NO_LEADER_CHANGE, PartitionRegistration, TopicImage, TopicsImage, is_reserved_directory,

@@ -409,6 +409,56 @@ pub enum TraceKind {
         /// The generation that became its epoch, or the other way round.
         epoch: i32,
     },
+    /// A partition's leader has read how far a share group is with it.
+    SharePartitionLoaded {
+        /// The group.
+        group: StrBytes,
+        /// The partition.
+        partition: TopicPartition,
+        /// The first record that the group is not done with.
+        start_offset: i64,
+    },
+    /// A partition's leader forgot what a share group does with it.
+    SharePartitionDropped {
+        /// The group.
+        group: StrBytes,
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A share group's member was given records.
+    ShareRecordsAcquired {
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+        /// The partition.
+        partition: TopicPartition,
+        /// The first record.
+        first: i64,
+        /// The last record.
+        last: i64,
+        /// How often they were delivered, this time included.
+        deliveries: i16,
+    },
+    /// Records of a share group were acknowledged, given back, or lost by their member.
+    ShareRecordsChanged {
+        /// The group.
+        group: StrBytes,
+        /// The partition.
+        partition: TopicPartition,
+        /// The first record.
+        first: i64,
+        /// The last record.
+        last: i64,
+        /// What they are now: `AVAILABLE`, `ACKNOWLEDGED` or `ARCHIVED`.
+        state: &'static str,
+        /// How often they were delivered.
+        deliveries: i16,
+        /// Why.
+        cause: &'static str,
+    },
     /// A simulated client sent a batch.
     ClientSent {
         /// Its `client.id`.
@@ -716,6 +766,24 @@ impl fmt::Display for TraceKind {
             }
             Self::GroupConverted { group, from, to, epoch } => {
                 write!(f, "group {group} is a {to} group, no longer a {from} one, epoch {epoch}")
+            }
+            Self::SharePartitionLoaded { group, partition, start_offset } => {
+                write!(f, "share group {group} {partition} loaded, starts at {start_offset}")
+            }
+            Self::SharePartitionDropped { group, partition, cause } => {
+                write!(f, "share group {group} {partition} dropped: {cause}")
+            }
+            Self::ShareRecordsAcquired { group, member, partition, first, last, deliveries } => {
+                write!(
+                    f,
+                    "share group {group} {partition} {first}-{last} acquired by {member}, delivery {deliveries}"
+                )
+            }
+            Self::ShareRecordsChanged { group, partition, first, last, state, deliveries, cause } => {
+                write!(
+                    f,
+                    "share group {group} {partition} {first}-{last} {state} after {deliveries} deliveries: {cause}"
+                )
             }
             Self::ClientSent { client, partition, to, records, attempt } => {
                 write!(f, "{client} sends {records} records of {partition} to {to}, attempt {attempt}")

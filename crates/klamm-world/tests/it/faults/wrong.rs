@@ -63,8 +63,8 @@ fn an_impossible_fault_says_what_would_be_right() {
             "there is no group g; there are no groups",
         ),
         (
-            request(RequestMatch::api(ApiKey::ShareFetch)),
-            "ShareFetch is not served, so no request of it can be hit",
+            request(RequestMatch::api(ApiKey::PushTelemetry)),
+            "PushTelemetry is not served, so no request of it can be hit",
         ),
         (request(RequestMatch::any().first(0)), "a fault that hits no request at all is no fault"),
         (

@@ -1,0 +1,69 @@
+//! The share consumers' API keys, one file each.
+
+pub(crate) mod share_acknowledge;
+pub(crate) mod share_fetch;
+
+use klamm_metadata::features::SHARE_VERSION;
+use klamm_wire::{ErrorCode, StrBytes, Uuid};
+
+use crate::core::Core;
+use crate::share::acknowledge::Acknowledgement;
+use crate::share::session::SessionKey;
+
+/// The longest id of a member, in UTF-16 units.
+const MAX_MEMBER_ID: usize = 36;
+/// The highest type of an acknowledgement in the versions served: rejected.
+const MAX_ACKNOWLEDGE_TYPE: i8 = 3;
+
+/// Whether the cluster has share groups: `share.version` is 1 or more.
+pub(crate) fn enabled(core: &Core) -> bool {
+    core.metadata.image().features.level(SHARE_VERSION) >= 1
+}
+
+/// The group and member that a request names.
+fn session_key(
+    core: &Core,
+    group: Option<&StrBytes>,
+    member: Option<&StrBytes>,
+) -> Result<SessionKey, ErrorCode> {
+    if !enabled(core) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    let is_id = |id: &&StrBytes| !id.is_empty() && id.encode_utf16().count() <= MAX_MEMBER_ID;
+    match (group, member.filter(is_id)) {
+        // Copies: what comes in a request shares the memory that its connection was read into.
+        (Some(group), Some(member)) => {
+            Ok((StrBytes::from_string(group.to_string()), StrBytes::from_string(member.to_string())))
+        }
+        _ => Err(ErrorCode::InvalidRequest),
+    }
+}
+
+/// Looks at what a request says of one partition's records before anybody takes note of it (`validateAcknowledgementBatches`).
+fn check_acknowledgements(
+    core: &Core,
+    topic: Uuid,
+    partition: i32,
+    said: Vec<Acknowledgement>,
+) -> Result<Vec<Acknowledgement>, ErrorCode> {
+    let Some(known) = core.metadata.image().topics.by_id(topic) else {
+        return Err(ErrorCode::UnknownTopicId);
+    };
+    let mut previous_last = -1;
+    for batch in &said {
+        let span = batch.last.wrapping_sub(batch.first);
+        let wrong = batch.first > batch.last
+            || batch.first < previous_last
+            || batch.types.is_empty()
+            || batch.types.len() > 1 && span != batch.types.len() as i64 - 1
+            || batch.types.iter().any(|ack_type| !(0..=MAX_ACKNOWLEDGE_TYPE).contains(ack_type));
+        if wrong {
+            return Err(ErrorCode::InvalidRequest);
+        }
+        previous_last = batch.last;
+    }
+    if partition < 0 || i64::from(partition) >= known.partitions.len() as i64 {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    Ok(said)
+}

@@ -1,0 +1,365 @@
+//! Share consumers, spoken for in requests: who gets which records, how often, and what becomes of them when members, leaders and
+//! coordinators go away.
+
+use std::time::Duration;
+
+use klamm_node::{ConnectionId, NodeId, TracePattern};
+use klamm_wire::messages::share_acknowledge_request::{
+    self as acknowledge, AcknowledgePartition, AcknowledgeTopic,
+};
+use klamm_wire::messages::share_fetch_request::{self as fetch, FetchPartition, FetchTopic};
+use klamm_wire::messages::share_fetch_response::PartitionData;
+use klamm_wire::messages::{
+    GroupId, ResponseKind, ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest,
+    ShareFetchResponse,
+};
+use klamm_wire::{ErrorCode, Uuid};
+use klamm_world::{Command, Input};
+
+use crate::cluster::{Cluster, Sent};
+use crate::share_coordinator::{coordinator, initialize, read, s};
+
+/// Half a minute, as `group.share.record.lock.duration.ms` has it.
+const LOCK: Duration = Duration::from_secs(30);
+
+fn error(code: i16) -> ErrorCode {
+    ErrorCode::from_code(code).expect("the codes are Kafka's")
+}
+
+/// A member of the group `g` that reads partition 0 of a topic from one broker.
+struct Member {
+    id: &'static str,
+    broker: i32,
+    connection: ConnectionId,
+    topic: Uuid,
+    epoch: i32,
+}
+
+/// What a member says of some records: first, last, types.
+type Said<'a> = (i64, i64, &'a [i8]);
+
+impl Member {
+    fn new(c: &mut Cluster, id: &'static str, broker: i32) -> Self {
+        let connection = c.connect(broker);
+        Self { id, broker, connection, topic: c.topic_id(c.topic), epoch: 0 }
+    }
+
+    fn request(&mut self, said: &[Said<'_>]) -> ShareFetchRequest {
+        let batches = said.iter().map(|(first, last, types)| {
+            fetch::AcknowledgementBatch::default()
+                .with_first_offset(*first)
+                .with_last_offset(*last)
+                .with_acknowledge_types(types.to_vec())
+        });
+        let partition =
+            FetchPartition::default().with_partition_index(0).with_acknowledgement_batches(batches.collect());
+        let topic = FetchTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
+        let request = ShareFetchRequest::default()
+            .with_group_id(Some(GroupId(s("g"))))
+            .with_member_id(Some(s(self.id)))
+            .with_share_session_epoch(self.epoch)
+            .with_max_wait_ms(500)
+            .with_min_bytes(1)
+            .with_max_bytes(1 << 20)
+            .with_max_records(500)
+            .with_batch_size(500)
+            .with_topics(vec![topic]);
+        self.epoch = if self.epoch < 0 { 0 } else { self.epoch + 1 };
+        request
+    }
+
+    fn send(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> Sent {
+        let request = self.request(said);
+        c.send_over(self.connection, 1, request)
+    }
+
+    fn fetch_saying(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> ShareFetchResponse {
+        let sent = self.send(c, said);
+        fetched(c, sent)
+    }
+
+    /// Fetches once: what it got, as first offset, last offset, delivery count.
+    fn fetch(&mut self, c: &mut Cluster) -> Vec<(i64, i64, i16)> {
+        let response = self.fetch_saying(c, &[]);
+        assert_eq!(error(response.error_code), ErrorCode::None);
+        acquired(&response)
+    }
+
+    fn acknowledge(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> ErrorCode {
+        let response = self.acknowledge_at(c, self.epoch, said);
+        if response.error_code != 0 {
+            return error(response.error_code);
+        }
+        self.epoch += 1;
+        error(response.responses[0].partitions[0].error_code)
+    }
+
+    fn acknowledge_at(&self, c: &mut Cluster, epoch: i32, said: &[Said<'_>]) -> ShareAcknowledgeResponse {
+        let batches = said.iter().map(|(first, last, types)| {
+            acknowledge::AcknowledgementBatch::default()
+                .with_first_offset(*first)
+                .with_last_offset(*last)
+                .with_acknowledge_types(types.to_vec())
+        });
+        let partition = AcknowledgePartition::default()
+            .with_partition_index(0)
+            .with_acknowledgement_batches(batches.collect());
+        let topic = AcknowledgeTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
+        let request = ShareAcknowledgeRequest::default()
+            .with_group_id(Some(GroupId(s("g"))))
+            .with_member_id(Some(s(self.id)))
+            .with_share_session_epoch(epoch)
+            .with_topics(vec![topic]);
+        let sent = c.send_over(self.connection, 1, request);
+        c.wait_for("an answer", Duration::from_secs(60), |c| c.outcome(sent).is_some());
+        let ResponseKind::ShareAcknowledge(answer) = c.answer(sent) else { panic!("another answer") };
+        answer.clone()
+    }
+}
+
+fn fetched(c: &mut Cluster, sent: Sent) -> ShareFetchResponse {
+    c.wait_for("an answer", Duration::from_secs(60), |c| c.outcome(sent).is_some());
+    let ResponseKind::ShareFetch(answer) = c.answer(sent) else { panic!("another answer") };
+    answer.clone()
+}
+
+fn only(response: &ShareFetchResponse) -> &PartitionData {
+    &response.responses[0].partitions[0]
+}
+
+fn acquired(response: &ShareFetchResponse) -> Vec<(i64, i64, i16)> {
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+    let records = partitions.flat_map(|partition| &partition.acquired_records);
+    records.map(|r| (r.first_offset, r.last_offset, r.delivery_count)).collect()
+}
+
+/// A cluster with the topic `t`, whose share group `g` begins at offset 0.
+fn cluster(brokers: i32, config: &[(&str, &str)]) -> (Cluster, i32) {
+    let mut c = Cluster::start(brokers, config);
+    c.create_topic("t", 1, brokers as i16, &[]);
+    let t = c.topic_id("t");
+    let at = coordinator(&mut c, 1, "g", t, 0);
+    assert_eq!(initialize(&mut c, at, "g", t, 0, 1, 0), ErrorCode::None);
+    let leader = c.leader("t", 0);
+    (c, leader)
+}
+
+/// The start offset that the share coordinator keeps, read as the leader reads it.
+fn stored_start(c: &mut Cluster) -> i64 {
+    let (t, epoch) = (c.topic_id("t"), c.status("t", 0).leader_epoch);
+    let at = coordinator(c, 1, "g", t, 0);
+    read(c, at, "g", t, 0, epoch).start_offset
+}
+
+#[test]
+fn members_share_a_partition_and_records_are_done_with_once() {
+    let (mut c, leader) = cluster(3, &[]);
+    for value in ["a", "b", "c", "d"] {
+        c.produce("t", 0, value);
+    }
+    let mut first = Member::new(&mut c, "one", leader);
+    let mut second = Member::new(&mut c, "two", leader);
+    // The first fetch has the state loaded.
+    let got = first.fetch(&mut c);
+    assert_eq!(got, [(0, 3, 1)]);
+    assert_eq!(second.fetch(&mut c), []);
+    let response = first.fetch_saying(&mut c, &[(0, 1, &[1]), (2, 3, &[3, 2])]);
+    assert_eq!(error(only(&response).acknowledge_error_code), ErrorCode::None);
+    // The one that was released, whoever comes first.
+    let mut redelivered = acquired(&response);
+    redelivered.extend(second.fetch(&mut c));
+    assert_eq!(redelivered, [(3, 3, 2)]);
+    assert_eq!(stored_start(&mut c), 0, "the start that the change was written with");
+    c.produce("t", 0, "e");
+    assert_eq!(second.fetch(&mut c), [(4, 4, 1)]);
+    assert_eq!(second.acknowledge(&mut c, &[(4, 4, &[1])]), ErrorCode::None);
+    assert_eq!(stored_start(&mut c), 3);
+    for pattern in [
+        TracePattern::kind("ShareRecordsAcquired").text("group g t-0 0-3 acquired by one, delivery 1"),
+        TracePattern::kind("ShareRecordsChanged").text("0-1 ACKNOWLEDGED after 1 deliveries"),
+        TracePattern::kind("ShareRecordsChanged").text("2-2 ARCHIVED"),
+    ] {
+        assert!(c.world.trace().events().any(|event| pattern.matches(event)), "{pattern}");
+    }
+}
+
+#[test]
+fn a_waiting_fetch_is_answered_by_new_records_and_by_released_ones() {
+    let (mut c, leader) = cluster(1, &[]);
+    let mut first = Member::new(&mut c, "one", leader);
+    let mut second = Member::new(&mut c, "two", leader);
+    assert_eq!(first.fetch(&mut c), []);
+    let waiting = first.send(&mut c, &[]);
+    assert!(c.outcome(waiting).is_none());
+    c.produce("t", 0, "a");
+    assert!(c.outcome(waiting).is_some(), "no time has passed");
+    assert_eq!(acquired(&fetched(&mut c, waiting)), [(0, 0, 1)]);
+    let waiting = second.send(&mut c, &[]);
+    assert!(c.outcome(waiting).is_none());
+    assert_eq!(first.acknowledge(&mut c, &[(0, 0, &[2])]), ErrorCode::None);
+    assert_eq!(acquired(&fetched(&mut c, waiting)), [(0, 0, 2)]);
+}
+
+#[test]
+fn a_member_loses_records_that_it_keeps_for_too_long() {
+    let (mut c, leader) = cluster(1, &[("group.share.delivery.count.limit", "2")]);
+    c.produce("t", 0, "poison");
+    let mut slow = Member::new(&mut c, "slow", leader);
+    let mut other = Member::new(&mut c, "other", leader);
+    assert_eq!(slow.fetch(&mut c), [(0, 0, 1)]);
+    c.run(LOCK - Duration::from_secs(1));
+    assert_eq!(other.fetch(&mut c), []);
+    c.run(Duration::from_secs(1));
+    assert_eq!(slow.acknowledge(&mut c, &[(0, 0, &[1])]), ErrorCode::InvalidRecordState);
+    assert_eq!(other.fetch(&mut c), [(0, 0, 2)]);
+    c.run(LOCK);
+    assert_eq!(other.fetch(&mut c), [], "it was delivered often enough");
+    assert_eq!(stored_start(&mut c), 0, "written with the next change");
+    c.produce("t", 0, "good");
+    assert_eq!(other.fetch(&mut c), [(1, 1, 1)]);
+    assert_eq!(other.acknowledge(&mut c, &[(1, 1, &[1])]), ErrorCode::None);
+    assert_eq!(other.fetch(&mut c), []);
+}
+
+#[test]
+fn sessions_are_kept_in_order_and_limited() {
+    let (mut c, leader) = cluster(1, &[("group.share.max.share.sessions", "1")]);
+    let mut member = Member::new(&mut c, "one", leader);
+    member.epoch = 3;
+    let response = member.fetch_saying(&mut c, &[]);
+    assert_eq!(error(response.error_code), ErrorCode::ShareSessionNotFound);
+    member.epoch = -1;
+    let response = member.fetch_saying(&mut c, &[]);
+    assert_eq!(error(response.error_code), ErrorCode::ShareSessionNotFound);
+    assert_eq!(member.acknowledge(&mut c, &[]), ErrorCode::InvalidShareSessionEpoch, "it begins none");
+    let response = member.fetch_saying(&mut c, &[(0, 0, &[1])]);
+    assert_eq!(error(response.error_code), ErrorCode::InvalidRequest, "nothing to acknowledge yet");
+    member.epoch = 0;
+    assert_eq!(member.fetch(&mut c), []);
+    member.epoch = 7;
+    let response = member.fetch_saying(&mut c, &[]);
+    assert_eq!(error(response.error_code), ErrorCode::InvalidShareSessionEpoch);
+    member.epoch = 1;
+
+    let mut other = Member::new(&mut c, "two", leader);
+    let sent = other.send(&mut c, &[]);
+    c.run(Duration::from_millis(499));
+    assert!(c.outcome(sent).is_none(), "told late, so that it does not come again at once");
+    assert_eq!(error(fetched(&mut c, sent).error_code), ErrorCode::ShareSessionLimitReached);
+
+    let longer = "0123456789012345678901234567890123456";
+    for id in ["", longer] {
+        let request = member.request(&[]).with_member_id(Some(s(id)));
+        let sent = c.send_over(member.connection, 1, request);
+        assert_eq!(error(fetched(&mut c, sent).error_code), ErrorCode::InvalidRequest, "{id}");
+    }
+}
+
+#[test]
+fn forged_acknowledgements_change_nothing() {
+    let (mut c, leader) = cluster(1, &[]);
+    c.produce("t", 0, "a");
+    c.produce("t", 0, "b");
+    let mut owner = Member::new(&mut c, "owner", leader);
+    let mut thief = Member::new(&mut c, "thief", leader);
+    assert_eq!(owner.fetch(&mut c), [(0, 1, 1)]);
+    assert_eq!(thief.fetch(&mut c), []);
+    for (said, answer) in [
+        ((0, 1, &[1][..]), ErrorCode::InvalidRecordState),
+        ((0, 5, &[1]), ErrorCode::InvalidRequest),
+        ((7, 9, &[1]), ErrorCode::InvalidRequest),
+        ((1, 0, &[1]), ErrorCode::InvalidRequest),
+        ((0, 1, &[]), ErrorCode::InvalidRequest),
+        ((0, 1, &[1, 1, 1]), ErrorCode::InvalidRequest),
+        ((0, 1, &[4]), ErrorCode::InvalidRequest),
+        ((0, 1, &[-1]), ErrorCode::InvalidRequest),
+        ((i64::MIN, i64::MAX, &[1, 1]), ErrorCode::InvalidRequest),
+    ] {
+        assert_eq!(thief.acknowledge(&mut c, &[said]), answer, "{said:?}");
+    }
+    assert_eq!(thief.acknowledge(&mut c, &[(0, 0, &[1]), (0, 0, &[1])]), ErrorCode::InvalidRecordState);
+    let nowhere = Member { topic: Uuid::from_u128(9), ..Member::new(&mut c, "thief", leader) };
+    let response = nowhere.acknowledge_at(&mut c, thief.epoch, &[(0, 0, &[1])]);
+    assert_eq!(error(response.responses[0].partitions[0].error_code), ErrorCode::UnknownTopicId);
+    assert_eq!(owner.acknowledge(&mut c, &[(0, 1, &[1])]), ErrorCode::None, "it is still the owner's");
+    assert_eq!(
+        owner.acknowledge(&mut c, &[(0, 1, &[1])]),
+        ErrorCode::None,
+        "before the start nothing is looked at"
+    );
+}
+
+#[test]
+fn what_a_member_holds_is_free_when_it_leaves_or_its_connection_breaks() {
+    let (mut c, leader) = cluster(1, &[]);
+    c.produce("t", 0, "a");
+    let mut stays = Member::new(&mut c, "stays", leader);
+    assert_eq!(stays.fetch(&mut c), [(0, 0, 1)]);
+    stays.acknowledge(&mut c, &[(0, 0, &[2])]);
+    let mut leaves = Member::new(&mut c, "leaves", leader);
+    assert_eq!(leaves.fetch(&mut c), [(0, 0, 2)]);
+    leaves.epoch = -1;
+    leaves.acknowledge_at(&mut c, -1, &[]);
+    assert_eq!(stays.fetch(&mut c), [(0, 0, 3)]);
+    stays.acknowledge(&mut c, &[(0, 0, &[2])]);
+    let mut dies = Member::new(&mut c, "dies", leader);
+    assert_eq!(dies.fetch(&mut c), [(0, 0, 4)]);
+    c.input(Input::Disconnect { connection: dies.connection });
+    assert_eq!(stays.fetch(&mut c), [(0, 0, 5)]);
+}
+
+#[test]
+fn the_next_leader_gives_out_what_was_not_acknowledged() {
+    let (mut c, leader) = cluster(3, &[]);
+    for value in ["a", "b", "c", "d"] {
+        c.produce("t", 0, value);
+    }
+    let mut member = Member::new(&mut c, "one", leader);
+    assert_eq!(member.fetch(&mut c), [(0, 3, 1)]);
+    assert_eq!(member.acknowledge(&mut c, &[(0, 0, &[1]), (2, 2, &[1])]), ErrorCode::None);
+    let another = leader % 3 + 1;
+    let mut lost = Member::new(&mut c, "one", another);
+    let refused = lost.fetch_saying(&mut c, &[]);
+    assert_eq!(error(only(&refused).error_code), ErrorCode::NotLeaderOrFollower);
+    assert_eq!(only(&refused).current_leader.leader_id, leader);
+
+    c.command(Command::Crash(NodeId(leader)));
+    c.wait_for("another leader", Duration::from_secs(30), |c| {
+        c.status("t", 0).leader.is_some_and(|now| now.0 != leader)
+    });
+    let next = c.leader("t", 0);
+    let mut member = Member::new(&mut c, "one", next);
+    // Its coordinator may have to move too: then the first fetches bring nothing.
+    let mut got = Vec::new();
+    for _ in 0..60 {
+        got = member.fetch(&mut c);
+        if !got.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(got, [(1, 1, 1), (3, 3, 1)], "0 and 2 are done with");
+    assert_eq!(member.acknowledge(&mut c, &[(1, 1, &[1]), (3, 3, &[1])]), ErrorCode::None);
+    assert_eq!(member.fetch(&mut c), []);
+}
+
+#[test]
+fn acknowledgements_wait_for_the_next_share_coordinator() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 1, 3, &[]);
+    let t = c.topic_id("t");
+    let leader = c.leader("t", 0);
+    // A group whose coordinator is another broker than the leader.
+    let at = coordinator(&mut c, 1, "g", t, 0);
+    assert_eq!(initialize(&mut c, at, "g", t, 0, 1, 0), ErrorCode::None);
+    c.produce("t", 0, "a");
+    let mut member = Member::new(&mut c, "one", leader);
+    assert_eq!(member.fetch(&mut c), [(0, 0, 1)]);
+    if at == leader {
+        // Nothing to see: both go together, which another test does.
+        return;
+    }
+    c.command(Command::Crash(NodeId(at)));
+    assert_eq!(member.acknowledge(&mut c, &[(0, 0, &[1])]), ErrorCode::None);
+    assert_eq!(member.fetch(&mut c), []);
+    assert_ne!(member.broker, at);
+}

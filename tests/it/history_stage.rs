@@ -16,8 +16,8 @@ use crate::faults_harness::last;
 
 pub(crate) const TOPIC: &str = "facts";
 pub(crate) const PARTITIONS: i32 = 4;
-/// The group of the program's members that share the partitions.
-pub(crate) const GROUP: &str = "historians";
+/// The program's groups, of the protocols that they are called after.
+pub(crate) const GROUPS: [&str; 2] = ["classic", "consumer"];
 /// How many transactional producers there are.
 const TRANSACTIONAL: u32 = 0;
 /// How long anything may take that a fault or its end brings about, on a machine that is busy with much else.
@@ -143,7 +143,8 @@ impl Stage {
                 let more = if what == "transactions" { 1 } else { 20 };
                 idle || *now >= before.get(i).copied().unwrap_or(0) + more
             };
-            let names = ["acknowledgements", "transactions", "uncommitted", "committed", "group"];
+            let names =
+                ["acknowledgements", "transactions", "uncommitted", "committed", "classic", "consumer"];
             (now.len() == names.len() && names.into_iter().zip(&now).enumerate().all(grown)).then_some(())
         });
         if flows.is_none() {

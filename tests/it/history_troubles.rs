@@ -11,7 +11,7 @@ use klamm_world::fault::{
     ClusterFault, Fate, Fault, Link, Messages, NetworkFault, NodeFault, Peer, RequestAction, RequestMatch,
 };
 
-use crate::history_stage::{GROUP, PARTITIONS, Stage, TOPIC};
+use crate::history_stage::{GROUPS, PARTITIONS, Stage, TOPIC};
 
 /// How long there are troubles.
 const LENGTH: Duration = Duration::from_secs(60);
@@ -190,12 +190,13 @@ impl Troubles {
                 self.crash(stage, active);
             }
             Blow::CoordinatorMove => {
-                let old = coordinator(stage);
+                let group = self.group();
+                let old = coordinator(stage, &group);
                 let to = NodeId(old.0 % 3 + 1);
-                stage.try_inject(ClusterFault::MoveCoordinator { group: group(), to });
+                stage.try_inject(ClusterFault::MoveCoordinator { group, to });
             }
             Blow::CoordinatorCrash => {
-                let coordinator = coordinator(stage);
+                let coordinator = coordinator(stage, &self.group());
                 self.crash(stage, coordinator);
             }
         }
@@ -227,14 +228,17 @@ impl Troubles {
                 return resets.into();
             }
             Pinprick::Rebalance => {
-                coordinator(stage);
-                return stage
-                    .try_inject(ClusterFault::ForceRebalance { group: group() })
-                    .into_iter()
-                    .collect();
+                // Those of the consumer protocol have none to force.
+                let group = StrBytes::from_static_str(GROUPS[0]);
+                coordinator(stage, &group);
+                return stage.try_inject(ClusterFault::ForceRebalance { group }).into_iter().collect();
             }
         };
         vec![stage.inject(fault)]
+    }
+
+    fn group(&mut self) -> StrBytes {
+        StrBytes::from_static_str(GROUPS[self.below(GROUPS.len())])
     }
 
     /// A partition that is drawn, and its leader.
@@ -268,19 +272,15 @@ impl Troubles {
     }
 }
 
-fn group() -> StrBytes {
-    StrBytes::from_static_str(GROUP)
-}
-
 /// The active controller, once there is one.
 fn active_controller(stage: &Stage) -> NodeId {
     stage.wait("an active controller", |world| world.active_controller().is_some());
     stage.cluster.active_controller().unwrap_or(CONTROLLERS[0])
 }
 
-/// Who coordinates the group, once somebody does.
-fn coordinator(stage: &Stage) -> NodeId {
-    let coordinator = |world: &World| world.groups().get(&group()).map(|it| it.coordinator);
+/// Who coordinates a group, once somebody does.
+fn coordinator(stage: &Stage, group: &StrBytes) -> NodeId {
+    let coordinator = |world: &World| world.groups().get(group).map(|it| it.coordinator);
     stage.wait("a coordinator", |world| coordinator(world).is_some());
     stage.cluster.look(coordinator).unwrap_or(NodeId(1))
 }

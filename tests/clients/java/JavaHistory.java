@@ -34,15 +34,18 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * Java clients whose history is checked: BOOTSTRAP TOPIC STOP-FILE ENDS-FILE HISTORY-FILE TRANSACTIONAL SEED.
  *
  * <p>Two idempotent producers, and TRANSACTIONAL transactional ones, send values, each once, until the stop file exists. Meanwhile
- * one consumer reads uncommitted and one committed what they assign to themselves, and now and then go back; and a group of
- * two, reading committed, commits. Everything that is sent, heard and polled is a line of the history file
+ * one consumer reads uncommitted and one committed what they assign to themselves, and now and then go back; and two groups of
+ * two, one of the classic and one of the consumer protocol (KIP-848), reading committed, commit. Everything that is sent, heard and polled is a line of the history file
  * (`klamm_tests::history`). What goes on is told every so often: `ACKED n`, `COMMITTED n` (transactions), `POLLED uncommitted
- * committed group`. When all producers have ended (`QUIET`), the ends file appears, which holds each partition's end
+ * committed classic consumer`. When all producers have ended (`QUIET`), the ends file appears, which holds each partition's end
  * offset; every kind of reader goes on to there, and a last one reads everything from the beginning.
  */
 public final class JavaHistory {
     private static final long PATIENCE_MS = 150_000;
-    private static final String GROUP = "historians";
+    private static final Map<String, Map<String, Object>> GROUPS = Map.of(
+            "classic", Map.of("group.id", "classic", "heartbeat.interval.ms", 300, "session.timeout.ms", 10_000,
+                    "partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"),
+            "consumer", Map.of("group.id", "consumer", "group.protocol", "consumer"));
 
     private final String bootstrap;
     private final String topic;
@@ -74,18 +77,21 @@ public final class JavaHistory {
         }
         List<Producer> producers = new ArrayList<>();
         for (int i = 0; i < 2 + transactional; i++) producers.add(new Producer(i, i >= 2));
-        Consumer loose = new Consumer("uncommitted", "read_uncommitted", false);
-        Consumer strict = new Consumer("committed", "read_committed", false);
-        List<Consumer> members = List.of(new Consumer("member0", "read_committed", true), new Consumer("member1", "read_committed", true));
+        Consumer loose = new Consumer("uncommitted", "read_uncommitted", null);
+        Consumer strict = new Consumer("committed", "read_committed", null);
+        List<Consumer> classic = List.of(new Consumer("classic0", "read_committed", "classic"), new Consumer("classic1", "read_committed", "classic"));
+        List<Consumer> modern = List.of(new Consumer("consumer0", "read_committed", "consumer"), new Consumer("consumer1", "read_committed", "consumer"));
         List<Worker> everyone = new ArrayList<>(producers);
         everyone.addAll(List.of(loose, strict));
-        everyone.addAll(members);
+        everyone.addAll(classic);
+        everyone.addAll(modern);
         everyone.forEach(Thread::start);
         while (!Files.exists(stop)) {
             everyone.forEach(Worker::rethrow);
             System.out.println("ACKED " + acked);
             System.out.println("COMMITTED " + committed);
-            System.out.println("POLLED " + loose.count + " " + strict.count + " " + (members.get(0).count + members.get(1).count));
+            System.out.printf("POLLED %d %d %d %d%n", loose.count, strict.count, classic.get(0).count + classic.get(1).count,
+                    modern.get(0).count + modern.get(1).count);
             Thread.sleep(100);
         }
         for (Producer producer : producers) {
@@ -96,11 +102,11 @@ public final class JavaHistory {
         System.out.println("QUIET");
         await("the ends", () -> Files.exists(endsFile));
         ends = Files.readAllLines(endsFile).stream().mapToLong(Long::parseLong).toArray();
-        Consumer last = new Consumer("last", "read_committed", false);
+        Consumer last = new Consumer("last", "read_committed", null);
         last.last = true;
         everyone.add(last);
         last.start();
-        for (List<Consumer> readers : List.of(List.of(loose), List.of(strict), members, List.of(last))) {
+        for (List<Consumer> readers : List.of(List.of(loose), List.of(strict), classic, modern, List.of(last))) {
             await("the end, by " + readers.get(0).getName(), () -> {
                 everyone.forEach(Worker::rethrow);
                 Set<Integer> reached = new HashSet<>();
@@ -303,6 +309,7 @@ public final class JavaHistory {
     private final class Consumer extends Worker implements ConsumerRebalanceListener {
         private final String isolation;
         private final boolean member;
+        private final String group;
         /** Whether it begins at the beginning, when all is over, and ends at the ends. */
         boolean last;
         volatile int count;
@@ -310,10 +317,12 @@ public final class JavaHistory {
         final Set<Integer> reached = ConcurrentHashMap.newKeySet();
         private KafkaConsumer<byte[], byte[]> consumer;
 
-        Consumer(String name, String isolation, boolean member) {
+        /** `group` is null for one that assigns itself everything. */
+        Consumer(String name, String isolation, String group) {
             super(name);
             this.isolation = isolation;
-            this.member = member;
+            this.group = group;
+            member = group != null;
         }
 
         @Override
@@ -322,10 +331,7 @@ public final class JavaHistory {
             config.putAll(Map.of("client.id", getName(), "isolation.level", isolation, "auto.offset.reset", "earliest",
                     "request.timeout.ms", 3_000, "retry.backoff.ms", 50, "retry.backoff.max.ms", 300, "reconnect.backoff.max.ms", 300,
                     "metadata.max.age.ms", 5_000, "default.api.timeout.ms", 20_000));
-            if (member) {
-                config.putAll(Map.of("group.id", GROUP, "heartbeat.interval.ms", 300, "session.timeout.ms", 10_000,
-                        "partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"));
-            }
+            if (member) config.putAll(GROUPS.get(group));
             try (KafkaConsumer<byte[], byte[]> opened = new KafkaConsumer<>(config)) {
                 consumer = opened;
                 book.write(getName(), "consume", "\"isolation\":\"" + isolation + "\"");

@@ -1,10 +1,10 @@
 """librdkafka clients whose history is checked: BOOTSTRAP TOPIC STOP-FILE ENDS-FILE HISTORY-FILE TRANSACTIONAL SEED.
 
 Two idempotent producers, and TRANSACTIONAL transactional ones, send values, each once, until the stop file exists. Meanwhile one
-consumer reads uncommitted and one committed what they assign to themselves, and now and then go back; and a group of two,
-reading committed, commits. Everything that is sent, heard and polled is a line of the history file
+consumer reads uncommitted and one committed what they assign to themselves, and now and then go back; and two groups of two,
+one of the classic and one of the consumer protocol (KIP-848), reading committed, commit. Everything that is sent, heard and polled is a line of the history file
 (`klamm_tests::history`). What goes on is told every so often: `ACKED n`, `COMMITTED n` (transactions), `POLLED uncommitted
-committed group`. When all producers have ended (`QUIET`), the ends file appears, which holds each partition's end
+committed classic consumer`. When all producers have ended (`QUIET`), the ends file appears, which holds each partition's end
 offset; every kind of reader goes on to there, and a last one reads everything from the beginning.
 """
 
@@ -20,7 +20,6 @@ import confluent_kafka as ck
 from common import check, main, wait_for
 
 PATIENCE = 150.0
-GROUP = "historians"
 # What these say is certain: the record is not in the log. Of any other error nobody knows.
 NEVER_SENT = (ck.KafkaError._PURGE_QUEUE, ck.KafkaError.MSG_SIZE_TOO_LARGE)
 
@@ -196,6 +195,13 @@ def insist(call):
                 raise
 
 
+GROUPS = {
+    "classic": {"group.id": "classic", "partition.assignment.strategy": "cooperative-sticky", "heartbeat.interval.ms": 300,
+                "session.timeout.ms": 10_000},
+    "consumer": {"group.id": "consumer", "group.protocol": "consumer"},
+}
+
+
 class Consumer(Worker):
     """A consumer; `group` is None for one that assigns itself everything, and now and then goes back."""
 
@@ -205,10 +211,10 @@ class Consumer(Worker):
         self.isolation, self.buffer, self.at, self.came_to = isolation, {}, {}, {}
 
     def work(self):
-        more = {"group.id": self.group, "partition.assignment.strategy": "cooperative-sticky"} if self.group else {"group.id": self.name}
+        more = GROUPS[self.group] if self.group else {"group.id": self.name}
         self.consumer = ck.Consumer(self.stage.config(
             client_id=self.name, isolation_level=self.isolation, enable_partition_eof=True, auto_offset_reset="earliest",
-            enable_auto_commit=False, fetch_wait_max_ms=100, heartbeat_interval_ms=300, session_timeout_ms=10_000) | more)
+            enable_auto_commit=False, fetch_wait_max_ms=100) | more)
         self.stage.book.write(self.name, "consume", isolation=self.isolation)
         if self.group:
             self.consumer.subscribe([self.stage.topic], on_assign=self.moved, on_revoke=self.moved, on_lost=self.moved)
@@ -306,8 +312,8 @@ def program(_bootstrap, _unique):
     producers += [Producer(stage, 2 + i, True) for i in range(stage.transactional)]
     loose = Consumer(stage, "uncommitted", "read_uncommitted", wanders=True)
     strict = Consumer(stage, "committed", "read_committed", wanders=True)
-    members = [Consumer(stage, f"member{i}", "read_committed", GROUP) for i in range(2)]
-    everyone = [*producers, loose, strict, *members]
+    groups = [[Consumer(stage, f"{group}{i}", "read_committed", group) for i in range(2)] for group in GROUPS]
+    everyone = [*producers, loose, strict, *sum(groups, [])]
     for worker in everyone:
         worker.start()
 
@@ -320,7 +326,7 @@ def program(_bootstrap, _unique):
         alive()
         print("ACKED", stage.acked, flush=True)
         print("COMMITTED", stage.committed, flush=True)
-        print("POLLED", loose.count, strict.count, sum(member.count for member in members), flush=True)
+        print("POLLED", loose.count, strict.count, *(sum(member.count for member in group) for group in groups), flush=True)
         time.sleep(0.1)
     wait_for("the producers' end", lambda: alive() or not any(p.is_alive() for p in producers), PATIENCE)
     alive()
@@ -332,8 +338,8 @@ def program(_bootstrap, _unique):
     everyone.append(last)
     last.start()
     whole = set(range(stage.partitions))
-    for what, readers in {"uncommitted": [loose], "committed": [strict], "group": members}.items():
-        wait_for(f"{what}: every end", lambda r=readers: alive() or set().union(*(x.reached() for x in r)) == whole, PATIENCE)
+    for readers in [[loose], [strict], *groups]:
+        wait_for(f"every end, by {readers[0].name}", lambda r=readers: alive() or set().union(*(x.reached() for x in r)) == whole, PATIENCE)
     wait_for("the last reader", lambda: alive() or not last.is_alive(), PATIENCE)
     stage.done.set()
     for worker in everyone:

@@ -1,6 +1,6 @@
 //! Lines of what must hold.
 
-use klamm_node::NodeId;
+use klamm_node::{NodeId, TopicPartition};
 
 use super::Planner;
 use super::read::Read;
@@ -36,6 +36,10 @@ impl Planner<'_> {
             "consumed" => self.consumed(line),
             "broker" => self.broker_expectation(line),
             "controller" => self.controller(line),
+            "topic" if line.prop_flag("exists") == Some(true) && !self.names.ever.contains(&line.text(0)) => {
+                self.ever_topic(&line.text(0), line.args.first()?.span);
+                None
+            }
             "topic" => Some(vec![Expectation::Topic {
                 topic: line.text(0),
                 exists: line.prop_flag("exists"),
@@ -151,6 +155,9 @@ impl Planner<'_> {
             });
         }
         let brokers = self.brokers(line);
+        if facts.iter().any(|fact| !matches!(fact, ReplicaFact::Hosted(_))) {
+            self.all_may_host(line, &brokers, &partition);
+        }
         let each =
             |broker| Expectation::Replica { partition: partition.clone(), broker, facts: facts.clone() };
         Some(brokers.into_iter().map(each).collect())
@@ -182,6 +189,7 @@ impl Planner<'_> {
             records.extend(values.into_iter().map(|value| RecordPattern { value, epoch }));
         }
         let from = line.prop_int("from");
+        self.all_may_host(line, &brokers, &partition);
         let each = |broker| Expectation::Log {
             partition: partition.clone(),
             broker,
@@ -191,12 +199,19 @@ impl Planner<'_> {
         Some(brokers.into_iter().map(each).collect())
     }
 
+    fn all_may_host(&mut self, line: &Line, brokers: &[NodeId], partition: &TopicPartition) {
+        for (broker, arg) in brokers.iter().zip(&line.args) {
+            self.may_host(*broker, partition, arg.span);
+        }
+    }
+
     fn same_logs(&mut self, line: &Line) -> Option<Vec<Expectation>> {
         let partition = self.partition_of(line)?;
         let brokers = self.brokers(line);
         if brokers.len() < 2 {
             self.wrong("`same-logs` compares at least two brokers", line.span, "with what?");
         }
+        self.all_may_host(line, &brokers, &partition);
         Some(vec![Expectation::SameLogs { partition, brokers }])
     }
 

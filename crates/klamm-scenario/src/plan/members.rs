@@ -72,6 +72,7 @@ impl Planner<'_> {
                     topics.push(topic.into());
                 }
                 self.needs_group(line, &client);
+                self.uses_group(&client, true);
                 ConsumerOp::Subscribe(topics)
             }
             "unsubscribe" => ConsumerOp::Unsubscribe,
@@ -93,6 +94,7 @@ impl Planner<'_> {
             "seek" => self.seek(line)?,
             "commit" => {
                 self.needs_group(line, &client);
+                self.uses_group(&client, false);
                 error = line.prop_text("error").unwrap_or(error);
                 let offsets = match line.prop_int("offset") {
                     Some(offset) => Some(vec![(self.partition_at(line, 1)?, offset.into())]),

@@ -8,6 +8,7 @@ mod expectations;
 mod faults;
 mod members;
 pub(crate) mod portable;
+mod possible;
 mod read;
 mod records;
 mod steps;
@@ -108,6 +109,18 @@ struct Names {
     groups: BTreeSet<String>,
     down: BTreeSet<NodeId>,
     paused: BTreeSet<NodeId>,
+    /// The brokers that have, or may have, a replica of a partition; none that the controller placed.
+    replicas: BTreeMap<TopicPartition, BTreeSet<NodeId>>,
+    /// Every topic that the file creates somewhere.
+    ever: BTreeSet<String>,
+    /// The group of each consumer that has one.
+    group_of: BTreeMap<String, String>,
+    /// The groups that somebody has joined or committed for, and not left.
+    joined: BTreeSet<String>,
+    /// Whether some group was ever used, so that there are coordinators.
+    coordinated: bool,
+    /// Whether a fault was injected that lasts, and not every one healed.
+    broken: bool,
     /// Every fault that was given a name.
     faults: BTreeSet<String>,
     /// Those of them that are not healed.
@@ -168,6 +181,7 @@ pub(crate) fn plan(name: &str, text: &str, scenario: &Scenario) -> Result<Plan, 
             planner.set_nodes();
             planner.head(&scenario.lines);
             planner.set_nodes();
+            planner.names.ever = possible::topics(&scenario.lines);
             planner.steps(&scenario.lines);
             runs.push(planner.run);
         }

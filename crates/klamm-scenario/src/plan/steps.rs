@@ -146,6 +146,7 @@ impl Planner<'_> {
             self.topic_configs(line);
             self.enough_brokers(line);
             self.names.topics.insert(topic.name.clone(), topic.partitions());
+            self.placed(&topic);
         }
         Some(topic)
     }
@@ -242,7 +243,9 @@ impl Planner<'_> {
         let member = self.member_spec(line);
         if member.group.is_some() {
             self.names.grouped.insert(name.clone());
-            self.names.groups.extend(line.prop_text("group"));
+            let group = line.prop_text("group").unwrap_or_default();
+            self.names.groups.insert(group.clone());
+            self.names.group_of.insert(name.clone(), group);
         }
         let isolation = line.prop_text("isolation").unwrap_or_else(|| "read_uncommitted".to_owned());
         if !matches!(isolation.as_str(), "read_uncommitted" | "read_committed") {
@@ -452,7 +455,11 @@ impl Planner<'_> {
                         self.unknown_topic(&topic, line.args[0].span);
                         return None;
                     }
-                    self.names.topics.insert(topic.clone(), count);
+                    let before = self.names.topics.insert(topic.clone(), count);
+                    if let Some(before) = before.filter(|before| *before >= count) {
+                        let span = line.args.get(1).map_or(line.span, |arg| arg.span);
+                        self.wrong(format!("topic `{topic}` has {before} already"), span, "more than that");
+                    }
                 }
                 Admin::AddPartitions { topic, count }
             }
@@ -482,6 +489,9 @@ impl Planner<'_> {
                         "for example to=\"1,2,4\"",
                     );
                     return None;
+                }
+                if let Some(to) = &to {
+                    self.moved(&partition, to);
                 }
                 Admin::Reassign { partition, to }
             }

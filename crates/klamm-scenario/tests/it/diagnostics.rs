@@ -130,3 +130,51 @@ fn an_event_of_the_trace_has_a_name_of_its_kind() {
         "the trace has no events `1 -> 2`"
     );
 }
+
+#[test]
+fn what_cannot_be_at_its_place_is_found_before_anything_runs() {
+    let head = "topic t replicas=\"1,2\"\nconsumer c group=g\n";
+    for (lines, message, line) in [
+        ("move-leader t-0 3", "broker 3 has no replica of t-0", 4),
+        ("set-isr t-0 \"1,3\"", "broker 3 has no replica of t-0", 4),
+        ("disk 3 rot=5 of=t-0", "broker 3 has no replica of t-0", 4),
+        ("disk 100 full=#true of=t-0", "node 100 is a controller, and has no replica of t-0", 4),
+        ("power-loss 2 3 {\n    keeps t-0 below=1\n}", "broker 3 has no replica of t-0", 5),
+        ("expect { replica 3 log-end=0; }", "broker 3 has no replica of t-0", 4),
+        ("expect {\n    log 1 2 3 a\n}", "broker 3 has no replica of t-0", 5),
+        ("expect { same-logs 2 3; }", "broker 3 has no replica of t-0", 4),
+        ("crash 100\nmove-leader t-0 2", "no controller runs that could do `move-leader`", 5),
+        ("crash 100\nfence 2", "no controller runs that could do `fence`", 5),
+        ("force-rebalance g", "nobody is in group `g` here", 4),
+        ("expire-member g c", "nobody is in group `g` here", 4),
+        ("move-coordinator g 2", "there is no coordinator yet", 4),
+        ("heal", "there is nothing to heal", 4),
+        ("cut 1 2\nheal\nheal", "there is nothing to heal", 6),
+        ("reset 1 2\nheal", "there is nothing to heal", 5),
+        ("pause 1\nstop 1", "node 1 is paused, and cannot stop in order", 5),
+        ("fault Fetch from=2 to=2 do=drop", "node 2 asks itself nothing", 4),
+        ("fault Produce topic=tt do=drop", "no line creates a topic `tt`", 4),
+        ("expect { topic tt exists=#true; }", "no line creates a topic `tt`", 4),
+        ("add-partitions t 1", "topic `t` has 1 already", 4),
+        (
+            "breakpoint b alterpartition_inflight node=100",
+            "a controller never comes to `alterpartition_inflight`",
+            4,
+        ),
+    ] {
+        let (told, at) = first(&format!("{head}{lines}"));
+        assert_eq!((told.as_str(), at), (message, line), "{lines}");
+    }
+    // What may be, as far as the file alone tells.
+    for lines in [
+        "topic u replication-factor=2\nmove-leader u-0 3",
+        "reassign t-0 to=\"2,3\"\nmove-leader t-0 3\nexpect { replica 3 log-end=0; }",
+        "expect { replica 3 of=t-0 hosted=#false; topic tt exists=#false; }",
+        "pause 1\nbegin-stop 1",
+        "crash 100\nstart 100\nfence 2\nheal",
+        "subscribe c t\npoll c\nforce-rebalance g\nmove-coordinator g 2",
+        "fault Produce topic=late do=drop\ncreate-topic late",
+    ] {
+        check("right.kdl", &format!("scenario \"A\"\n{head}{lines}\n")).expect(lines);
+    }
+}

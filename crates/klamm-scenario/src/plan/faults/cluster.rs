@@ -18,11 +18,14 @@ impl Planner<'_> {
 
     pub(super) fn set_isr(&mut self, line: &Line) -> Option<Step> {
         let partition: TopicPartition = self.partition_at(line, 0)?;
+        self.needs_controller(line);
         let arg = line.args.get(1)?;
         let ids = crate::syntax::shape::nodes(&line.text(1)).unwrap_or_default();
         let mut isr = Vec::new();
         for id in ids {
-            isr.push(self.known_broker(id.into(), arg.span)?);
+            let broker = self.known_broker(id.into(), arg.span)?;
+            self.may_host(broker, &partition, arg.span);
+            isr.push(broker);
         }
         if isr.is_empty() {
             self.wrong("an ISR has a member at least", arg.span, "the leader is always in it");
@@ -40,7 +43,9 @@ impl Planner<'_> {
         };
         let mut breakpoint = Breakpoint::at(at);
         if let (Some(id), Some(value)) = (line.prop_int("node"), line.get("node")) {
-            breakpoint = breakpoint.node(self.known_node(id, value.span)?);
+            let node = self.known_node(id, value.span)?;
+            self.comes_to(node, at, value.span);
+            breakpoint = breakpoint.node(node);
         }
         if line.get("of").is_some() {
             breakpoint = breakpoint.partition(self.partition_prop(line, "of")?);

@@ -27,7 +27,13 @@ impl Planner<'_> {
     pub(super) fn disk(&mut self, line: &Line) -> Option<Step> {
         let node = *self.nodes(line).first()?;
         let scope = match (line.get("of").is_some(), line.prop_text("path")) {
-            (true, _) => DiskScope::Partition(self.partition_prop(line, "of")?),
+            (true, _) => {
+                let partition = self.partition_prop(line, "of")?;
+                if !self.may_host(node, &partition, line.get("of")?.span) {
+                    return None;
+                }
+                DiskScope::Partition(partition)
+            }
             (false, Some(path)) => DiskScope::Path(path),
             (false, None) => DiskScope::Everything,
         };

@@ -14,12 +14,20 @@ use klamm_world::fault::{ClusterFault, LogWork, NetworkFault, NodeFault};
 
 use crate::error::Mistake;
 use crate::line::{Line, Span};
-use crate::plan::Planner;
 use crate::plan::read::Read;
+use crate::plan::{Planner, possible};
 use crate::step::{Inject, Step};
 
 impl Planner<'_> {
     pub(in crate::plan) fn fault(&mut self, line: &Line) -> Option<Step> {
+        let step = self.any_fault(line)?;
+        if let Step::Inject(all) = &step {
+            self.names.broken |= all.iter().any(|inject| possible::lasts(&inject.fault));
+        }
+        Some(step)
+    }
+
+    fn any_fault(&mut self, line: &Line) -> Option<Step> {
         Some(match line.word.as_str() {
             "start" => self.each_node(line, NodeFault::Start),
             "restart" => self.each_node(line, NodeFault::Restart),
@@ -34,8 +42,12 @@ impl Planner<'_> {
             "pause" => self.each_node(line, NodeFault::Pause),
             "resume" => self.each_node(line, NodeFault::Resume),
             "power-loss" => self.power_loss(line)?,
-            "expire-session" => self.each_node(line, NodeFault::ExpireSession),
+            "expire-session" => {
+                self.needs_controller(line);
+                self.each_node(line, NodeFault::ExpireSession)
+            }
             "fence" => {
+                self.needs_controller(line);
                 let node = self.broker(line, 0)?;
                 self.one(line, Fault::Node { node, fault: NodeFault::Fence })?
             }
@@ -53,6 +65,8 @@ impl Planner<'_> {
             "disk" => self.disk(line)?,
             "move-leader" => {
                 let (partition, to) = (self.partition_at(line, 0)?, self.broker(line, 1)?);
+                self.needs_controller(line);
+                self.may_host(to, &partition, line.args.get(1)?.span);
                 self.one(line, ClusterFault::MoveLeader { partition, to }.into())?
             }
             "hold-isr" => {
@@ -66,15 +80,20 @@ impl Planner<'_> {
             "move-coordinator" => {
                 let to = self.broker(line, 1)?;
                 let group = self.known_group(line)?.into();
+                self.needs_controller(line);
+                self.needs_coordinators(line);
                 self.one(line, ClusterFault::MoveCoordinator { group, to }.into())?
             }
             "force-rebalance" => {
-                let group = self.known_group(line)?.into();
-                self.one(line, ClusterFault::ForceRebalance { group }.into())?
+                let group = self.known_group(line)?;
+                self.needs_members(line, &group);
+                self.one(line, ClusterFault::ForceRebalance { group: group.into() }.into())?
             }
             "expire-member" => {
-                let (group, member) = (self.known_group(line)?.into(), line.text(1).into());
-                self.one(line, ClusterFault::ExpireMember { group, member }.into())?
+                let group = self.known_group(line)?;
+                self.needs_members(line, &group);
+                let member = line.text(1).into();
+                self.one(line, ClusterFault::ExpireMember { group: group.into(), member }.into())?
             }
             "breakpoint" => self.breakpoint(line)?,
             "await-fired" => Step::AwaitFired {
@@ -133,6 +152,9 @@ impl Planner<'_> {
             names.push(name);
         }
         if line.args.is_empty() {
+            if !std::mem::take(&mut self.names.broken) {
+                self.wrong("there is nothing to heal", line.span, "no fault lasts here");
+            }
             self.names.armed.clear();
         }
         Step::Heal(names)

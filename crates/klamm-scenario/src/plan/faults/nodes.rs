@@ -18,13 +18,13 @@ impl Planner<'_> {
         let nodes = self.nodes(line);
         for (at, node) in nodes.iter().enumerate() {
             let span = line.args.get(at).map_or(line.span, |arg| arg.span);
-            self.turn(*node, fault, span);
+            self.turn(*node, fault, line.word != "begin-stop", span);
         }
         let inject = |node| Inject { name: None, fault: Fault::Node { node, fault }, may_not_fire: false };
         Step::Inject(nodes.into_iter().map(inject).collect())
     }
 
-    fn turn(&mut self, node: NodeId, fault: NodeFault, span: Span) {
+    fn turn(&mut self, node: NodeId, fault: NodeFault, waits: bool, span: Span) {
         let (down, paused) = (self.names.down.contains(&node), self.names.paused.contains(&node));
         let start_first = format!("say `start {node}` before");
         let problem = match fault {
@@ -32,6 +32,11 @@ impl Planner<'_> {
             NodeFault::Stop | NodeFault::Crash | NodeFault::PowerLoss | NodeFault::Pause if down => {
                 Some(("is down already", "impossible", Some(start_first)))
             }
+            NodeFault::Stop | NodeFault::Restart if paused && waits => Some((
+                "is paused, and cannot stop in order",
+                "impossible",
+                Some(format!("say `resume {node}` before")),
+            )),
             NodeFault::Pause if paused => Some(("is paused already", "impossible", None)),
             NodeFault::Resume if !paused => Some(("is not paused", "nothing to resume", None)),
             NodeFault::ExpireSession if self.names.controllers.contains(&node) => {
@@ -73,6 +78,10 @@ impl Planner<'_> {
         };
         for child in &line.block {
             let partition = self.partition_at(child, 0)?;
+            let span = child.args.first().map_or(child.span, |arg| arg.span);
+            for node in &nodes {
+                self.may_host(*node, &partition, span);
+            }
             let Some(offset) = child.prop_int("below") else {
                 self.wrong("`keeps` needs to know up to where", child.span, "for example below=5");
                 continue;

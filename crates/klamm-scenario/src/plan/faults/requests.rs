@@ -44,7 +44,15 @@ impl Planner<'_> {
             on.to = Some(self.known_node(to, value.span)?);
         }
         on.client_id = line.prop_text("client").map(StrBytes::from);
+        if let (Some(RequestOrigin::Node(from)), Some(to), Some(value)) = (on.from, on.to, line.get("to"))
+            && from == to
+        {
+            self.wrong(format!("node {from} asks itself nothing"), value.span, "no request is hit");
+        }
         on.topic = line.prop_text("topic").map(StrBytes::from);
+        if let (Some(topic), Some(value)) = (line.prop_text("topic"), line.get("topic")) {
+            self.ever_topic(&topic, value.span);
+        }
         if line.get("of").is_some() {
             on = on.topic_partition(&self.partition_prop(line, "of")?);
         }

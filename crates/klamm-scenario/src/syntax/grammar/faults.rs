@@ -325,21 +325,21 @@ pub(super) const WORDS: &[Word] = &[
         name: "move-coordinator",
         args: &[arg("group", Kind::Text), arg("to", Kind::Node)],
         doc: "The controller makes another broker a group's coordinator, now.",
-        example: "move-coordinator g 2",
+        example: "consumer m group=g\nsubscribe m t\npoll m within=10s\nmove-coordinator g 2",
         ..WORD
     },
     Word {
         name: "force-rebalance",
         args: &[arg("group", Kind::Text)],
         doc: "A group's coordinator begins a rebalance.",
-        example: "force-rebalance g",
+        example: "consumer m group=g\nsubscribe m t\npoll m within=10s\nforce-rebalance g",
         ..WORD
     },
     Word {
         name: "expire-member",
         args: &[arg("group", Kind::Text), arg("member", Kind::Text)],
         doc: "A group's coordinator finds a member's session expired. The member goes by its id or its client.id.",
-        example: "expire-member g c",
+        example: "consumer m group=g\nsubscribe m t\npoll m within=10s\nexpire-member g m",
         ..WORD
     },
     Word {

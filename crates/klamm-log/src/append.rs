@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 
 use crate::disk::Disk;
 use crate::error::{AppendError, LogError};
-use crate::log::{AppendOrigin, CompletedTxn, Log, LogAppendInfo};
+use crate::log::{AppendAs, AppendOrigin, CompletedTxn, Log, LogAppendInfo};
+use crate::producer_state::VerificationGuard;
 use crate::producer_state::{Prepared, ProducerBatch};
 use crate::segment::AppendedBatch;
 use crate::validate::validate;
@@ -32,8 +33,10 @@ impl Log {
         batches: &[InspectedBatch],
         leader_epoch: i32,
         now_ms: i64,
-        origin: AppendOrigin,
+        how: impl Into<AppendAs>,
     ) -> Result<LogAppendInfo, AppendError> {
+        let how = how.into();
+        let origin = how.origin;
         let mut info = LogAppendInfo {
             first_offset: self.log_end_offset,
             last_offset: self.log_end_offset - 1,
@@ -63,7 +66,11 @@ impl Log {
                     info.log_append_time = earlier.timestamp;
                     return Ok(LogAppendInfo { bytes: 0, records: 0, duplicate: true, ..info });
                 }
-                prepared.push(self.producers.prepare(&batch, origin, &prepared)?);
+                if matches!(origin, AppendOrigin::Client | AppendOrigin::Coordinator) {
+                    let enabled = self.limits.transaction_verification;
+                    self.producers.check_verified(&batch, how.guard, enabled)?;
+                }
+                prepared.push(self.producers.prepare(&batch, how, &prepared)?);
             }
             info.last_offset = header.last_offset();
             info.max_timestamp = info.max_timestamp.max(header.max_timestamp);
@@ -92,6 +99,23 @@ impl Log {
         }
         self.after_append(disk, now_ms)?;
         Ok(info)
+    }
+
+    /// Begins to verify that a transaction's coordinator knows of its records in this partition: append them with the guard.
+    /// `None` when the transaction is open here already, and nothing is to be verified
+    /// (`UnifiedLog.maybeStartTransactionVerification`).
+    ///
+    /// # Errors
+    /// `INVALID_PRODUCER_EPOCH` for an epoch below the producer's last.
+    pub fn start_verification(
+        &mut self,
+        producer_id: i64,
+        sequence: i32,
+        producer_epoch: i16,
+        bumps_epoch: bool,
+        now_ms: i64,
+    ) -> Result<Option<VerificationGuard>, AppendError> {
+        self.producers.start_verification(producer_id, sequence, producer_epoch, bumps_epoch, now_ms)
     }
 
     /// Ends a transaction in the books: its place in the transaction index, and in the last stable offset.

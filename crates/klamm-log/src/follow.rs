@@ -153,7 +153,7 @@ impl Log {
         batch: &crate::producer_state::ProducerBatch,
     ) -> Result<(), LogError> {
         // Nothing is refused of what a leader accepted.
-        if let Ok(prepared) = self.producers.prepare(batch, AppendOrigin::Replication, &[])
+        if let Ok(prepared) = self.producers.prepare(batch, AppendOrigin::Replication.into(), &[])
             && let Some(txn) = self.producers.commit(prepared)
         {
             self.complete_txn(disk, &txn)?;

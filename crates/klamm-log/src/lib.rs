@@ -39,10 +39,11 @@ pub use disk::{Disk, DiskError, FileId, MemoryDisk};
 pub use error::{AppendError, LogError, ReadError, RecordIssue};
 pub use leader_epoch_cache::{EpochEndOffset, EpochEntry, LeaderEpochCache};
 pub use log::{
-    AbortedTxn, AppendOrigin, CompletedTxn, FetchData, FetchIsolation, Log, LogAppendInfo, LogLimits,
-    LogOffsets, SegmentInfo,
+    AbortedTxn, AppendAs, AppendOrigin, CompletedTxn, FetchData, FetchIsolation, Log, LogAppendInfo,
+    LogLimits, LogOffsets, SegmentInfo,
 };
 pub use manager::{LoadedLog, LogManager, LogManagerSettings, MetaProperties};
+pub use producer_state::VerificationGuard;
 pub use recovery::OpenLog;
 pub use retention::DeletedSegments;
 pub use timestamp::{TimestampOffset, special_timestamp};

@@ -10,7 +10,7 @@ use crate::config::LogConfig;
 use crate::disk::{Disk, FlushId};
 use crate::error::LogError;
 use crate::leader_epoch_cache::{EpochEndOffset, LeaderEpochCache};
-use crate::producer_state::{ActiveProducer, ProducerState};
+use crate::producer_state::{ActiveProducer, ProducerState, VerificationGuard};
 use crate::segment::Segment;
 
 /// Who appends, which decides what is checked (`AppendOrigin`).
@@ -24,6 +24,23 @@ pub enum AppendOrigin {
     Raft,
     /// The leader of this partition: the batches are taken as they are.
     Replication,
+}
+
+/// How an append is made: by whom, and what it knows of the transaction it belongs to. An [`AppendOrigin`] alone is one too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendAs {
+    /// Who appends.
+    pub origin: AppendOrigin,
+    /// What proves that a transaction's coordinator knows of its first records here.
+    pub guard: Option<VerificationGuard>,
+    /// The `transaction.version` that a marker is written under. From 2 on its epoch is above that of the records.
+    pub transaction_version: i16,
+}
+
+impl From<AppendOrigin> for AppendAs {
+    fn from(origin: AppendOrigin) -> Self {
+        Self { origin, guard: None, transaction_version: 0 }
+    }
 }
 
 /// How far a reader may see (`FetchIsolation`).
@@ -126,13 +143,20 @@ pub struct LogLimits {
     pub producer_id_expiration_ms: i64,
     /// `transaction.max.timeout.ms`: an open transaction this old, and five minutes more, is late.
     pub max_transaction_timeout_ms: i64,
+    /// `transaction.partition.verification.enable`: whether records that begin a transaction here need a guard.
+    pub transaction_verification: bool,
     /// Seed of `segment.jitter.ms`.
     pub seed: u64,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { producer_id_expiration_ms: 86_400_000, max_transaction_timeout_ms: 900_000, seed: 0 }
+        Self {
+            producer_id_expiration_ms: 86_400_000,
+            max_transaction_timeout_ms: 900_000,
+            transaction_verification: false,
+            seed: 0,
+        }
     }
 }
 
@@ -202,6 +226,11 @@ impl Log {
             active.time_index.set_max_bytes(config.segment_index_bytes);
         }
         self.config = config;
+    }
+
+    /// Takes what the node's logs share in settings.
+    pub const fn set_limits(&mut self, limits: LogLimits) {
+        self.limits = limits;
     }
 
     /// Whether a follower checks the CRC of what its leader sends. Off by default: nothing between two nodes of one world

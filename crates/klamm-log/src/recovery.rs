@@ -363,7 +363,7 @@ impl Log {
                 take_in_quietly(&mut self.producers, &batch)
             } else {
                 let batch = producer_batch(&header, || None);
-                let prepared = self.producers.prepare(&batch, AppendOrigin::Replication, &[]);
+                let prepared = self.producers.prepare(&batch, AppendOrigin::Replication.into(), &[]);
                 prepared.ok().and_then(|p| self.producers.commit(p))
             };
             if let Some(txn) = txn {
@@ -380,6 +380,6 @@ fn take_in_quietly(producers: &mut ProducerState, batch: &RecordBatch) -> Option
         return None;
     }
     let seen = producer_batch(&batch.header, || read_marker(batch));
-    let prepared = producers.prepare(&seen, AppendOrigin::Replication, &[]).ok()?;
+    let prepared = producers.prepare(&seen, AppendOrigin::Replication.into(), &[]).ok()?;
     producers.commit(prepared)
 }

@@ -2,6 +2,7 @@
 
 mod entry;
 mod snapshot;
+mod verification;
 
 use std::collections::BTreeMap;
 
@@ -10,9 +11,11 @@ use klamm_wire::record::control::EndTxnMarker;
 
 pub(crate) use entry::{BatchMetadata, ProducerEntry};
 pub(crate) use snapshot::{read_snapshot, write_snapshot};
+pub use verification::VerificationGuard;
 
 use crate::error::AppendError;
-use crate::log::{AbortedTxn, AppendOrigin, CompletedTxn};
+use crate::log::{AbortedTxn, AppendAs, AppendOrigin, CompletedTxn};
+use verification::{VerificationEntry, Verifications};
 
 /// One producer as DescribeProducers shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,7 @@ pub(crate) struct ProducerState {
     unreplicated: BTreeMap<i64, Txn>,
     /// Offset up to which the log was taken in.
     map_end_offset: i64,
+    verifications: Verifications,
 }
 
 impl ProducerState {
@@ -112,14 +116,68 @@ impl ProducerState {
         entry.find(batch.first_sequence, batch.last_sequence)
     }
 
+    /// Whether a producer's transaction is open under this epoch.
+    pub(crate) fn has_ongoing_transaction(&self, producer_id: i64, producer_epoch: i16) -> bool {
+        let entry = self.producers.get(&producer_id);
+        entry.is_some_and(|e| e.current_txn_first_offset.is_some() && e.producer_epoch == producer_epoch)
+    }
+
+    /// Begins to verify that a producer's transaction is known to its coordinator; `None` when it is open here already.
+    pub(crate) fn start_verification(
+        &mut self,
+        producer_id: i64,
+        sequence: i32,
+        epoch: i16,
+        bumps_epoch: bool,
+        now_ms: i64,
+    ) -> Result<Option<VerificationGuard>, AppendError> {
+        self.check_stale_epoch(producer_id, epoch)?;
+        if self.has_ongoing_transaction(producer_id, epoch) {
+            return Ok(None);
+        }
+        Ok(Some(self.verifications.ask(producer_id, sequence, epoch, bumps_epoch, now_ms)))
+    }
+
+    /// Whether transactional records may begin a transaction here (`UnifiedLog.analyzeAndValidateProducerState`).
+    pub(crate) fn check_verified(
+        &self,
+        batch: &ProducerBatch,
+        guard: Option<VerificationGuard>,
+        is_enabled: bool,
+    ) -> Result<(), AppendError> {
+        if !batch.is_transactional || self.has_ongoing_transaction(batch.producer_id, batch.producer_epoch) {
+            return Ok(());
+        }
+        self.check_stale_epoch(batch.producer_id, batch.producer_epoch)?;
+        if is_enabled && batch.marker.is_none() && !self.verifications.holds(batch.producer_id, guard) {
+            let message = "Record was not part of an ongoing transaction";
+            return Err(AppendError::new(ErrorCode::InvalidTxnState, message));
+        }
+        Ok(())
+    }
+
+    fn check_stale_epoch(&self, producer_id: i64, epoch: i16) -> Result<(), AppendError> {
+        match self.producers.get(&producer_id) {
+            Some(entry) if epoch < entry.producer_epoch => Err(AppendError::new(
+                ErrorCode::InvalidProducerEpoch,
+                format!(
+                    "Epoch of producer {producer_id} is {epoch}, which is smaller than the last seen epoch {}",
+                    entry.producer_epoch
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks a batch against its producer's state and says what the state becomes. `earlier` holds what batches before it in the
     /// same append made of it.
     pub(crate) fn prepare(
         &self,
         batch: &ProducerBatch,
-        origin: AppendOrigin,
+        how: AppendAs,
         earlier: &[Prepared],
     ) -> Result<Prepared, AppendError> {
+        let origin = how.origin;
         let current = self.producers.get(&batch.producer_id);
         let pending = earlier.iter().rev().find(|p| p.producer_id == batch.producer_id).map(|p| &p.entry);
         let mut entry = pending.or(current).cloned().unwrap_or_default();
@@ -129,11 +187,12 @@ impl ProducerState {
             entry: ProducerEntry::default(),
             started: None,
             completed: None,
+            settles: batch.is_transactional.then_some((batch.producer_epoch, batch.marker.is_some())),
         };
         match batch.marker {
             Some(None) => {}
             Some(Some(marker)) => {
-                check_epoch(&entry, batch, origin)?;
+                check_marker_epoch(&entry, batch, how)?;
                 check_coordinator(&entry, batch, marker, origin)?;
                 prepared.completed = entry.current_txn_first_offset.map(|first_offset| CompletedTxn {
                     producer_id: batch.producer_id,
@@ -146,6 +205,8 @@ impl ProducerState {
             None => {
                 check_epoch(&entry, batch, origin)?;
                 if origin == AppendOrigin::Client {
+                    let has_batches = current.is_some_and(|c| c.last_batch().is_some());
+                    check_verified_sequence(self.verifications.get(batch.producer_id), has_batches, batch)?;
                     check_sequence(&entry, is_known, batch)?;
                 }
                 entry.add(batch);
@@ -173,7 +234,10 @@ impl ProducerState {
 
     /// Takes over what [`prepare`](Self::prepare) found. A completed transaction stays open until [`complete`](Self::complete).
     pub(crate) fn commit(&mut self, prepared: Prepared) -> Option<CompletedTxn> {
-        let Prepared { producer_id, entry, started, completed } = prepared;
+        let Prepared { producer_id, entry, started, completed, settles } = prepared;
+        if let Some((epoch, is_marker)) = settles {
+            self.verifications.settle(producer_id, epoch, is_marker);
+        }
         if let Some(first_offset) = started {
             self.ongoing.insert(first_offset, Txn { producer_id, last_offset: None });
         }
@@ -216,11 +280,13 @@ impl ProducerState {
     /// Forgets producers that have been silent for `expiration_ms` and have no open transaction.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.producers.retain(|_, entry| !entry.is_expired(now_ms, expiration_ms));
+        self.verifications.expire(now_ms, expiration_ms);
     }
 
     /// Forgets everything; the log is taken in from `offset` on.
     pub(crate) fn reset(&mut self, offset: i64) {
-        *self = Self { map_end_offset: offset, ..Self::default() };
+        let verifications = std::mem::take(&mut self.verifications);
+        *self = Self { map_end_offset: offset, verifications, ..Self::default() };
     }
 
     /// Takes over the producers of a snapshot at `offset`.
@@ -259,6 +325,8 @@ pub(crate) struct Prepared {
     started: Option<i64>,
     /// The transaction that the batch's marker ends.
     completed: Option<CompletedTxn>,
+    /// The epoch of a transactional batch, and whether it is a marker.
+    settles: Option<(i16, bool)>,
 }
 
 fn check_epoch(
@@ -276,6 +344,56 @@ fn check_epoch(
             batch.producer_id, batch.first_offset, batch.producer_epoch, entry.producer_epoch
         ),
     ))
+}
+
+/// The rule of `transaction.version` 2: a marker's epoch is above that of the records. The same epoch again is the same marker
+/// sent again, if no transaction is open (KAFKA-19999), or an epoch that cannot grow.
+fn check_marker_epoch(
+    entry: &ProducerEntry,
+    batch: &ProducerBatch,
+    how: AppendAs,
+) -> Result<(), AppendError> {
+    let (marker, current) = (batch.producer_epoch, entry.producer_epoch);
+    let is_again = entry.current_txn_first_offset.is_none() || marker == i16::MAX;
+    if how.transaction_version < 2 || how.origin == AppendOrigin::Replication || marker != current || is_again
+    {
+        return check_epoch(entry, batch, how.origin);
+    }
+    Err(AppendError::new(
+        ErrorCode::InvalidProducerEpoch,
+        format!(
+            "Epoch of producer {} at offset {} is {marker}, which is not above the last seen epoch {current}, though a marker of \
+             transaction.version {} must be",
+            batch.producer_id, batch.first_offset, how.transaction_version
+        ),
+    ))
+}
+
+/// Records that are to begin a transaction may not overtake those that asked before them, and where nothing is known of a
+/// producer that takes a new epoch with every transaction, its first sequence is 0.
+fn check_verified_sequence(
+    verification: Option<&VerificationEntry>,
+    has_batches: bool,
+    batch: &ProducerBatch,
+) -> Result<(), AppendError> {
+    let Some(entry) = verification else { return Ok(()) };
+    let (id, first, at) = (batch.producer_id, batch.first_sequence, batch.first_offset);
+    if entry.bumps_epoch && first != 0 && !has_batches {
+        let message = format!(
+            "Invalid sequence number for producer {id} at offset {at}: {first} (incoming seq. number). Expected sequence 0 for \
+             transactions v2 idempotent producer with no existing state."
+        );
+        return Err(AppendError::new(ErrorCode::OutOfOrderSequenceNumber, message));
+    }
+    if first > entry.lowest_sequence {
+        let message = format!(
+            "Out of order sequence number for producer {id} at offset {at}: {first} (incoming seq. number), {} (earliest seen \
+             sequence)",
+            entry.lowest_sequence
+        );
+        return Err(AppendError::new(ErrorCode::OutOfOrderSequenceNumber, message));
+    }
+    Ok(())
 }
 
 fn check_coordinator(

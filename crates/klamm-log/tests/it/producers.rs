@@ -1,7 +1,8 @@
 //! Idempotence, fencing, transactions.
 
 use klamm_log::{
-    AbortedTxn, AppendError, AppendOrigin, Disk, FetchIsolation, Log, LogAppendInfo, MemoryDisk, OpenLog,
+    AbortedTxn, AppendAs, AppendError, AppendOrigin, Disk, FetchIsolation, Log, LogAppendInfo, LogLimits,
+    MemoryDisk, OpenLog, VerificationGuard,
 };
 use klamm_wire::ErrorCode;
 use klamm_wire::record::batch::RecordBatch;
@@ -174,4 +175,111 @@ fn a_silent_producer_is_forgotten_after_a_day() {
     log.on_time(&mut disk, NOW + 86_400_000).unwrap();
     let left: Vec<_> = log.active_producers().iter().map(|p| p.producer_id).collect();
     assert_eq!(left, [2], "an open transaction keeps its producer");
+}
+
+/// A log that lets transactions begin only with a guard.
+fn verifying(disk: &mut dyn Disk) -> Log {
+    let mut log = open(disk, config(&[]));
+    log.set_limits(LogLimits { transaction_verification: true, ..LogLimits::default() });
+    log
+}
+
+fn begin(
+    log: &mut Log,
+    disk: &mut dyn Disk,
+    (id, epoch): (i64, i16),
+    sequence: i32,
+    guard: Option<VerificationGuard>,
+) -> ErrorCode {
+    let how = AppendAs { guard, ..AppendOrigin::Client.into() };
+    let appended = log.append_as_leader(disk, &[produced(id, epoch, sequence, 1, true)], 0, NOW, how);
+    appended.map_or_else(|e| e.code, |_| ErrorCode::None)
+}
+
+#[test]
+fn a_transaction_begins_with_the_guard_of_its_own_question() {
+    let mut disk = MemoryDisk::new();
+    let mut log = verifying(&mut disk);
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 0, None), ErrorCode::InvalidTxnState);
+    let guard = log.start_verification(1, 0, 0, false, NOW).unwrap();
+    assert!(guard.is_some());
+    assert_eq!(log.start_verification(1, 0, 0, false, NOW).unwrap(), guard, "the same question");
+    assert_eq!(
+        begin(&mut log, &mut disk, (2, 0), 0, guard),
+        ErrorCode::InvalidTxnState,
+        "of another producer"
+    );
+    // The coordinator gives up and aborts before the answer is used; another transaction begins to be verified.
+    end(&mut log, &mut disk, 1, false);
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 0, guard), ErrorCode::InvalidTxnState);
+    let next = log.start_verification(1, 0, 0, false, NOW).unwrap();
+    assert_ne!(next, guard);
+    assert_eq!(
+        begin(&mut log, &mut disk, (1, 0), 0, guard),
+        ErrorCode::InvalidTxnState,
+        "an answer of before"
+    );
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 0, next), ErrorCode::None);
+    assert_eq!(log.start_verification(1, 1, 0, false, NOW).unwrap(), None, "it is open: nothing to ask");
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 1, None), ErrorCode::None);
+    end(&mut log, &mut disk, 1, true);
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 2, None), ErrorCode::InvalidTxnState);
+    // Records outside of transactions, and duplicates, need none.
+    produce(&mut log, &mut disk, 3, 0, 0, 1).unwrap();
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 1, None), ErrorCode::None);
+}
+
+#[test]
+fn verification_ends_where_the_epoch_is_stale_or_the_order_is_lost() {
+    let mut disk = MemoryDisk::new();
+    let mut log = verifying(&mut disk);
+    let guard = log.start_verification(1, 2, 0, false, NOW).unwrap();
+    log.start_verification(1, 1, 0, false, NOW).unwrap();
+    let out_of_order = ErrorCode::OutOfOrderSequenceNumber;
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 2, guard), out_of_order, "1 wants in before it");
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 1, guard), ErrorCode::None);
+    end(&mut log, &mut disk, 1, true);
+    append_marker(&mut log, &mut disk, marker(1, 3, true, 0));
+    let stale = log.start_verification(1, 2, 2, false, NOW).unwrap_err();
+    assert_eq!(stale.code, ErrorCode::InvalidProducerEpoch);
+    assert_eq!(begin(&mut log, &mut disk, (1, 2), 2, None), ErrorCode::InvalidProducerEpoch);
+}
+
+#[test]
+fn without_state_a_producer_of_transaction_version_2_begins_at_0() {
+    let mut disk = MemoryDisk::new();
+    let mut log = verifying(&mut disk);
+    let guard = log.start_verification(1, 3, 0, true, NOW).unwrap();
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 3, guard), ErrorCode::OutOfOrderSequenceNumber);
+    let guard = log.start_verification(1, 0, 0, true, NOW).unwrap();
+    assert_eq!(begin(&mut log, &mut disk, (1, 0), 0, guard), ErrorCode::None);
+    // The next transaction's question stands while the marker of this one, under the same epoch, comes in.
+    append_marker(&mut log, &mut disk, marker(1, 1, true, 0));
+    let next = log.start_verification(1, 0, 1, true, NOW).unwrap();
+    append_marker(&mut log, &mut disk, marker(1, 1, true, 0));
+    assert_eq!(begin(&mut log, &mut disk, (1, 1), 0, next), ErrorCode::None);
+    // Before version 2 a producer may go on where it was.
+    let guard = log.start_verification(2, 3, 0, false, NOW).unwrap();
+    assert_eq!(begin(&mut log, &mut disk, (2, 0), 3, guard), ErrorCode::None);
+}
+
+fn append_marker(log: &mut Log, disk: &mut dyn Disk, batch: InspectedBatch) {
+    log.append_as_leader(disk, &[batch], 0, NOW, AppendOrigin::Coordinator).unwrap();
+}
+
+#[test]
+fn a_marker_of_transaction_version_2_has_a_higher_epoch() {
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, config(&[]));
+    let end = |log: &mut Log, disk: &mut dyn Disk, epoch| {
+        let how = AppendAs { transaction_version: 2, ..AppendOrigin::Coordinator.into() };
+        let appended = log.append_as_leader(disk, &[marker(1, epoch, true, 0)], 0, NOW, how);
+        appended.map_or_else(|e| e.code, |_| ErrorCode::None)
+    };
+    assert_eq!(end(&mut log, &mut disk, 0), ErrorCode::None, "of a producer that is not known");
+    assert_eq!(end(&mut log, &mut disk, 0), ErrorCode::None, "again: no transaction is open");
+    in_txn(&mut log, &mut disk, 1, 0);
+    assert_eq!(end(&mut log, &mut disk, 0), ErrorCode::InvalidProducerEpoch);
+    assert_eq!(end(&mut log, &mut disk, 1), ErrorCode::None);
+    assert_eq!(end(&mut log, &mut disk, 0), ErrorCode::InvalidProducerEpoch);
 }

@@ -30,6 +30,8 @@ impl Core {
         if broker_changed {
             self.config.apply(self.settings.node, &self.metadata.image().configs);
             self.quotas.follow(&self.config);
+            let limits = self.config.log_limits(self.settings.node);
+            self.replicas.set_log_limits(limits);
             // A topic's defaults are the broker's keys.
             self.replicas.forget_config(None);
             for slot in self.replicas.slots() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use klamm_log::disk::FlushOutcome;
-use klamm_log::{Disk, LogConfig, LogError, LogLimits};
+use klamm_log::{Disk, LogConfig, LogError};
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
 use klamm_node::config::{broker, log_dir_paths};
 use klamm_node::pause::Pauses;
@@ -24,6 +24,7 @@ use crate::fetch_session::FetchSessionCache;
 use crate::group::{GroupCoordinator, GroupView};
 use crate::handlers;
 use crate::handlers::forward::Forwarding;
+use crate::handlers::write_txn_markers::MarkerRequests;
 use crate::lifecycle::{Lifecycle, LifecycleState};
 use crate::log_dirs::{Dir, LogDirs};
 use crate::metadata::Metadata;
@@ -36,6 +37,7 @@ use crate::replication_quota::ReplicationQuotas;
 use crate::share::manager::SharePartitionManager;
 use crate::share::persister::Persister;
 use crate::share_coordinator::ShareCoordinator;
+use crate::transaction::verification::{AddPartitionsToTxnManager, Waiter};
 use crate::transaction::{TransactionCoordinator, TransactionViews};
 
 /// How a broker is started.
@@ -145,6 +147,8 @@ impl Broker {
             sessions,
             produce_ops: Purgatory::default(),
             fetch_ops: Purgatory::default(),
+            add_partitions: AddPartitionsToTxnManager::default(),
+            markers: MarkerRequests::default(),
             delete_ops: Purgatory::default(),
             fetch_checks: BTreeSet::new(),
             parked_fetches: BTreeMap::new(),
@@ -277,6 +281,8 @@ impl Broker {
             + core.delete_ops.len()
             + core.persister.len()
             + self.share.waiting()
+            + core.markers.len()
+            + core.add_partitions.len()
     }
 
     /// How many fetch sessions are open.
@@ -318,6 +324,13 @@ impl Broker {
                 self.share_coordinator.on_event(&mut self.core, ctx, &event);
                 self.transactions.on_event(&mut self.core, ctx, &event);
                 self.groups.on_event(&mut self.core, ctx, event);
+            } else if let Some((waiter, errors)) = self.core.add_partitions.answered.pop_front() {
+                match waiter {
+                    Waiter::Produce(waiter) => self.core.produce_verified(ctx, waiter, errors),
+                    Waiter::TxnOffsetCommit(waiter) => {
+                        handlers::txn_offset_commit::verified(self, ctx, *waiter, &errors);
+                    }
+                }
             } else if !self.core.settle_one(ctx) && !self.share.settle_one(&mut self.core, ctx) {
                 break;
             }
@@ -371,11 +384,7 @@ fn open_logs(
     disk: &mut dyn Disk,
     ctx: &mut Ctx<'_>,
 ) -> Result<(ReplicaManager, Metadata), LogError> {
-    let limits = LogLimits {
-        producer_id_expiration_ms: config.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
-        seed: settings.node.0.unsigned_abs().into(),
-        ..LogLimits::default()
-    };
+    let limits = config.log_limits(settings.node);
     let paths = log_dir_paths(&config.get(broker::LOG_DIRS).unwrap_or_default())
         .map_err(|error| LogError::Invalid(error.to_string()))?;
     let defaults = config.log_config(&klamm_metadata::ConfigsImage::default(), "");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_log::LogConfig;
+use klamm_log::{LogConfig, LogLimits};
 use klamm_metadata::{ConfigResource, ConfigsImage};
 use klamm_node::NodeId;
 use klamm_node::config::{BrokerConfig as Layers, ConfigType, Key, TOPIC_KEYS, broker};
@@ -55,6 +55,12 @@ pub(crate) struct HotConfig {
     pub(crate) default_replication_factor: i32,
     /// `request.timeout.ms`
     pub(crate) request_timeout_ms: u32,
+    /// `transaction.partition.verification.enable`
+    pub(crate) transaction_verification: bool,
+    /// `add.partitions.to.txn.retry.backoff.ms`
+    pub(crate) add_partitions_retry_backoff_ms: u32,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`
+    pub(crate) add_partitions_retry_backoff_max_ms: u32,
     /// `max.request.partition.size.limit`
     pub(crate) max_request_partition_size_limit: i32,
     /// `replica.selector.class` names Kafka's RackAwareReplicaSelector.
@@ -93,6 +99,13 @@ impl HotConfig {
             num_partitions: layers.get(broker::NUM_PARTITIONS),
             default_replication_factor: layers.get(broker::DEFAULT_REPLICATION_FACTOR),
             request_timeout_ms: layers.get(broker::REQUEST_TIMEOUT_MS).unsigned_abs(),
+            transaction_verification: layers.get(broker::TRANSACTION_PARTITION_VERIFICATION_ENABLE),
+            add_partitions_retry_backoff_ms: layers
+                .get(broker::ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MS)
+                .unsigned_abs(),
+            add_partitions_retry_backoff_max_ms: layers
+                .get(broker::ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MAX_MS)
+                .unsigned_abs(),
             max_request_partition_size_limit: layers.get(broker::MAX_REQUEST_PARTITION_SIZE_LIMIT),
             rack_aware: layers.get(broker::REPLICA_SELECTOR_CLASS).is_some(),
             leader_replication_throttled_rate: layers.get(broker::LEADER_REPLICATION_THROTTLED_RATE),
@@ -129,6 +142,16 @@ impl BrokerConfig {
     /// The release that the broker behaves as.
     pub(crate) const fn release(&self) -> KafkaVersion {
         self.layers.release()
+    }
+
+    /// What the logs of a broker share in settings.
+    pub(crate) fn log_limits(&self, node: NodeId) -> LogLimits {
+        LogLimits {
+            producer_id_expiration_ms: self.get(broker::PRODUCER_ID_EXPIRATION_MS).into(),
+            transaction_verification: self.hot.transaction_verification,
+            seed: node.0.unsigned_abs().into(),
+            ..LogLimits::default()
+        }
     }
 
     /// The layers, for DescribeConfigs.

@@ -26,6 +26,7 @@ use crate::controller_channel::ControllerChannel;
 use crate::fetch_session::FetchSessionCache;
 use crate::group::GroupTimer;
 use crate::handlers::forward::Forwarding;
+use crate::handlers::write_txn_markers::MarkerRequests;
 use crate::lifecycle::Lifecycle;
 use crate::log_dirs::Dir;
 use crate::metadata::Metadata;
@@ -42,6 +43,7 @@ use crate::share::persister::Persister;
 use crate::share::timer::ShareTimer;
 use crate::share_coordinator::ShareCoordinatorTimer;
 use crate::transaction::TransactionTimer;
+use crate::transaction::verification::AddPartitionsToTxnManager;
 
 /// Kafka's name of the topic that keeps group offsets.
 pub(crate) const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
@@ -112,6 +114,8 @@ pub(crate) enum Timer {
     FollowDelay(NodeId),
     /// Forward a request again.
     Forward(u64),
+    /// Ask again for partitions to be added to a transaction.
+    AddPartitionsAgain(u64),
     /// Tell the controller of replicas' directories again after a failure.
     Assignments,
     /// The controller should have been told of a failed directory by now.
@@ -168,6 +172,11 @@ pub(crate) enum Call {
     },
     /// The state of a share-partition.
     ShareState(u64),
+    /// Whether partitions are in transactions.
+    AddPartitionsToTxn {
+        /// The transactions' coordinator.
+        coordinator: NodeId,
+    },
 }
 
 /// What a coordinator is told.
@@ -278,6 +287,10 @@ pub(crate) struct Core {
     pub(crate) produce_ops: Purgatory<(Slot, i64), ProduceOp>,
     /// Fetches that wait, by partition (those of a session are found through it).
     pub(crate) fetch_ops: Purgatory<Slot, FetchOp>,
+    /// Questions to transaction coordinators.
+    pub(crate) add_partitions: AddPartitionsToTxnManager,
+    /// WriteTxnMarkers that wait for their last marker.
+    pub(crate) markers: MarkerRequests,
     /// DeleteRecords that wait, by partition.
     pub(crate) delete_ops: Purgatory<Slot, DeleteRecordsOp>,
     /// What its log cleaners are at.
@@ -333,6 +346,7 @@ impl Core {
             Some(Call::Forward(id)) => self.on_forwarded(ctx, id, result),
             Some(Call::CreateTopics(topics)) => self.on_topics_created(ctx, &topics, &result),
             Some(Call::ProducerIds) => self.on_producer_ids(ctx, &result),
+            Some(Call::AddPartitionsToTxn { coordinator }) => self.on_verified(ctx, coordinator, &result),
             Some(Call::AssignReplicasToDirs) => self.on_assignments(ctx, result),
             Some(Call::WriteTxnMarkers { .. }) => {}
             Some(Call::ShareState(id)) => self.on_share_answer(ctx, id, result),
@@ -360,6 +374,7 @@ impl Core {
             Timer::FetcherBackoff(leader) => self.end_fetcher_backoff(leader),
             Timer::FollowDelay(leader) => self.end_follow_delays(ctx, leader),
             Timer::Forward(id) => self.forward_again(ctx, id),
+            Timer::AddPartitionsAgain(id) => self.add_partitions_again(ctx, id),
             Timer::Assignments => self.retry_assignments(),
             Timer::DirectoryFailure(dir) => self.check_directory_told(ctx, dir),
             Timer::Group(_) | Timer::ShareCoordinator(_) | Timer::Share(_) | Timer::Transaction(_) => {}
@@ -384,7 +399,7 @@ impl Core {
         while let Some(id) = self.produce_ops.first_due(ctx.now) {
             if let Some(mut op) = self.produce_ops.take(id) {
                 op.expire();
-                op.complete(ctx);
+                self.complete_produce(ctx, op);
             }
         }
         while let Some(id) = self.delete_ops.first_due(ctx.now) {
@@ -408,7 +423,10 @@ impl Core {
             self.check_fetch(ctx, id, false);
             return true;
         }
-        self.send_isr_proposals(ctx) || self.send_fetches(ctx) || self.send_assignments(ctx)
+        self.send_isr_proposals(ctx)
+            || self.send_fetches(ctx)
+            || self.send_assignments(ctx)
+            || self.send_verifications(ctx)
     }
 
     /// A client went away: what it waits for needs no answer.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use klamm_log::{AppendError, AppendOrigin, LogAppendInfo, LogConfig};
+use klamm_log::{AppendAs, AppendError, AppendOrigin, LogAppendInfo, LogConfig, LogLimits};
 use klamm_node::{Ctx, TopicIdPartition, TopicPartition, TraceKind};
 use klamm_wire::record::inspect::{BatchFacts, InspectedBatch};
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
@@ -26,6 +26,8 @@ pub(crate) struct ReplicaManager {
     pub(crate) checkpoint_due: bool,
     /// Whether followers check the CRC of what their leaders send.
     verify_crcs: bool,
+    /// What the logs share in settings, where it is not what they were opened with.
+    log_limits: Option<LogLimits>,
     slots: Vec<Option<Partition>>,
     free: Vec<Slot>,
     by_id: FxHashMap<TopicIdPartition, Slot>,
@@ -43,6 +45,7 @@ impl ReplicaManager {
             offline: BTreeMap::new(),
             checkpoint_due: false,
             verify_crcs: false,
+            log_limits: None,
             slots: Vec::new(),
             free: Vec::new(),
             by_id: FxHashMap::default(),
@@ -114,9 +117,20 @@ impl ReplicaManager {
         }
     }
 
+    /// Takes what the logs share in settings, for those that there are and those to come.
+    pub(crate) fn set_log_limits(&mut self, limits: LogLimits) {
+        self.log_limits = Some(limits);
+        for partition in self.slots.iter_mut().flatten() {
+            partition.log.set_limits(limits);
+        }
+    }
+
     /// Takes a partition in.
     pub(crate) fn insert(&mut self, mut partition: Partition) -> Slot {
         partition.log.set_verify_crcs(self.verify_crcs);
+        if let Some(limits) = self.log_limits {
+            partition.log.set_limits(limits);
+        }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             Slot((self.slots.len() - 1) as u32)
@@ -200,7 +214,7 @@ impl Core {
         ctx: &mut Ctx<'_>,
         slot: Slot,
         batches: &[InspectedBatch],
-        origin: AppendOrigin,
+        how: impl Into<AppendAs>,
         needs_all: bool,
     ) -> Result<LogAppendInfo, AppendError> {
         let env = leader_env!(self, ctx);
@@ -209,7 +223,7 @@ impl Core {
         };
         let dir = partition.dir;
         let result =
-            partition.append_as_leader(&mut *self.disk, batches, origin, needs_all, &self.sessions, env);
+            partition.append_as_leader(&mut *self.disk, batches, how.into(), needs_all, &self.sessions, env);
         self.replicas.note(slot);
         if let Err(AppendError { storage: Some(error), .. }) = &result {
             self.on_log_failure(ctx, dir, error);
@@ -228,6 +242,18 @@ impl Core {
         partition: &TopicPartition,
         batch: RecordBatch,
     ) -> Result<InternalAppend, ErrorCode> {
+        self.append_internal_as(ctx, partition, batch, AppendOrigin::Coordinator.into())
+    }
+
+    /// As [`Core::append_internal`], of a batch that belongs to a transaction: records with the guard that lets them in, or a marker
+    /// with its `transaction.version`.
+    pub(crate) fn append_internal_as(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        partition: &TopicPartition,
+        batch: RecordBatch,
+        how: AppendAs,
+    ) -> Result<InternalAppend, ErrorCode> {
         let slot = self.local_partition(partition)?;
         // This broker built the batch: what inspecting it would find is known.
         let facts = BatchFacts {
@@ -237,8 +263,7 @@ impl Core {
             first_null_key: -1,
         };
         let batches = [InspectedBatch { batch, facts }];
-        let info =
-            self.append(ctx, slot, &batches, AppendOrigin::Coordinator, true).map_err(|error| error.code)?;
+        let info = self.append(ctx, slot, &batches, how, true).map_err(|error| error.code)?;
         Ok(InternalAppend { base_offset: info.first_offset, next_offset: info.last_offset + 1 })
     }
 
@@ -258,7 +283,12 @@ impl Core {
                 let (from, to) = (partition.seen_high_watermark, high_watermark);
                 ctx.trace(TraceKind::HighWatermarkMoved { partition: name.clone(), from, to });
             }
+            let (from, to) = (partition.seen_last_stable_offset, partition.log.last_stable_offset());
+            if from != to && (from != partition.seen_high_watermark || to != high_watermark) {
+                ctx.trace(TraceKind::LastStableOffsetMoved { partition: name.clone(), from, to });
+            }
         }
+        partition.seen_last_stable_offset = partition.log.last_stable_offset();
         let high_watermark_moved = high_watermark != partition.seen_high_watermark;
         partition.seen_log_end = log_end;
         partition.seen_high_watermark = high_watermark;
@@ -310,7 +340,7 @@ impl Core {
             let Some(op) = self.produce_ops.get_mut(id) else { continue };
             if op.settle(slot, reached, error) {
                 if let Some(op) = self.produce_ops.take(id) {
-                    op.complete(ctx);
+                    self.complete_produce(ctx, op);
                 }
             } else {
                 self.produce_ops.unwatch(id, &key);

@@ -183,11 +183,11 @@ apis! {
     // Version 6 is unstable in Kafka 4.4.
     InitProducerId 0-5, flexible 2, Broker, served;
     OffsetForLeaderEpoch 2-4, flexible 4, Broker, served;
-    AddPartitionsToTxn 0-5, flexible 3, Broker, no;
-    AddOffsetsToTxn 0-4, flexible 3, Broker, no;
-    EndTxn 0-5, flexible 3, Broker, no;
-    WriteTxnMarkers 1-1, flexible 1, Broker, no;
-    TxnOffsetCommit 0-5, flexible 3, Broker, no;
+    AddPartitionsToTxn 0-5, flexible 3, Broker, served;
+    AddOffsetsToTxn 0-4, flexible 3, Broker, served;
+    EndTxn 0-5, flexible 3, Broker, served;
+    WriteTxnMarkers 1-1, flexible 1, Broker, served;
+    TxnOffsetCommit 0-5, flexible 3, Broker, served;
     DescribeAcls 1-3, flexible 2, Both, no;
     CreateAcls 1-3, flexible 2, Both, no;
     DeleteAcls 1-3, flexible 2, Both, no;
@@ -220,12 +220,12 @@ apis! {
     Envelope 0-0, flexible 0, Controller, no;
     FetchSnapshot 0-1, flexible 0, Controller, served;
     DescribeCluster 0-2, flexible 0, Both, served;
-    DescribeProducers 0-0, flexible 0, Broker, no;
+    DescribeProducers 0-0, flexible 0, Broker, served;
     BrokerRegistration 0-4, flexible 0, Controller, served;
     BrokerHeartbeat 0-1, flexible 0, Controller, served;
     UnregisterBroker 0-0, flexible 0, Both, served;
-    DescribeTransactions 0-0, flexible 0, Broker, no;
-    ListTransactions 0-2, flexible 0, Broker, no;
+    DescribeTransactions 0-0, flexible 0, Broker, served;
+    ListTransactions 0-2, flexible 0, Broker, served;
     AllocateProducerIds 0-0, flexible 0, Controller, served;
     ConsumerGroupHeartbeat 0-1, flexible 0, Broker, served;
     ConsumerGroupDescribe 0-1, flexible 0, Broker, served;

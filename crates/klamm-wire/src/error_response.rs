@@ -3,6 +3,8 @@
 
 mod share;
 
+mod transactions;
+
 use kafka_protocol::messages::{
     AllocateProducerIdsResponse, AlterConfigsResponse, BrokerHeartbeatResponse,
     IncrementalAlterConfigsResponse,
@@ -55,6 +57,7 @@ pub fn error_response(request: &Request, version: i16, error: ErrorCode) -> Opti
         .or_else(|| group(request, version, code))
         .or_else(|| admin(request, version, code))
         .or_else(|| control(request, code))
+        .or_else(|| transactions::answer(request, version, code))
         .or_else(|| share::group(request, code))
         .or_else(|| share::state(request, code))
         .map(Response::from)

@@ -15,6 +15,7 @@ pub mod record;
 pub mod release;
 pub mod subject;
 pub mod throttle;
+pub mod txn_marker;
 
 pub use api::{Api, ApiKey, DecodedRequest, FrameError, Request, RequestHeader, Response};
 pub use error_code::ErrorCode;

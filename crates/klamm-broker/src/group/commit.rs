@@ -154,7 +154,9 @@ impl Shard {
                         .with_partition_index(index)
                         .with_error_code(error.code()),
                 );
-                if !subscribed && self.offsets.get(View::Latest, &id, &topic.name, index).is_some() {
+                let is_known = self.offsets.get(View::Latest, &id, &topic.name, index).is_some()
+                    || self.pending.contains(&id, &topic.name, index);
+                if !subscribed && is_known {
                     records.push(tombstone(&id, &topic.name, index));
                 }
             }
@@ -208,6 +210,14 @@ impl Shard {
         self.offsets
             .of_group(View::Latest, id)
             .map(|(topic, partition, _)| tombstone(id, topic, partition))
+            .chain(
+                self.pending
+                    .of_group(id)
+                    .filter(|(topic, partition)| {
+                        self.offsets.get(View::Latest, id, topic, *partition).is_none()
+                    })
+                    .map(|(topic, partition)| tombstone(id, topic, partition)),
+            )
             .chain(self.groups.group(id).into_iter().flat_map(Group::tombstones))
             .collect()
     }
@@ -225,9 +235,10 @@ impl Shard {
         let mut records = Vec::new();
         for (id, group) in self.groups.iter() {
             let base = expiry_base(group);
-            let mut all_expired = true;
+            let mut all_expired = !self.pending.has_group(id);
             for (topic, partition, value) in self.offsets.of_group(View::Latest, id) {
                 let expired = match base {
+                    _ if self.pending.contains(id, topic, partition) => false,
                     _ if group.is_subscribed_to(topic) => false,
                     ExpiryBase::Never => false,
                     _ if value.expire_timestamp.is_some_and(|at| now < at) => false,
@@ -252,15 +263,22 @@ impl Shard {
     /// Topics are gone: positions in them mean nothing any more.
     pub(crate) fn forget_topics(&mut self, env: &mut Env<'_, '_>, deleted: &[(StrBytes, Uuid)]) {
         let mut records = Vec::new();
+        // A topic of that name may have been made again: its positions stay.
+        let is_gone = |topic: &StrBytes, value: &OffsetAndMetadata| {
+            deleted.iter().any(|(name, topic_id)| {
+                name == topic && (value.topic_id.is_nil() || value.topic_id == *topic_id)
+            })
+        };
         for id in self.offsets.groups() {
             for (topic, partition, value) in self.offsets.of_group(View::Latest, id) {
-                // A topic of that name may have been made again: its positions stay.
-                let gone = deleted.iter().any(|(name, topic_id)| {
-                    name == topic && (value.topic_id.is_nil() || value.topic_id == *topic_id)
-                });
-                if gone {
+                if is_gone(topic, value) {
                     records.push(tombstone(id, topic, partition));
                 }
+            }
+        }
+        for ((group, topic, partition), pending) in self.pending.iter() {
+            if is_gone(topic, &pending.value) {
+                records.push(tombstone(group, topic, *partition));
             }
         }
         self.write_tombstones(env, records);
@@ -322,7 +340,7 @@ fn position(
 }
 
 /// Whether a text has more UTF-16 units than allowed: Kafka counts Java characters.
-fn is_longer(text: Option<&StrBytes>, max: usize) -> bool {
+pub(crate) fn is_longer(text: Option<&StrBytes>, max: usize) -> bool {
     // A text never has more UTF-16 units than bytes.
     text.is_some_and(|text| text.len() > max && text.encode_utf16().count() > max)
 }

@@ -9,7 +9,7 @@ use klamm_wire::messages::offset_commit_response::OffsetCommitResponseTopic;
 use klamm_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use klamm_wire::messages::{
     ConsumerGroupHeartbeatResponse, LeaveGroupResponse, OffsetCommitResponse, OffsetDeleteResponse,
-    ResponseKind, SyncGroupResponse,
+    ResponseKind, SyncGroupResponse, TxnOffsetCommitResponse,
 };
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -19,6 +19,7 @@ use super::modern::consumer::classic_member::MemberJoin;
 use super::modern::consumer::heartbeat::error_response;
 use super::reply;
 use super::shard::{Env, Failure, Shard};
+use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 
 /// What waits for a commit.
 #[derive(Debug, Clone)]
@@ -83,6 +84,22 @@ pub(crate) enum Done {
         refused: Vec<OffsetCommitResponseTopic>,
         /// The coordinator's own.
         topics: Vec<OffsetCommitResponseTopic>,
+    },
+    /// A TxnOffsetCommit's answer.
+    TxnCommit {
+        /// Where it goes.
+        to: ReplyTo,
+        /// The request's version.
+        version: i16,
+        /// What it says.
+        response: TxnOffsetCommitResponse,
+    },
+    /// A transaction's marker.
+    Marker {
+        /// The request that brought it.
+        id: MarkersId,
+        /// Whose it is and where; the error is filled in.
+        outcome: MarkerOutcome,
     },
     /// An OffsetDelete's answer.
     OffsetDelete {
@@ -177,6 +194,18 @@ impl Shard {
                     }
                 }
                 env.ctx.reply(to, ResponseKind::OffsetCommit(commit_response(refused, topics)));
+            }
+            Done::TxnCommit { to, version, mut response } => {
+                if let Some(error) = error {
+                    super::txn::fail(&mut response, error);
+                }
+                super::txn::reply(env.ctx, to, version, response);
+            }
+            Done::Marker { id, mut outcome } => {
+                if let Some(failure) = failure {
+                    outcome.error = super::txn::marker_error(failure);
+                }
+                env.host.marker_written(env.ctx, id, outcome);
             }
             Done::OffsetDelete { to, response } => {
                 let response = match error {

@@ -87,6 +87,9 @@ impl Shard {
         topic: OffsetFetchRequestTopics,
     ) -> OffsetFetchResponseTopics {
         let partitions = topic.partition_indexes.iter().map(|index| {
+            if view == View::Latest && self.pending.contains(group, &topic.name, *index) {
+                return unstable(*index);
+            }
             let value = self.offsets.get(view, group, &topic.name, *index);
             // A position in an older topic of the same name is none in this one.
             let value = value
@@ -108,11 +111,20 @@ impl Shard {
                 topics.push(OffsetFetchResponseTopics::default().with_name(name));
             }
             if let Some(last) = topics.last_mut() {
-                last.partitions.push(position(partition, Some(value)));
+                let is_pending = view == View::Latest && self.pending.contains(group, topic, partition);
+                last.partitions.push(match is_pending {
+                    true => unstable(partition),
+                    false => position(partition, Some(value)),
+                });
             }
         }
         topics
     }
+}
+
+/// An open transaction will have another position, or not: whoever wants a stable one has to ask again (KIP-447).
+fn unstable(partition: i32) -> OffsetFetchResponsePartitions {
+    position(partition, None).with_error_code(ErrorCode::UnstableOffsetCommit.code())
 }
 
 fn position(partition: i32, value: Option<&OffsetAndMetadata>) -> OffsetFetchResponsePartitions {

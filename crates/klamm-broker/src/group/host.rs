@@ -1,11 +1,13 @@
 //! What the coordinator needs of the broker around it. A trait, so that the state machine can be driven without a broker.
 
+use klamm_log::AppendAs;
 use klamm_metadata::ConfigResource;
 use klamm_node::{Ctx, NodeId, Timestamp, TopicPartition};
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 
 use super::GroupTimer;
 use crate::core::{Core, GROUP_METADATA_TOPIC, InternalAppend, LogPiece, Timer};
+use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 
 /// The broker, as the coordinator sees it. Partitions are those of `__consumer_offsets`.
 pub(crate) trait Host {
@@ -16,6 +18,18 @@ pub(crate) trait Host {
         partition: i32,
         batch: RecordBatch,
     ) -> Result<InternalAppend, ErrorCode>;
+
+    /// As [`Host::append`], of a batch that belongs to a transaction. The error is the log's own.
+    fn append_as(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        partition: i32,
+        batch: RecordBatch,
+        how: AppendAs,
+    ) -> Result<InternalAppend, ErrorCode>;
+
+    /// A marker of a WriteTxnMarkers request is committed, or has failed to be.
+    fn marker_written(&mut self, ctx: &mut Ctx<'_>, id: MarkersId, outcome: MarkerOutcome);
 
     /// Reads the local log up to its end.
     fn read(
@@ -72,7 +86,8 @@ pub(crate) struct Topic {
     pub(crate) partitions: i32,
 }
 
-fn offsets_partition(partition: i32) -> TopicPartition {
+/// A partition of `__consumer_offsets`.
+pub(crate) fn offsets_partition(partition: i32) -> TopicPartition {
     TopicPartition::new(StrBytes::from_static_str(GROUP_METADATA_TOPIC), partition)
 }
 
@@ -84,6 +99,20 @@ impl Host for Core {
         batch: RecordBatch,
     ) -> Result<InternalAppend, ErrorCode> {
         self.append_internal(ctx, &offsets_partition(partition), batch)
+    }
+
+    fn append_as(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        partition: i32,
+        batch: RecordBatch,
+        how: AppendAs,
+    ) -> Result<InternalAppend, ErrorCode> {
+        self.append_internal_as(ctx, &offsets_partition(partition), batch, how)
+    }
+
+    fn marker_written(&mut self, ctx: &mut Ctx<'_>, id: MarkersId, outcome: MarkerOutcome) {
+        self.markers_written(ctx, id, [outcome]);
     }
 
     fn read(

@@ -23,6 +23,7 @@ mod member;
 mod modern;
 mod offsets;
 mod partitioner;
+mod pending;
 mod rebalance;
 mod records;
 mod reply;
@@ -32,6 +33,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+pub(crate) mod txn;
 mod view;
 
 use std::collections::BTreeMap;
@@ -53,6 +55,7 @@ use crate::core::{CoordinatorEvent, Core, GROUP_METADATA_TOPIC, RequestContext};
 use crate::handlers::group::find_coordinator::WaitingFinds;
 
 pub(crate) use fetch::GroupFetch;
+pub(crate) use host::offsets_partition;
 pub(crate) use partitioner::partition_for;
 pub(crate) use shard::coordinator_error;
 pub(crate) use timer::GroupTimer;

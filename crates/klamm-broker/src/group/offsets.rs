@@ -31,6 +31,8 @@ pub(crate) struct OffsetAndMetadata {
 struct Entry {
     committed: Option<OffsetAndMetadata>,
     appended: VecDeque<(i64, Option<OffsetAndMetadata>)>,
+    /// Offset of the record that the latest value was written in: for one of a transaction that is below its marker's.
+    record_offset: i64,
 }
 
 impl Entry {
@@ -75,7 +77,28 @@ impl Offsets {
         let topics = self.groups.entry(group.clone()).or_default();
         let entry = topics.entry(topic.clone()).or_default().entry(partition).or_default();
         entry.appended.push_back((record_offset, value));
+        entry.record_offset = record_offset;
         self.appended.push_back((record_offset, group.clone(), topic.clone(), partition));
+    }
+
+    /// Applies a value that a transaction wrote at `record_offset` and committed with its marker at `marker_offset`. A value that
+    /// was written later stands.
+    pub(crate) fn apply_transactional(
+        &mut self,
+        (record_offset, marker_offset): (i64, i64),
+        group: &StrBytes,
+        topic: &StrBytes,
+        partition: i32,
+        value: OffsetAndMetadata,
+    ) {
+        let topics = self.groups.entry(group.clone()).or_default();
+        let entry = topics.entry(topic.clone()).or_default().entry(partition).or_default();
+        if entry.latest().is_some() && entry.record_offset >= record_offset {
+            return;
+        }
+        entry.appended.push_back((marker_offset, Some(value)));
+        entry.record_offset = record_offset;
+        self.appended.push_back((marker_offset, group.clone(), topic.clone(), partition));
     }
 
     /// Notes that records below `high_watermark` are committed.

@@ -132,7 +132,22 @@ pub(crate) fn encode(
     wall_ms: i64,
     compression: Compression,
 ) -> Result<RecordBatch, ErrorCode> {
-    let mut batch = BatchBuilder::new().compression(compression, None);
+    encode_into(BatchBuilder::new().compression(compression, None), records, wall_ms)
+}
+
+/// As [`encode`], of what a producer commits in a transaction.
+pub(crate) fn encode_transactional(
+    records: &[Record],
+    wall_ms: i64,
+    compression: Compression,
+    producer_id: i64,
+    producer_epoch: i16,
+) -> Result<RecordBatch, ErrorCode> {
+    let batch = BatchBuilder::new().compression(compression, None);
+    encode_into(batch.producer(producer_id, producer_epoch, -1).transactional(), records, wall_ms)
+}
+
+fn encode_into(mut batch: BatchBuilder, records: &[Record], wall_ms: i64) -> Result<RecordBatch, ErrorCode> {
     for record in records {
         let (key, value) = encode_record(record).map_err(|_| ErrorCode::UnknownServerError)?;
         batch.push(wall_ms, Some(&key), value.as_deref(), &[]);

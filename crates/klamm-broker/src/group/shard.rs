@@ -19,6 +19,7 @@ use super::gather::Gathers;
 use super::groups::{Group, Groups};
 use super::host::Host;
 use super::offsets::Offsets;
+use super::pending::PendingOffsets;
 use super::records::{Record, encode};
 use super::state::ClassicState;
 
@@ -123,6 +124,8 @@ pub(crate) struct Shard {
     pub(super) state: ShardState,
     pub(super) groups: Groups,
     pub(super) offsets: Offsets,
+    /// What open transactions committed.
+    pub(super) pending: PendingOffsets,
     /// The log end after the last append of this shard.
     written: i64,
     /// The high watermark.
@@ -139,6 +142,7 @@ impl Shard {
             state: ShardState::Loading(log_start),
             groups: Groups::new(config.first_group_epoch()),
             offsets: Offsets::default(),
+            pending: PendingOffsets::default(),
             written: log_start,
             committed: log_start,
             waiting: VecDeque::new(),
@@ -169,8 +173,7 @@ impl Shard {
                         self.replay(offset, record);
                     }
                 }
-                self.written = append.next_offset;
-                self.wait(env, append.next_offset, done);
+                self.appended_up_to(env, append.next_offset, done);
                 Wrote::Appended
             }
             Err(error) => {
@@ -179,6 +182,12 @@ impl Shard {
                 Wrote::Failed(error)
             }
         }
+    }
+
+    /// Notes an append up to `next_offset`, and does `done` once it is committed.
+    pub(crate) fn appended_up_to(&mut self, env: &mut Env<'_, '_>, next_offset: i64, done: Done) {
+        self.written = next_offset;
+        self.wait(env, next_offset, done);
     }
 
     /// Does `done` once everything written so far is committed.
@@ -238,14 +247,20 @@ impl Shard {
         }
     }
 
+    /// A group that is not known has committed an offset: its members manage their partitions themselves.
+    pub(crate) fn know_group(&mut self, group: &StrBytes, at_ms: i64) {
+        if !self.groups.contains(group) {
+            self.groups.insert(Group::Classic(Box::new(ClassicGroup::new(group.clone(), at_ms))));
+        }
+    }
+
     /// Applies a record of the log.
     pub(crate) fn replay(&mut self, offset: i64, record: Record) {
         match record {
             Record::Offset { group, topic, partition, value } => {
-                if value.is_some() && !self.groups.contains(&group) {
-                    // Only offsets are known of the group: its members manage their partitions themselves.
-                    let at = value.as_ref().map_or(0, |v| v.commit_timestamp);
-                    self.groups.insert(Group::Classic(Box::new(ClassicGroup::new(group.clone(), at))));
+                match &value {
+                    Some(value) => self.know_group(&group, value.commit_timestamp),
+                    None => self.pending.forget(&group, &topic, partition),
                 }
                 self.offsets.apply(offset, &group, &topic, partition, value);
             }
@@ -268,8 +283,11 @@ impl Shard {
         let high_watermark = env.host.high_watermark(self.partition).unwrap_or(0);
         if !piece.batches.is_empty() && piece.next_offset > offset {
             for batch in &piece.batches {
+                if batch.header.is_control() {
+                    self.replay_control(batch);
+                }
                 for (offset, record) in super::records::decode(batch) {
-                    self.replay(offset, record);
+                    self.replay_of(batch.header.producer_id, offset, record);
                 }
             }
             self.offsets.commit(high_watermark);

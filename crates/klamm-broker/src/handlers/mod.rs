@@ -7,6 +7,7 @@ mod delete_records;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod end_txn;
@@ -18,9 +19,11 @@ mod list_offsets;
 mod list_transactions;
 pub(crate) mod metadata;
 mod offset_for_leader_epoch;
-mod produce;
+pub(crate) mod produce;
 mod share;
 mod share_state;
+pub(crate) mod txn_offset_commit;
+pub(crate) mod write_txn_markers;
 
 use klamm_node::{Ctx, Incoming};
 use klamm_wire::Request;
@@ -49,6 +52,10 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         Request::EndTxn(request) => end_txn::handle(broker, ctx, rc, request),
         Request::DescribeTransactions(request) => describe_transactions::handle(broker, ctx, rc, &request),
         Request::ListTransactions(request) => list_transactions::handle(broker, ctx, rc, &request),
+
+        Request::WriteTxnMarkers(request) => write_txn_markers::handle(broker, ctx, rc, request),
+        Request::TxnOffsetCommit(request) => txn_offset_commit::handle(broker, ctx, rc, request),
+        Request::DescribeProducers(request) => describe_producers::handle(broker, ctx, &rc, request),
 
         Request::ApiVersions(request) => api_versions::handle(broker, ctx, rc, request),
         Request::Metadata(request) => metadata::handle(broker, ctx, rc, request),
@@ -95,9 +102,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         // Not served by brokers, or not yet: never advertised, and whoever sends one is cut off, as Kafka does.
         Request::SaslHandshake(_)
         | Request::SaslAuthenticate(_)
-        | Request::WriteTxnMarkers(_)
-        | Request::TxnOffsetCommit(_)
-        | Request::DescribeProducers(_)
         | Request::DescribeAcls(_)
         | Request::CreateAcls(_)
         | Request::DeleteAcls(_)

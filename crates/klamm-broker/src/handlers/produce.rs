@@ -1,16 +1,20 @@
 //! Produce (key 0), versions 3–13. Answers to `KafkaApis.handleProduceRequest` and `ReplicaManager.appendRecords`.
 //!
 //! * v3 record batches only · v5 log start offset · v8 per-record errors (KIP-467) · v9 flexible
-//! * v10 current leader in the response (KIP-951) · v13 topic ids (KIP-516)
+//! * v10 current leader in the response (KIP-951) · v11 `TRANSACTION_ABORTABLE` (KIP-890)
+//! * v12 a transaction's partitions are added to it on the way (KIP-890) · v13 topic ids (KIP-516)
 //!
-//! Difference: transactions are not served yet, so a transactional batch is refused with INVALID_TXN_STATE.
+//! Difference: none known.
+
+pub(crate) mod verify;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_log::{AppendError, AppendOrigin, LogAppendInfo};
+use klamm_log::{AppendAs, AppendError, AppendOrigin, LogAppendInfo};
 use klamm_node::{Ctx, Effect, TopicPartition};
+use klamm_wire::error_response::error_response;
 use klamm_wire::messages::produce_request::PartitionProduceData;
 use klamm_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
@@ -20,12 +24,13 @@ use klamm_wire::messages::{BrokerId, ProduceRequest, ResponseKind};
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::record::inspect::{InspectedBatch, InspectedProduce, RecordError, inspect_produce};
 use klamm_wire::record::legacy;
-use klamm_wire::{ErrorCode, StrBytes};
+use klamm_wire::{ErrorCode, Request, StrBytes};
 
+use self::verify::Verdicts;
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext, is_internal};
 use crate::partition::Slot;
-use crate::purgatory::produce::{Awaited, ProduceOp};
+use crate::purgatory::produce::{Appended, Awaited, ProduceOp};
 
 /// The client id that Kafka lets write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
@@ -44,10 +49,37 @@ pub(crate) fn handle(
         return ctx.close(rc.reply_to);
     }
     let inspected = inspected.unwrap_or_else(|| inspect_produce(&request, rc.api_version));
+    if request.transactional_id.is_none() && verify::is_transactional(&inspected) {
+        return refuse_all(ctx, &rc, request, ErrorCode::TransactionalIdAuthorizationFailed);
+    }
+    if let Err(refused) = verify::verify_and_append(core, ctx, rc, request, inspected) {
+        let (rc, request, error) = *refused;
+        refuse_all(ctx, &rc, request, error);
+    }
+}
+
+/// Answers a request that is refused as a whole.
+fn refuse_all(ctx: &mut Ctx<'_>, rc: &RequestContext, request: ProduceRequest, error: ErrorCode) {
+    let acks = request.acks;
+    match error_response(&Request::Produce(request), rc.api_version, error) {
+        Some(response) if acks != 0 => ctx.reply(rc.reply_to, response),
+        _ => ctx.close(rc.reply_to),
+    }
+}
+
+/// Appends a request's records, and answers or waits.
+fn append_all(
+    core: &mut Core,
+    ctx: &mut Ctx<'_>,
+    rc: &RequestContext,
+    request: ProduceRequest,
+    inspected: InspectedProduce,
+    verdicts: &Verdicts,
+) {
     let as_request = AsRequest {
         acks: request.acks,
         internal_allowed: rc.client_id.as_deref() == Some(ADMIN_CLIENT),
-        transactional_allowed: request.transactional_id.is_some(),
+        verdicts,
     };
     let mut response = ProduceResponse::default();
     let mut awaited = Vec::new();
@@ -128,32 +160,10 @@ pub(crate) fn handle(
     } else if awaited.is_empty() {
         ctx.reply(rc.reply_to, ResponseKind::Produce(response));
     } else {
-        wait(core, ctx, rc, response, awaited, request.timeout_ms);
+        let then = Appended::Produce { reply_to: rc.reply_to, response };
+        let timeout = Duration::from_millis(request.timeout_ms.max(0).unsigned_abs().into());
+        core.await_replication(ctx, ProduceOp { then, awaited }, timeout);
     }
-}
-
-/// Answers when the partitions' high watermarks have passed the records.
-fn wait(
-    core: &mut Core,
-    ctx: &mut Ctx<'_>,
-    rc: RequestContext,
-    response: ProduceResponse,
-    awaited: Vec<Awaited>,
-    timeout_ms: i32,
-) {
-    let mut op = ProduceOp { reply_to: rc.reply_to, response, awaited };
-    // With a single replica the high watermark has moved already.
-    for slot in op.awaited.iter().map(|awaited| awaited.slot).collect::<Vec<_>>() {
-        let Some(partition) = core.replicas.get(slot) else { continue };
-        let enough = partition.effective_min_isr() <= partition.maximal_isr_len();
-        let error = if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend };
-        if op.settle(slot, partition.log.high_watermark(), error) {
-            return op.complete(ctx);
-        }
-    }
-    let deadline = ctx.now + Duration::from_millis(timeout_ms.max(0).unsigned_abs().into());
-    let keys = op.awaited.iter().map(|awaited| (awaited.slot, awaited.required_offset)).collect();
-    core.produce_ops.insert(op, keys, deadline);
 }
 
 /// Places that a later one takes the partition of: Kafka keeps the last records that a request has for a partition.
@@ -168,10 +178,10 @@ fn named_twice(partitions: &[PartitionProduceData]) -> Vec<usize> {
 
 /// What a request says of all of its records.
 #[derive(Debug, Clone, Copy)]
-struct AsRequest {
+struct AsRequest<'a> {
     acks: i16,
     internal_allowed: bool,
-    transactional_allowed: bool,
+    verdicts: &'a Verdicts,
 }
 
 /// Why records were not appended, and what the answer tells beside the code.
@@ -218,7 +228,7 @@ fn append(
     name: &TopicPartition,
     records: &Bytes,
     batches: Result<Vec<InspectedBatch>, RecordError>,
-    request: AsRequest,
+    request: AsRequest<'_>,
 ) -> Result<(Slot, LogAppendInfo), Refusal> {
     // First what Kafka looks at before it looks for the partition's log: the cluster, and the request's form.
     if !core.metadata.has_partition(name) {
@@ -233,12 +243,8 @@ fn append(
             return Err(Refusal::of(error.code));
         }
     }
-    if batches.iter().flatten().any(|inspected| inspected.batch.header.is_transactional()) {
-        return Err(Refusal::of(if request.transactional_allowed {
-            ErrorCode::InvalidTxnState
-        } else {
-            ErrorCode::TransactionalIdAuthorizationFailed
-        }));
+    if let Some(refusal) = request.verdicts.refusal(name) {
+        return Err(refusal);
     }
     if !matches!(request.acks, -1..=1) {
         return Err(Refusal::of(ErrorCode::InvalidRequiredAcks));
@@ -249,7 +255,11 @@ fn append(
     let slot = core.local_partition(name).map_err(Refusal::of)?;
     let needs_all = request.acks == -1;
     let result = match batches {
-        Ok(batches) => core.append(ctx, slot, &batches, AppendOrigin::Client, needs_all),
+        Ok(batches) => {
+            let guard = request.verdicts.guards.get(name).copied();
+            let how = AppendAs { guard, ..AppendOrigin::Client.into() };
+            core.append(ctx, slot, &batches, how, needs_all)
+        }
         Err(error) => {
             let partition =
                 core.replicas.get(slot).ok_or_else(|| Refusal::of(ErrorCode::NotLeaderOrFollower))?;

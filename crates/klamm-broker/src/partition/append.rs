@@ -1,7 +1,7 @@
 //! Appends: as leader for clients and coordinators, as follower what the leader sent.
 
 use bytes::Bytes;
-use klamm_log::{AppendError, AppendOrigin, Disk, LogAppendInfo};
+use klamm_log::{AppendAs, AppendError, Disk, LogAppendInfo};
 use klamm_node::{Era, NodeId};
 use klamm_wire::ErrorCode;
 use klamm_wire::record::inspect::InspectedBatch;
@@ -41,7 +41,7 @@ impl Partition {
         &mut self,
         disk: &mut dyn Disk,
         batches: &[InspectedBatch],
-        origin: AppendOrigin,
+        how: AppendAs,
         needs_all: bool,
         sessions: &FetchSessionCache,
         env: LeaderEnv<'_>,
@@ -54,7 +54,7 @@ impl Partition {
                 replica.note_session_fetch(log_end, at);
             }
         }
-        let info = self.log.append_as_leader(disk, batches, self.leader_epoch, env.now_ms, origin)?;
+        let info = self.log.append_as_leader(disk, batches, self.leader_epoch, env.now_ms, how)?;
         if self.log.log_end_offset() != log_end {
             self.changes.add(Changes::LOG_END);
         }

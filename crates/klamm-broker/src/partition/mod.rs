@@ -148,6 +148,8 @@ pub(crate) struct Partition {
     pub(crate) seen_log_end: i64,
     /// The high watermark that was last told.
     pub(crate) seen_high_watermark: i64,
+    /// The last stable offset that was last traced.
+    pub(crate) seen_last_stable_offset: i64,
     /// Fetch sessions that want to be told of the next change, with this partition's place in each. Telling ends the
     /// subscription: a session that its fetcher forgot costs nothing from then on.
     pub(crate) subscribers: SmallVec<[(i32, u32); 4]>,
@@ -160,6 +162,7 @@ impl Partition {
         Self {
             seen_log_end: log.log_end_offset(),
             seen_high_watermark: log.high_watermark(),
+            seen_last_stable_offset: log.last_stable_offset(),
             queued: false,
             name,
             topic_id,

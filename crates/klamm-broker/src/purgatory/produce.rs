@@ -1,10 +1,14 @@
-//! Produces with acks=all that wait for the high watermark (`DelayedProduce`). R7.
+//! Produces with acks=all that wait for the high watermark (`DelayedProduce`), and transaction markers, which do too. R7.
+
+use std::time::Duration;
 
 use klamm_node::{Ctx, ReplyTo};
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::ResponseKind;
 use klamm_wire::messages::produce_response::ProduceResponse;
 
+use crate::core::Core;
+use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 use crate::partition::Slot;
 
 /// One partition that a produce waits for.
@@ -20,13 +24,30 @@ pub(crate) struct Awaited {
     pub(crate) partition: usize,
 }
 
+/// What is known once nothing is awaited any more.
+#[derive(Debug, Clone)]
+pub(crate) enum Appended {
+    /// The answer to a Produce, complete but for the awaited partitions.
+    Produce {
+        /// Where it goes.
+        reply_to: ReplyTo,
+        /// What it says.
+        response: ProduceResponse,
+    },
+    /// The fates of a request's markers; an awaited one is found by its `partition`.
+    Markers {
+        /// The request.
+        id: MarkersId,
+        /// The markers.
+        outcomes: Vec<MarkerOutcome>,
+    },
+}
+
 /// A produce that waits.
 #[derive(Debug, Clone)]
 pub(crate) struct ProduceOp {
-    /// Where the answer goes.
-    pub(crate) reply_to: ReplyTo,
-    /// The answer, complete but for the awaited partitions.
-    pub(crate) response: ProduceResponse,
+    /// What is done in the end.
+    pub(crate) then: Appended,
     /// What is still awaited.
     pub(crate) awaited: Vec<Awaited>,
 }
@@ -34,12 +55,11 @@ pub(crate) struct ProduceOp {
 impl ProduceOp {
     /// Ends the wait for one partition. True when nothing is awaited any more.
     pub(crate) fn settle(&mut self, slot: Slot, reached: i64, error: ErrorCode) -> bool {
-        let response = &mut self.response;
+        let then = &mut self.then;
         self.awaited.retain(|awaited| {
             let done = awaited.slot == slot && awaited.required_offset <= reached;
             if done && error != ErrorCode::None {
-                let partition = &mut response.responses[awaited.topic].partition_responses[awaited.partition];
-                partition.error_code = error.code();
+                then.fail(awaited, error);
             }
             !done
         });
@@ -49,14 +69,47 @@ impl ProduceOp {
     /// The deadline has come: what is still awaited was not replicated in time.
     pub(crate) fn expire(&mut self) {
         for awaited in std::mem::take(&mut self.awaited) {
-            let partition =
-                &mut self.response.responses[awaited.topic].partition_responses[awaited.partition];
-            partition.error_code = ErrorCode::RequestTimedOut.code();
+            self.then.fail(&awaited, ErrorCode::RequestTimedOut);
+        }
+    }
+}
+
+impl Appended {
+    fn fail(&mut self, awaited: &Awaited, error: ErrorCode) {
+        match self {
+            Self::Produce { response, .. } => {
+                let partitions = &mut response.responses[awaited.topic].partition_responses;
+                partitions[awaited.partition].error_code = error.code();
+            }
+            Self::Markers { outcomes, .. } => outcomes[awaited.partition].error = error,
+        }
+    }
+}
+
+impl Core {
+    /// Answers, or adds to an answer.
+    pub(crate) fn complete_produce(&mut self, ctx: &mut Ctx<'_>, op: ProduceOp) {
+        match op.then {
+            Appended::Produce { reply_to, response } => {
+                ctx.reply(reply_to, ResponseKind::Produce(response));
+            }
+            Appended::Markers { id, outcomes } => self.markers_written(ctx, id, outcomes),
         }
     }
 
-    /// Answers.
-    pub(crate) fn complete(self, ctx: &mut Ctx<'_>) {
-        ctx.reply(self.reply_to, ResponseKind::Produce(self.response));
+    /// Lets appends with acks=all wait until the partitions' high watermarks have passed them, and completes them then.
+    pub(crate) fn await_replication(&mut self, ctx: &mut Ctx<'_>, mut op: ProduceOp, timeout: Duration) {
+        // With a single replica the high watermark has moved already.
+        for slot in op.awaited.iter().map(|awaited| awaited.slot).collect::<Vec<_>>() {
+            let Some(partition) = self.replicas.get(slot) else { continue };
+            let enough = partition.effective_min_isr() <= partition.maximal_isr_len();
+            let error = if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend };
+            if op.settle(slot, partition.log.high_watermark(), error) {
+                return self.complete_produce(ctx, op);
+            }
+        }
+        let deadline = ctx.now + timeout;
+        let keys = op.awaited.iter().map(|awaited| (awaited.slot, awaited.required_offset)).collect();
+        self.produce_ops.insert(op, keys, deadline);
     }
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TraceKind};
 use klamm_wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use klamm_wire::messages::{ProducerId, ResponseKind, TopicName, WriteTxnMarkersRequest};
+use klamm_wire::txn_marker::with_transaction_version;
 use klamm_wire::{ErrorCode, Response, StrBytes};
 
 use super::append::After;
 use super::metadata::Transit;
-use super::state::TransactionState;
+use super::state::{TransactionState, TransactionVersion};
 use super::{TransactionCoordinator, TransactionTimer};
 use crate::core::{Call, Core, Timer};
 
@@ -44,6 +45,8 @@ struct Marker {
     producer_id: i64,
     producer_epoch: i16,
     commit: bool,
+    /// The level at which the transaction's client works.
+    version: TransactionVersion,
     /// Where they go.
     partitions: Vec<TopicPartition>,
 }
@@ -114,6 +117,7 @@ impl TransactionCoordinator {
             producer_id: now.producer_id,
             producer_epoch: now.producer_epoch,
             commit: now.state == TransactionState::PrepareCommit,
+            version: now.client_version,
             partitions: now.partitions.iter().cloned().collect(),
         };
         self.markers.completions.insert(id.clone(), completion);
@@ -345,12 +349,13 @@ impl Marker {
                 .with_name(TopicName(topic.clone()))
                 .with_partition_indexes(indexes)
         });
-        WritableTxnMarker::default()
+        let marker = WritableTxnMarker::default()
             .with_producer_id(ProducerId(self.producer_id))
             .with_producer_epoch(self.producer_epoch)
             .with_transaction_result(self.commit)
             .with_coordinator_epoch(self.coordinator_epoch)
-            .with_topics(topics.collect())
+            .with_topics(topics.collect());
+        with_transaction_version(marker, self.version.level())
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod timer;
+pub(crate) mod verification;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -22,3 +22,4 @@ mod share_coordinator;
 mod throttle;
 mod topics;
 mod transactions;
+mod txn_partitions;

@@ -17,6 +17,10 @@ const FLUSH: &[Synonym] = &[same("log.flush.interval.ms"), same("log.flush.sched
 config_keys! {
     /// The keys of a broker, by name.
     BROKER_KEYS {
+        /// How long a leader asks for partitions to be added to a transaction before it tells the client that the last one is not complete, in milliseconds.
+        ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MAX_MS: i32 = "add.partitions.to.txn.retry.backoff.max.ms", default "100", Valid::AtLeast(0), High, ReadOnly;
+        /// How long a leader waits before it asks again for partitions to be added to a transaction, in milliseconds.
+        ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MS: i32 = "add.partitions.to.txn.retry.backoff.ms", default "20", Valid::AtLeast(1), High, ReadOnly;
         /// The addresses that clients are told to connect to.
         ADVERTISED_LISTENERS: Option<Vec<String>> = "advertised.listeners", default null, Valid::Any, High, Managed;
         /// Whether asking for the metadata of a topic that does not exist creates it, where the client allows that.
@@ -200,6 +204,8 @@ config_keys! {
         REQUEST_TIMEOUT_MS: i32 = "request.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
         /// The largest request that a listener reads, in bytes.
         SOCKET_REQUEST_MAX_BYTES: i32 = "socket.request.max.bytes", default "104857600", Valid::AtLeast(1), High, ReadOnly;
+        /// Whether records of a transaction are refused where the transaction's coordinator does not know that it has reached.
+        TRANSACTION_PARTITION_VERIFICATION_ENABLE: bool = "transaction.partition.verification.enable", default "true", Valid::Any, Low, ClusterWide;
         /// The default of a topic's key of the same name.
         UNCLEAN_LEADER_ELECTION_ENABLE: bool = "unclean.leader.election.enable", default "false", Valid::Any, High, ClusterWide;
         /// How often the controller looks for partitions that an unclean election would bring back, in milliseconds.

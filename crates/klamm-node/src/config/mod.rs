@@ -126,6 +126,8 @@ pub static OLDER_DEFAULTS: &[(&str, KafkaVersion, &str)] = &[
     ("group.consumer.assignment.interval.ms", KafkaVersion::V4_3, "0"),
     ("group.consumer.migration.policy", KafkaVersion::V4_0, "disabled"),
     ("group.coordinator.rebalance.protocols", KafkaVersion::V4_0, "classic"),
+    // There was no such key, nor what it is about (KIP-890).
+    ("transaction.partition.verification.enable", KafkaVersion::V3_6, "false"),
 ];
 
 /// Server properties that a cluster of `brokers` brokers starts with, below whatever its user sets.

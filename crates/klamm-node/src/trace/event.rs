@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use klamm_wire::StrBytes;
+use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::ids::{NodeId, TopicPartition};
 use crate::time::Timestamp;
@@ -238,6 +238,41 @@ pub enum TraceKind {
         from: i64,
         /// Now.
         to: i64,
+    },
+    /// A replica's last stable offset moved otherwise than with the high watermark: a transaction is open below it, or was.
+    LastStableOffsetMoved {
+        /// The partition.
+        partition: TopicPartition,
+        /// Before.
+        from: i64,
+        /// Now.
+        to: i64,
+    },
+    /// A leader wrote the end of a transaction into its log.
+    MarkerAppended {
+        /// The partition.
+        partition: TopicPartition,
+        /// The marker's offset.
+        offset: i64,
+        /// The producer.
+        producer_id: i64,
+        /// The epoch that the marker carries.
+        producer_epoch: i16,
+        /// What the marker says: commit, or abort.
+        committed: bool,
+        /// Epoch of the coordinator that decided.
+        coordinator_epoch: i32,
+    },
+    /// A leader asked the transaction coordinator whether a partition is in a producer's transaction, and was answered.
+    TransactionVerified {
+        /// The partition.
+        partition: TopicPartition,
+        /// The producer.
+        producer_id: i64,
+        /// Its epoch.
+        producer_epoch: i16,
+        /// The answer, as the leader reads it.
+        error: ErrorCode,
     },
     /// A broker gave up a log directory: its disk failed.
     LogDirectoryOffline {
@@ -704,6 +739,32 @@ impl fmt::Display for TraceKind {
             Self::Appended { partition, from, to } => write!(f, "{partition} log end {from} -> {to}"),
             Self::HighWatermarkMoved { partition, from, to } => {
                 write!(f, "{partition} high watermark {from} -> {to}")
+            }
+            Self::LastStableOffsetMoved { partition, from, to } => {
+                write!(f, "{partition} last stable offset {from} -> {to}")
+            }
+            Self::MarkerAppended {
+                partition,
+                offset,
+                producer_id,
+                producer_epoch,
+                committed,
+                coordinator_epoch,
+            } => {
+                let marker = if *committed { "commit" } else { "abort" };
+                write!(
+                    f,
+                    "{partition} {marker} marker at {offset} of producer {producer_id} in epoch {producer_epoch} by coordinator \
+                     epoch {coordinator_epoch}"
+                )
+            }
+            Self::TransactionVerified { partition, producer_id, producer_epoch, error } => {
+                let outcome = if *error == ErrorCode::None { "is" } else { "is not" };
+                write!(
+                    f,
+                    "{partition} {outcome} in the transaction of producer {producer_id} in epoch {producer_epoch}"
+                )?;
+                if *error == ErrorCode::None { Ok(()) } else { write!(f, ": {error}") }
             }
             Self::LogDirectoryOffline { directory, cause } => {
                 write!(f, "log directory {directory} goes offline: {cause}")

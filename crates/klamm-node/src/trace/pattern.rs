@@ -137,6 +137,9 @@ impl TraceKind {
             | Self::BecameFollower { partition, .. }
             | Self::Appended { partition, .. }
             | Self::HighWatermarkMoved { partition, .. }
+            | Self::LastStableOffsetMoved { partition, .. }
+            | Self::MarkerAppended { partition, .. }
+            | Self::TransactionVerified { partition, .. }
             | Self::LogTruncated { partition, .. }
             | Self::FetchRefused { partition, .. }
             | Self::FetchNotAppended { partition, .. }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use klamm_log::AppendAs;
 use klamm_node::{
     ConnectionId, Ctx, Effect, NodeId, Origin, ReplyTo, Rng, TimerTable, Timestamp, Trace, WallTime,
 };
@@ -27,6 +28,7 @@ use crate::group::host::{Host, Topic};
 use crate::group::records::{self, GroupValue, Record};
 use crate::group::state::ClassicState;
 use crate::group::{GroupCoordinator, GroupTimer};
+use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 
 /// A request that was sent; its answer is asked for by this name.
 pub(super) type Token = u64;
@@ -64,6 +66,8 @@ pub(super) struct FakeBroker {
     pub(super) topics_created_at: i64,
     /// What is set on groups: by group and key.
     pub(super) group_configs: BTreeMap<(String, String), StrBytes>,
+    /// What became of markers.
+    pub(super) markers: Vec<MarkerOutcome>,
 }
 
 impl FakeBroker {
@@ -111,6 +115,20 @@ impl Host for FakeBroker {
             self.high_watermark = self.log_end;
         }
         Ok(InternalAppend { base_offset, next_offset: self.log_end })
+    }
+
+    fn append_as(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        partition: i32,
+        batch: RecordBatch,
+        _: AppendAs,
+    ) -> Result<InternalAppend, ErrorCode> {
+        self.append(ctx, partition, batch)
+    }
+
+    fn marker_written(&mut self, _: &mut Ctx<'_>, _: MarkersId, outcome: MarkerOutcome) {
+        self.markers.push(outcome);
     }
 
     fn read(&mut self, _: &mut Ctx<'_>, _: i32, offset: i64, _: usize) -> Result<LogPiece, ErrorCode> {

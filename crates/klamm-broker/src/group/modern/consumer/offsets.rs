@@ -1,6 +1,6 @@
 //! Who may commit and fetch offsets of a consumer group (Kafka's `ConsumerGroup.validateOffsetCommit`, `validateOffsetFetch`).
 
-use klamm_wire::messages::OffsetCommitRequest;
+use klamm_wire::messages::{OffsetCommitRequest, TxnOffsetCommitRequest};
 use klamm_wire::{ErrorCode, KafkaVersion, StrBytes, Uuid};
 
 use super::group::ConsumerGroup;
@@ -35,6 +35,36 @@ impl ConsumerGroup {
             for partition in &topic.partitions {
                 if metadata_fits(partition.committed_metadata.as_ref()) {
                     self.validate_partition(member, epoch, topic.topic_id, partition.partition_index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::validate_offset_commit`], of a transaction's. It may come without a member, for which its older versions have no room.
+    pub(crate) fn validate_txn_offset_commit(
+        &self,
+        request: &TxnOffsetCommitRequest,
+        topic_ids: &[Uuid],
+        release: KafkaVersion,
+        metadata_fits: impl Fn(Option<&StrBytes>) -> bool,
+    ) -> Result<(), ErrorCode> {
+        let epoch = request.generation_id;
+        let by_nobody = request.member_id.is_empty() && request.group_instance_id.is_none();
+        if (epoch < 0 && self.is_empty()) || (epoch == -1 && by_nobody) {
+            return Ok(());
+        }
+        let member = self.member(&request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if epoch == member.epoch {
+            return Ok(());
+        }
+        if epoch > member.epoch || release < KafkaVersion::V4_3 {
+            return Err(stale(member));
+        }
+        for (topic, id) in request.topics.iter().zip(topic_ids) {
+            for partition in &topic.partitions {
+                if metadata_fits(partition.committed_metadata.as_ref()) {
+                    self.validate_partition(member, epoch, *id, partition.partition_index)?;
                 }
             }
         }

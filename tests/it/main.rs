@@ -5,6 +5,7 @@ mod admin_tools;
 mod apache_kafka;
 mod clients;
 mod conformance;
+mod consumer_protocol;
 mod dump_log;
 mod dump_offsets;
 mod failover;

@@ -9,6 +9,7 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -23,6 +24,7 @@ final class Member extends Thread implements ConsumerRebalanceListener {
     private final Map<String, Object> config;
     private volatile boolean leaving;
     private KafkaConsumer<byte[], byte[]> consumer;
+    private SubscriptionPattern pattern;
 
     Member(String name, Records.Checker checker, String bootstrap, String topic, String group, Map<String, Object> more) {
         super(name);
@@ -33,6 +35,16 @@ final class Member extends Thread implements ConsumerRebalanceListener {
         config.putAll(Map.of("group.id", group, "client.id", name, "auto.offset.reset", "earliest",
                 "heartbeat.interval.ms", 300, "session.timeout.ms", 20_000));
         config.putAll(more);
+        if (config.get("group.protocol") instanceof String protocol && protocol.equals("consumer")) {
+            // The broker decides these.
+            config.keySet().removeAll(Set.of("heartbeat.interval.ms", "session.timeout.ms"));
+        }
+    }
+
+    /** Subscribes to an expression that the broker resolves, instead of to the topic. */
+    Member pattern(SubscriptionPattern pattern) {
+        this.pattern = pattern;
+        return this;
     }
 
     static Map<String, Object> config(String bootstrap) {
@@ -44,7 +56,8 @@ final class Member extends Thread implements ConsumerRebalanceListener {
     public void run() {
         try {
             consumer = new KafkaConsumer<>(config);
-            consumer.subscribe(List.of(topic), this);
+            if (pattern == null) consumer.subscribe(List.of(topic), this);
+            else consumer.subscribe(pattern, this);
             while (!leaving) {
                 poll();
             }

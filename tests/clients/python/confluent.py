@@ -208,4 +208,5 @@ def describe(admin, topic, group, ends):
     wait_for("the topic to be gone", lambda: topic not in admin.list_topics(timeout=30).topics)
 
 
-main("confluent-kafka", program)
+if __name__ == "__main__":
+    main("confluent-kafka", program)

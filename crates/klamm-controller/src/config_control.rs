@@ -7,7 +7,7 @@ use klamm_metadata::record::{ClearElrRecord, ConfigRecord};
 use klamm_metadata::{ConfigResource, ConfigResourceKind, MetadataRecord};
 use klamm_node::config::{
     ConfigError, ConfigKey, ConfigKind, broker_key, topic, topic_key, validate_dynamic_broker_configs,
-    validate_topic_configs,
+    validate_group_configs, validate_topic_configs,
 };
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -268,13 +268,7 @@ fn validate_resource(
         ConfigResourceKind::Group if resource.name.is_empty() => {
             Err(invalid("Default group resources are not allowed.".to_owned()))
         }
-        // No group key is known yet, so none can be set.
-        ConfigResourceKind::Group => match all.keys().next() {
-            Some(name) => {
-                Err(ApiError::new(ErrorCode::InvalidConfig, format!("Unknown group config name: {name}")))
-            }
-            None => Ok(()),
-        },
+        ConfigResourceKind::Group => validate_group_configs(&state.config, all).map_err(invalid_config),
         ConfigResourceKind::ClientMetrics => Err(invalid("Unknown resource type CLIENT_METRICS".to_owned())),
         ConfigResourceKind::BrokerLogger => Err(invalid("Unknown resource type BROKER_LOGGER".to_owned())),
     }

@@ -8,6 +8,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use klamm_node::config::Key;
+use klamm_node::config::group_resource::{
+    CONSUMER_ASSIGNMENT_INTERVAL_MS, CONSUMER_HEARTBEAT_INTERVAL_MS, CONSUMER_SESSION_TIMEOUT_MS,
+};
 use klamm_node::{Ctx, Timestamp, TopicPartition, TraceKind};
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -50,21 +54,21 @@ impl Env<'_, '_> {
 
     /// How long a member of a consumer group may be silent, in milliseconds.
     pub(crate) fn consumer_session_timeout_ms(&self, group: &StrBytes) -> i32 {
-        self.of_group(group, "consumer.session.timeout.ms", self.config.consumer.session_timeout_ms)
+        self.of_group(group, CONSUMER_SESSION_TIMEOUT_MS, self.config.consumer.session_timeout_ms)
     }
 
     /// How often a member of a consumer group sends heartbeats, in milliseconds.
     pub(crate) fn consumer_heartbeat_interval_ms(&self, group: &StrBytes) -> i32 {
-        self.of_group(group, "consumer.heartbeat.interval.ms", self.config.consumer.heartbeat_interval_ms)
+        self.of_group(group, CONSUMER_HEARTBEAT_INTERVAL_MS, self.config.consumer.heartbeat_interval_ms)
     }
 
     /// How far apart a consumer group's targets are at least, in milliseconds.
     pub(crate) fn consumer_assignment_interval_ms(&self, group: &StrBytes) -> i32 {
-        self.of_group(group, "consumer.assignment.interval.ms", self.config.consumer.assignment_interval_ms)
+        self.of_group(group, CONSUMER_ASSIGNMENT_INTERVAL_MS, self.config.consumer.assignment_interval_ms)
     }
 
-    fn of_group(&self, group: &StrBytes, key: &str, default: i32) -> i32 {
-        let own = self.host.group_override(group, key);
+    fn of_group(&self, group: &StrBytes, key: Key<i32>, default: i32) -> i32 {
+        let own = self.host.group_override(group, key.name());
         own.and_then(|value| value.trim().parse().ok()).unwrap_or(default)
     }
 

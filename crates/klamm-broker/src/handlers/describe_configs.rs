@@ -2,11 +2,11 @@
 //!
 //! * v1 synonyms (KIP-226) · v3 documentation and types (KIP-524) · v4 flexible
 //!
-//! Difference: a broker has one logger, `root`, and no say in what it logs; client metrics subscriptions and group configurations list what is set on them.
+//! Difference: a broker has one logger, `root`, and no say in what it logs; client metrics subscriptions list what is set on them.
 
 use klamm_metadata::{ConfigResource, ConfigResourceKind, topic_name};
 use klamm_node::Ctx;
-use klamm_node::config::Described;
+use klamm_node::config::{Described, describe_group};
 use klamm_wire::messages::describe_configs_request::DescribeConfigsResource;
 use klamm_wire::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -22,8 +22,6 @@ use crate::handlers::INVALID_REQUEST;
 const LOGGER_SOURCE: i8 = 6;
 /// `ConfigSource.CLIENT_METRICS_CONFIG`
 const CLIENT_METRICS_SOURCE: i8 = 7;
-/// `ConfigSource.GROUP_CONFIG`
-const GROUP_SOURCE: i8 = 8;
 
 /// Tells configurations.
 pub(crate) fn handle(
@@ -111,13 +109,19 @@ fn describe(
                     .with_config_source(LOGGER_SOURCE),
             ])
         }
-        Some(kind @ (ConfigResourceKind::ClientMetrics | ConfigResourceKind::Group)) => {
-            let (what, source) = match kind {
-                ConfigResourceKind::Group => ("Group name", GROUP_SOURCE),
-                _ => ("Client metrics subscription name", CLIENT_METRICS_SOURCE),
-            };
+        Some(ConfigResourceKind::Group) => {
             if name.is_empty() {
-                return refuse(ErrorCode::InvalidRequest, format!("{what} must not be empty"));
+                return refuse(ErrorCode::InvalidRequest, "Group name must not be empty");
+            }
+            let key = ConfigResource::group(resource.resource_name.clone());
+            let set = core.metadata.image().configs.get(&key).into_iter().flatten();
+            let overrides = set.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            Ok(describe_group(core.config.layers(), &overrides).into_iter().map(entry).collect())
+        }
+        Some(kind @ ConfigResourceKind::ClientMetrics) => {
+            if name.is_empty() {
+                let message = "Client metrics subscription name must not be empty";
+                return refuse(ErrorCode::InvalidRequest, message);
             }
             let key = ConfigResource { kind, name: resource.resource_name.clone() };
             let set = core.metadata.image().configs.get(&key).into_iter().flatten();
@@ -125,7 +129,7 @@ fn describe(
                 DescribeConfigsResourceResult::default()
                     .with_name(name.clone())
                     .with_value(Some(value.clone()))
-                    .with_config_source(source)
+                    .with_config_source(CLIENT_METRICS_SOURCE)
             });
             Ok(entries.collect())
         }

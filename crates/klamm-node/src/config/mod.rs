@@ -20,6 +20,7 @@ use klamm_wire::KafkaVersion;
 pub mod broker;
 pub mod def;
 pub mod group;
+pub mod group_resource;
 mod nearest;
 mod reference;
 pub mod share;
@@ -33,6 +34,7 @@ pub use def::{
     ConfigError, ConfigKey, ConfigKind, ConfigType, Importance, Key, Scope, Synonym, Valid, Value,
 };
 pub use group::GROUP_COORDINATOR_KEYS;
+pub use group_resource::{GROUP_KEYS, describe_group, group_key, validate_group_configs};
 pub(crate) use nearest::edits;
 pub use nearest::nearest;
 pub use reference::reference;
@@ -156,9 +158,14 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_every_default_is_valid() {
-        for table in
-            [TOPIC_KEYS, BROKER_KEYS, GROUP_COORDINATOR_KEYS, SHARE_KEYS, TRANSACTION_COORDINATOR_KEYS]
-        {
+        for table in [
+            TOPIC_KEYS,
+            BROKER_KEYS,
+            GROUP_COORDINATOR_KEYS,
+            GROUP_KEYS,
+            SHARE_KEYS,
+            TRANSACTION_COORDINATOR_KEYS,
+        ] {
             assert!(table.is_sorted_by(|a, b| a.name < b.name));
             for key in table {
                 if let Some(default) = key.default {

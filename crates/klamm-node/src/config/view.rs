@@ -24,6 +24,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Nobody set it.
     Default = 5,
+    /// The group's own configuration.
+    Group = 8,
 }
 
 impl ConfigSource {
@@ -99,7 +101,9 @@ impl BrokerConfig {
                 _ => super::validate_static_broker_config(name, value)?,
             }
         }
-        Ok(Self { release, static_properties, ..Self::default() })
+        let config = Self { release, static_properties, ..Self::default() };
+        super::group_resource::validate_bounds(&config)?;
+        Ok(config)
     }
 
     /// Replaces the broker's own dynamic configuration. A value that is not valid is passed over where it is read, as

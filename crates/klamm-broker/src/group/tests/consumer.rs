@@ -20,6 +20,8 @@ pub(super) struct Consumer {
     pub(super) instance: Option<&'static str>,
     pub(super) assignor: Option<&'static str>,
     pub(super) owned: Vec<i32>,
+    /// Whether an answer was lost: then the next heartbeat says everything, as a consumer's does.
+    pub(super) lost: bool,
 }
 
 impl Consumer {
@@ -33,6 +35,7 @@ impl Consumer {
             instance: None,
             assignor: None,
             owned: Vec::new(),
+            lost: false,
         }
     }
 
@@ -46,6 +49,11 @@ impl Consumer {
             .with_topic_partitions(None)
             .with_subscribed_topic_names(None)
             .with_subscribed_topic_regex(None)
+    }
+
+    /// Says nothing but that it is there.
+    pub(super) fn alive(&self) -> ConsumerGroupHeartbeatRequest {
+        self.request()
     }
 
     /// Says everything.
@@ -72,6 +80,7 @@ impl Consumer {
     pub(super) fn beat(&mut self, h: &mut Harness) -> ErrorCode {
         let request = match self.epoch {
             0 => self.full(),
+            _ if self.lost => self.full(),
             _ => self.request().with_topic_partitions(Some(self.owns())),
         };
         let response = h.consumer_beat(request);
@@ -84,6 +93,7 @@ impl Consumer {
             return;
         }
         self.epoch = response.member_epoch;
+        self.lost = false;
         if let Some(assignment) = &response.assignment {
             self.owned = assignment.topic_partitions.iter().flat_map(|t| t.partitions.clone()).collect();
         }
@@ -387,4 +397,124 @@ fn a_full_group_takes_nobody_in() {
     assert_eq!(Consumer::new("g", "a", "orders").beat(&mut h), ErrorCode::None);
     assert_eq!(Consumer::new("g", "b", "orders").beat(&mut h), ErrorCode::GroupMaxSizeReached);
     assert_eq!(Consumer::new("g", "a", "orders").beat(&mut h), ErrorCode::None);
+}
+
+#[test]
+fn a_group_can_have_timeouts_of_its_own() {
+    let mut h = with_topic(1);
+    let mut set = |key: &str, value: &str| {
+        h.broker.group_configs.insert(("g".to_owned(), key.to_owned()), s(value));
+    };
+    set("consumer.session.timeout.ms", "50000");
+    set("consumer.heartbeat.interval.ms", "6000");
+    let join = Consumer::new("g", "a", "orders").full();
+    assert_eq!(h.consumer_beat(join).heartbeat_interval_ms, 6_000);
+    h.advance(49_999);
+    assert!(!h.consumer_group("g").is_empty());
+    h.advance(1);
+    assert!(h.consumer_group("g").is_empty());
+}
+
+#[test]
+fn a_commit_is_accepted_of_what_the_member_has_had_since_its_epoch() {
+    for (release, relaxed) in [("4.2", false), ("4.4", true)] {
+        let mut h = Harness::of_release(release, &[("group.consumer.assignment.interval.ms", "0")]);
+        h.broker.set_topic("orders", 2);
+        let mut members = [Consumer::new("g", "a", "orders"), Consumer::new("g", "b", "orders")];
+        settle(&mut h, &mut members);
+        let [a, b] = members;
+        let (mine, other) = (a.owned[0], b.owned[0]);
+        let mut commit = |epoch: i32, partition: i32| {
+            let mut request = super::harness::commit_request("g", epoch, "a", "orders", 1, "");
+            request.topics[0].topic_id = topic_id("orders");
+            request.topics[0].partitions[0].partition_index = partition;
+            let token = h.send_commit_request(9, request);
+            h.committed(token)
+        };
+        assert_eq!(commit(a.epoch, mine), ErrorCode::None);
+        assert_eq!(commit(a.epoch + 1, mine), ErrorCode::StaleMemberEpoch);
+        // KIP-1251: a has had it since it joined.
+        let expected = if relaxed { ErrorCode::None } else { ErrorCode::StaleMemberEpoch };
+        assert_eq!(commit(a.epoch - 1, mine), expected, "{release}");
+        assert_eq!(commit(a.epoch - 1, other), ErrorCode::StaleMemberEpoch, "{release}");
+        assert_eq!(commit(-1, mine), ErrorCode::StaleMemberEpoch, "the group has members");
+    }
+}
+
+#[test]
+fn offsets_are_told_to_members_in_their_epoch_and_to_administrators() {
+    let mut h = with_topic(1);
+    let mut a = Consumer::new("g", "a", "orders");
+    a.beat(&mut h);
+    assert_eq!(h.commit("g", a.epoch, "a", "orders", 3), ErrorCode::None);
+    assert_eq!(h.fetch("g", "orders"), 3);
+    let mut fetch = |member: &str, epoch: i32| {
+        let token = h.send_member_fetch("g", member, epoch);
+        error(h.fetched(token).groups[0].error_code)
+    };
+    assert_eq!(fetch("a", a.epoch), ErrorCode::None);
+    assert_eq!(fetch("a", a.epoch - 1), ErrorCode::StaleMemberEpoch);
+    assert_eq!(fetch("b", a.epoch), ErrorCode::UnknownMemberId);
+}
+
+#[test]
+fn groups_are_listed_described_and_deleted_by_their_kind() {
+    let mut h = with_topic(1);
+    let mut a = Consumer::new("new", "a", "orders");
+    a.beat(&mut h);
+    h.stable_group("old", 1);
+    let list = |h: &Harness, states: &[&str], types: &[&str]| -> Vec<String> {
+        let texts = |of: &[&str]| of.iter().map(|text| s(text)).collect::<Vec<_>>();
+        let groups = h.coordinator.list(&texts(states), &texts(types)).unwrap();
+        groups.iter().map(|g| format!("{} {} {}", *g.group_id, g.group_type, g.group_state)).collect()
+    };
+    assert_eq!(list(&h, &[], &[]), ["new consumer Stable", "old classic Stable"]);
+    assert_eq!(list(&h, &["STABLE"], &["Consumer"]), ["new consumer Stable"]);
+    assert_eq!(list(&h, &["empty"], &[]), [""; 0]);
+    let described = h.coordinator.describe(&GroupId(s("new")), 6);
+    assert_eq!(error(described.error_code), ErrorCode::GroupIdNotFound);
+    assert_eq!(described.error_message.as_deref(), Some("Group new is not a classic group."));
+    let described = h.coordinator.describe_consumer(&h.broker, &GroupId(s("new")));
+    assert_eq!(
+        (&*described.group_state, described.group_epoch, described.assignment_epoch),
+        ("Stable", 2, 2)
+    );
+    assert_eq!(described.assignor_name.as_str(), "uniform");
+    let member = &described.members[0];
+    assert_eq!(
+        (member.member_epoch, member.member_type, &member.assignment),
+        (2, 1, &member.target_assignment)
+    );
+    assert_eq!(member.assignment.topic_partitions[0].topic_name.as_str(), "orders");
+    let classic = h.coordinator.describe_consumer(&h.broker, &GroupId(s("old")));
+    assert_eq!(classic.error_message.as_deref(), Some("Group old is not a consumer group."));
+
+    assert_eq!(h.delete_group("new"), ErrorCode::NonEmptyGroup);
+    a.epoch = -1;
+    h.consumer_beat(a.alive());
+    assert_eq!(h.delete_group("new"), ErrorCode::None);
+    assert!(!h.has_group("new"));
+    assert!(!Harness::on_log(&[], h.broker.log.clone()).has_group("new"));
+}
+
+#[test]
+fn offsets_expire_by_their_commit_when_nobody_reads_the_topic() {
+    let mut h = Harness::with(&[("offsets.retention.minutes", "60")]);
+    h.broker.set_topic("orders", 1);
+    h.broker.set_topic("old", 1);
+    let mut a = Consumer::new("g", "a", "orders");
+    a.beat(&mut h);
+    for topic in ["orders", "old"] {
+        assert_eq!(h.commit("g", a.epoch, "a", topic, 3), ErrorCode::None);
+    }
+    for _ in 0..140 {
+        h.advance(30_000);
+        assert_eq!(a.beat(&mut h), ErrorCode::None);
+    }
+    assert_eq!((h.fetch("g", "orders"), h.fetch("g", "old")), (3, -1));
+    a.epoch = -1;
+    h.consumer_beat(a.alive());
+    // 70 minutes old already: the next sweep takes it, and the group with it.
+    h.advance(600_000);
+    assert!(!h.has_group("g"));
 }

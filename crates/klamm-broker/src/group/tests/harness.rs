@@ -218,14 +218,21 @@ impl Harness {
         Self::with(&[])
     }
 
+    /// As [`Self::with`], with the rules of a release.
+    pub(super) fn of_release(release: &str, config: &[(&str, &str)]) -> Self {
+        Self::on_log_of(release.parse().expect("a release"), config, Vec::new())
+    }
+
     /// A coordinator elected on a log that is there already, all of it committed.
     pub(super) fn on_log(config: &[(&str, &str)], log: Vec<RecordBatch>) -> Self {
+        Self::on_log_of(KafkaVersion::NEWEST, config, log)
+    }
+
+    fn on_log_of(release: KafkaVersion, config: &[(&str, &str)], log: Vec<RecordBatch>) -> Self {
         let mut properties: BTreeMap<String, String> =
             config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         properties.insert("offsets.topic.num.partitions".into(), "1".into());
-        let config = GroupConfig::new(
-            &BrokerConfig::new(KafkaVersion::NEWEST, properties).expect("the keys are known"),
-        );
+        let config = GroupConfig::new(&BrokerConfig::new(release, properties).expect("the keys are known"));
         let log_end = log.last().map_or(0, |b| b.header.next_offset());
         let broker = FakeBroker {
             log,
@@ -586,6 +593,30 @@ impl Harness {
         let groups = groups.collect();
         self.step(|coordinator, broker, ctx| coordinator.fetch(broker, ctx, &rc, require_stable, groups));
         self.sent
+    }
+
+    /// A member of a consumer group asks for everything.
+    pub(super) fn send_member_fetch(&mut self, group: &str, member: &str, epoch: i32) -> Token {
+        let rc = self.rc(FETCH);
+        let fetch = GroupFetch {
+            group: s(group),
+            member: Some(s(member)),
+            member_epoch: epoch,
+            topics: None,
+            refused: Vec::new(),
+        };
+        self.step(|coordinator, broker, ctx| coordinator.fetch(broker, ctx, &rc, false, vec![fetch]));
+        self.sent
+    }
+
+    pub(super) fn delete_group(&mut self, group: &str) -> ErrorCode {
+        let rc = self.rc(2);
+        let groups = vec![GroupId(s(group))];
+        self.step(|coordinator, broker, ctx| coordinator.delete_groups(broker, ctx, &rc, groups));
+        match self.answer(self.sent) {
+            Some(ResponseKind::DeleteGroups(response)) => error(response.results[0].error_code),
+            other => panic!("DeleteGroups: {other:?}"),
+        }
     }
 
     pub(super) fn fetched(&self, token: Token) -> OffsetFetchResponse {

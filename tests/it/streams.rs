@@ -45,6 +45,7 @@ fn counts_words(guarantee: &str) {
         .topic(COUNTS, PARTITIONS, 3)
         .config("min.insync.replicas", "2")
         .config("offsets.topic.num.partitions", "3")
+        .config("transaction.state.log.num.partitions", "3")
         .config("group.initial.rebalance.delay.ms", "0")
         .config("broker.session.timeout.ms", "1000")
         .config("broker.heartbeat.interval.ms", "200")
@@ -80,4 +81,9 @@ fn counts_words(guarantee: &str) {
 #[test]
 fn at_least_once() {
     counts_words("at_least_once");
+}
+
+#[test]
+fn exactly_once() {
+    counts_words("exactly_once_v2");
 }

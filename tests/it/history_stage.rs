@@ -19,7 +19,7 @@ pub(crate) const PARTITIONS: i32 = 4;
 /// The program's groups, of the protocols that they are called after.
 pub(crate) const GROUPS: [&str; 2] = ["classic", "consumer"];
 /// How many transactional producers there are.
-const TRANSACTIONAL: u32 = 0;
+const TRANSACTIONAL: u32 = 2;
 /// How long anything may take that a fault or its end brings about, on a machine that is busy with much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long the program may take in all; it gives up by itself a little earlier, with a better message.
@@ -51,6 +51,7 @@ impl Stage {
             .topic(TOPIC, PARTITIONS, 3)
             .config("min.insync.replicas", "2")
             .config("offsets.topic.num.partitions", "2")
+            .config("transaction.state.log.num.partitions", "2")
             .config("group.initial.rebalance.delay.ms", "0")
             // What is broken is noticed soon, so that the test is short.
             .config("broker.session.timeout.ms", "1000")
@@ -139,9 +140,8 @@ impl Stage {
         let flows = wait_until(PATIENCE, || {
             let now = self.counted();
             let grown = |(i, (what, now)): (usize, (&str, &u64))| {
-                let idle = what == "transactions" && TRANSACTIONAL == 0;
                 let more = if what == "transactions" { 1 } else { 20 };
-                idle || *now >= before.get(i).copied().unwrap_or(0) + more
+                *now >= before.get(i).copied().unwrap_or(0) + more
             };
             let names =
                 ["acknowledgements", "transactions", "uncommitted", "committed", "classic", "consumer"];

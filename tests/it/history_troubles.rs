@@ -33,6 +33,7 @@ enum Blow {
     ControllerCrash,
     CoordinatorMove,
     CoordinatorCrash,
+    TransactionCoordinatorCrash,
 }
 
 /// What happens to requests and links meanwhile.
@@ -41,6 +42,9 @@ enum Pinprick {
     LostAcks,
     SilentAck,
     LostCommit,
+    LostEnd,
+    LateEnd,
+    LostMarkers,
     WrongErrors,
     SlowFollower,
     SlowClients,
@@ -48,7 +52,7 @@ enum Pinprick {
     Rebalance,
 }
 
-const BLOWS: [Blow; 12] = [
+const BLOWS: [Blow; 13] = [
     Blow::LeaderCrash,
     Blow::LeaderPause,
     Blow::LeaderDeaf,
@@ -61,12 +65,16 @@ const BLOWS: [Blow; 12] = [
     Blow::ControllerCrash,
     Blow::CoordinatorMove,
     Blow::CoordinatorCrash,
+    Blow::TransactionCoordinatorCrash,
 ];
 
-const PINPRICKS: [Pinprick; 8] = [
+const PINPRICKS: [Pinprick; 11] = [
     Pinprick::LostAcks,
     Pinprick::SilentAck,
     Pinprick::LostCommit,
+    Pinprick::LostEnd,
+    Pinprick::LateEnd,
+    Pinprick::LostMarkers,
     Pinprick::WrongErrors,
     Pinprick::SlowFollower,
     Pinprick::SlowClients,
@@ -78,16 +86,20 @@ const PINPRICKS: [Pinprick; 8] = [
 pub(crate) struct Troubles {
     seed: u64,
     draw: u64,
+    pinpricks: Vec<Pinprick>,
 }
 
 impl Troubles {
-    /// Those of `KLAMM_HISTORY_SEED`, or of a seed that nobody has had.
-    pub(crate) fn new() -> Self {
+    /// Those of `KLAMM_HISTORY_SEED`, or of a seed that nobody has had. With `late_ends`, a request to end a transaction may come
+    /// when its producer has asked again, been answered, and begun another one; only clients of `transaction.version` 2
+    /// (KIP-890) live through that.
+    pub(crate) fn new(late_ends: bool) -> Self {
         let given = std::env::var("KLAMM_HISTORY_SEED").ok().map(|seed| seed.parse().unwrap());
         let drawn = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64 % 1_000_000_000;
         let seed = given.unwrap_or_else(drawn);
         eprintln!("KLAMM_HISTORY_SEED={seed}");
-        Self { seed, draw: seed }
+        let pinpricks = PINPRICKS.into_iter().filter(|it| late_ends || *it != Pinprick::LateEnd).collect();
+        Self { seed, draw: seed, pinpricks }
     }
 
     pub(crate) const fn seed(&self) -> u64 {
@@ -115,14 +127,15 @@ impl Troubles {
     /// Lets everything happen at least once, and go on for a minute.
     pub(crate) fn befall(mut self, stage: &mut Stage) {
         let started = Instant::now();
-        let (mut blows, mut pinpricks) = (self.shuffled(&BLOWS), self.shuffled(&PINPRICKS));
+        let all = std::mem::take(&mut self.pinpricks);
+        let (mut blows, mut pinpricks) = (self.shuffled(&BLOWS), self.shuffled(&all));
         let mut round = 0;
         while round < BLOWS.len() || started.elapsed() < LENGTH {
             if blows.is_empty() {
                 blows = self.shuffled(&BLOWS);
             }
             if pinpricks.is_empty() {
-                pinpricks = self.shuffled(&PINPRICKS);
+                pinpricks = self.shuffled(&all);
             }
             let (Some(blow), Some(pinprick)) = (blows.pop(), pinpricks.pop()) else { break };
             round += 1;
@@ -195,6 +208,13 @@ impl Troubles {
                 let to = NodeId(old.0 % 3 + 1);
                 stage.try_inject(ClusterFault::MoveCoordinator { group, to });
             }
+            Blow::TransactionCoordinatorCrash => {
+                let states =
+                    |world: &World| world.partition("__transaction_state", 0).and_then(|it| it.leader);
+                stage.wait("a transaction coordinator", |world| states(world).is_some());
+                let coordinator = stage.cluster.look(states).unwrap_or(broker);
+                self.crash(stage, coordinator);
+            }
             Blow::CoordinatorCrash => {
                 let coordinator = coordinator(stage, &self.group());
                 self.crash(stage, coordinator);
@@ -210,6 +230,16 @@ impl Troubles {
             Pinprick::LostAcks => on(ApiKey::Produce).first(3).then(RequestAction::CloseAfter).into(),
             Pinprick::SilentAck => on(ApiKey::Produce).nth(2).then(RequestAction::DropAnswer).into(),
             Pinprick::LostCommit => on(ApiKey::OffsetCommit).first(2).then(RequestAction::CloseAfter).into(),
+            Pinprick::LostEnd => on(ApiKey::EndTxn).first(2).then(RequestAction::CloseAfter).into(),
+            // By the time it arrives, its producer has long asked again over another connection.
+            Pinprick::LateEnd => {
+                let late = RequestAction::Delay(Duration::from_secs(4));
+                on(ApiKey::EndTxn).first(1).then(late).into()
+            }
+            Pinprick::LostMarkers => {
+                let markers = RequestMatch::api(ApiKey::WriteTxnMarkers).from_nodes();
+                markers.first(2).then(RequestAction::CloseAfter).into()
+            }
             Pinprick::WrongErrors => {
                 let error = RequestAction::Error(ErrorCode::NotLeaderOrFollower);
                 on(ApiKey::Produce).first(3).then(error).into()

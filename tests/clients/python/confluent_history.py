@@ -20,6 +20,7 @@ import confluent_kafka as ck
 from common import check, main, wait_for
 
 PATIENCE = 150.0
+DEBUG = os.environ.get("KLAMM_CLIENT_DEBUG")  # what librdkafka tells of itself: eos,protocol
 # What these say is certain: the record is not in the log. Of any other error nobody knows.
 NEVER_SENT = (ck.KafkaError._PURGE_QUEUE, ck.KafkaError.MSG_SIZE_TOO_LARGE)
 
@@ -64,6 +65,7 @@ class Stage:
             "bootstrap.servers": self.bootstrap, "retry.backoff.ms": 50, "retry.backoff.max.ms": 300,
             "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 300, "socket.timeout.ms": 3000,
             "topic.metadata.refresh.fast.interval.ms": 50,
+            **({"debug": DEBUG} if DEBUG else {}),
             **{key.replace("_", "."): value for key, value in more.items()},
         }
 
@@ -89,22 +91,16 @@ class Producer(Worker):
         super().__init__(stage, f"{'t' if transactional else 'p'}{index}")
         self.transactional = transactional
         self.next_value, self.life, self.transactions = (index + 1) * 1_000_000, 0, 0
-        self.fatal = None
 
     def open(self):
         """Another life begins."""
-        self.life, self.fatal = self.life + 1, None
+        self.life += 1
         self.who = f"{self.name}.{self.life}"
         config = self.stage.config(client_id=self.who, acks="all", enable_idempotence=True, linger_ms=2, message_timeout_ms=60_000)
         if self.transactional:
             config |= {"transactional.id": self.name, "transaction.timeout.ms": 15_000, "message.timeout.ms": 14_000}
-        config["error_cb"] = self.failed
         self.producer = ck.Producer(config)
         self.stage.book.write(self.who, "produce", acks="all", idempotent=True)
-
-    def failed(self, error):
-        if error.fatal():
-            self.fatal = error
 
     def send(self, transaction=None):
         value, partition = self.next_value, self.random.randrange(self.stage.partitions)
@@ -134,21 +130,31 @@ class Producer(Worker):
             except ck.KafkaException as error:
                 print(f"{self.who} ends: {error}", file=sys.stderr, flush=True)
                 time.sleep(0.1)
-            # What is still under way is told about before the next life begins.
-            self.producer.purge()
-            self.producer.flush(10)
+            self.settle()
             self.producer = None
 
+    def settle(self):
+        """What is still under way is told about before the next life begins."""
+        self.producer.purge()
+        end = time.monotonic() + PATIENCE
+        while len(self.producer) > 0:
+            check(time.monotonic() < end, "{}: no reports of {} records", self.who, len(self.producer))
+            try:
+                self.producer.poll(0.05)
+            except ck.KafkaException as error:
+                # A fatal error is told once more.
+                print(f"{self.who}: {error}", file=sys.stderr, flush=True)
+
     def live(self):
-        while not self.stage.stopped() and not self.fatal:
+        # Any call tells of a fatal error by raising it.
+        while not self.stage.stopped():
             for _ in range(self.random.randrange(1, 4)):
                 self.send()
             self.producer.poll(0)
             time.sleep(0.02)
-            while len(self.producer) > 300 and not self.fatal:
+            while len(self.producer) > 300:
                 self.producer.poll(0.1)
-        if not self.fatal:
-            check(self.producer.flush(70) == 0, "{}: records are still queued", self.who)
+        check(self.producer.flush(70) == 0, "{}: records are still queued", self.who)
 
     def live_in_transactions(self):
         insist(lambda: self.producer.init_transactions(30))

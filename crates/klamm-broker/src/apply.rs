@@ -58,6 +58,9 @@ impl Core {
         let (config, configs) = (&self.config, &self.metadata.image().configs);
         let config = self.replicas.log_config(&topic, || config.log_config(configs, &topic));
         if let Some(partition) = self.replicas.get_mut(slot) {
+            if let Some(future) = &mut partition.future {
+                future.log.update_config(config.clone());
+            }
             partition.log.update_config(config);
             partition.note_throttles(self.settings.node);
         }
@@ -226,6 +229,9 @@ impl Core {
             None => self.make_replica(ctx, key, topic, registration)?,
         };
         self.check_assignment(slot, registration);
+        if std::mem::take(&mut self.moves_due) {
+            self.note_move(ctx);
+        }
         Some(slot)
     }
 
@@ -251,7 +257,9 @@ impl Core {
             if loaded.topic_id == Some(key.topic_id) {
                 let mut log = loaded.log;
                 log.update_config(self.topic_log_config(topic));
-                return Some(self.place(Partition::new(name, key.topic_id, dir, log, eras)));
+                let slot = self.place(Partition::new(name, key.topic_id, dir, log, eras));
+                self.resume_move(ctx, slot);
+                return Some(slot);
             }
             self.delete_log(ctx, dir, loaded.log);
         }
@@ -263,8 +271,12 @@ impl Core {
                 self.replicas.offline.insert(name, Some(key.topic_id));
                 return None;
             }
-            None => self.replicas.next_dirs(),
+            None => match self.replicas.preferred_dirs.get(&name) {
+                Some(dir) if self.replicas.dirs.manager_mut(*dir).is_some() => vec![*dir],
+                _ => self.replicas.next_dirs(),
+            },
         };
+        self.replicas.preferred_dirs.remove(&name);
         let now = ctx.wall.millis();
         let config = self.topic_log_config(topic);
         for dir in dirs {
@@ -292,7 +304,7 @@ impl Core {
     }
 
     /// Deletes a log; its files go later.
-    fn delete_log(&mut self, ctx: &mut Ctx<'_>, dir: Dir, log: klamm_log::Log) {
+    pub(crate) fn delete_log(&mut self, ctx: &mut Ctx<'_>, dir: Dir, log: klamm_log::Log) {
         let Some(manager) = self.replicas.dirs.manager_mut(dir) else { return };
         match manager.delete_log(&mut *self.disk, log, ctx.wall.millis()) {
             Ok(()) => self.remove_deleted_logs(ctx),
@@ -312,6 +324,7 @@ impl Core {
     }
 
     fn drop_replica(&mut self, ctx: &mut Ctx<'_>, slot: Slot) {
+        self.drop_future(ctx, slot, true);
         let evicted = self.evict_partition(ctx, slot, ErrorCode::NotLeaderOrFollower);
         let Some(partition) = evicted else { return };
         self.cancel_proposal(&TopicIdPartition {
@@ -326,6 +339,9 @@ impl Core {
     /// The broker has read all metadata: logs that nobody claimed are of partitions that went away while it was down.
     pub(crate) fn on_caught_up(&mut self, ctx: &mut Ctx<'_>) {
         for (_, (dir, stray)) in std::mem::take(&mut self.replicas.unclaimed) {
+            self.delete_log(ctx, dir, stray.log);
+        }
+        for (_, (dir, stray)) in std::mem::take(&mut self.replicas.unclaimed_futures) {
             self.delete_log(ctx, dir, stray.log);
         }
     }

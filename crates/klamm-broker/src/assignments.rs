@@ -35,10 +35,24 @@ impl Assignments {
     }
 }
 
+impl Assignments {
+    /// Has the controller told in which directory a replica is, or will be.
+    pub(crate) fn tell(&mut self, key: TopicIdPartition, dir: Uuid) {
+        self.ready.insert(key, dir);
+    }
+}
+
 impl Core {
     /// Compares where a replica is with where the metadata has it.
     pub(crate) fn check_assignment(&mut self, slot: Slot, registration: &PartitionRegistration) {
         let Some(partition) = self.replicas.get(slot) else { return };
+        if let Some(future) = &partition.future
+            && registration.directory(self.settings.node) == self.replicas.dirs.id(future.dir)
+        {
+            // The controller knows where it goes: it may go.
+            self.moves_due = true;
+            return;
+        }
         let actual = self.replicas.dirs.id(partition.dir);
         if let Some(actual) = actual
             && registration.directory(self.settings.node) != Some(actual)

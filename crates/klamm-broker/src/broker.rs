@@ -129,6 +129,7 @@ impl Broker {
         );
         let quotas = ReplicationQuotas::new(&config);
         let mut core = Core {
+            moves_due: false,
             cleaners: crate::cleaner::Cleaners::default(),
             quotas,
             controller: ControllerChannel::new(settings.controllers.clone()),
@@ -388,7 +389,7 @@ fn open_logs(
     let paths = log_dir_paths(&config.get(broker::LOG_DIRS).unwrap_or_default())
         .map_err(|error| LogError::Invalid(error.to_string()))?;
     let defaults = config.log_config(&klamm_metadata::ConfigsImage::default(), "");
-    let (mut dirs, mut found) = LogDirs::open(paths, limits, settings, &defaults, disk, ctx)?;
+    let (mut dirs, mut found, futures) = LogDirs::open(paths, limits, settings, &defaults, disk, ctx)?;
     let name = TopicPartition::new(METADATA_TOPIC, 0);
     let metadata = match (found.remove(&name), dirs.manager_mut(Dir::METADATA)) {
         (Some((_, loaded)), _) => loaded.log,
@@ -398,7 +399,7 @@ fn open_logs(
         }
         (None, None) => return Err(LogError::Invalid("the metadata log has no directory".to_owned())),
     };
-    let mut replicas = ReplicaManager::new(dirs, found);
+    let mut replicas = ReplicaManager::new(dirs, found, futures);
     replicas.set_verify_crcs(disk.is_real());
     Ok((replicas, Metadata::open(metadata, disk, ctx.wall.millis())?))
 }

@@ -90,6 +90,7 @@ impl Core {
         let mut filthiest: Option<(f64, Slot)> = None;
         for (slot, partition) in self.replicas.iter() {
             if partition.log.config().compact
+                && partition.future.is_none()
                 && !self.cleaners.uncleanable.contains(&partition.name)
                 && let Some(cleanable) = partition.log.cleanable(now)
                 && cleanable.is_due
@@ -159,6 +160,9 @@ impl Core {
         let (_, settings) = self.cleaner_settings();
         let now = ctx.wall.millis();
         let Some(partition) = self.replicas.get_mut(slot) else { return };
+        if partition.future.is_some() {
+            return;
+        }
         if partition.log.is_cleaning() || partition.log.begin_cleaning(&settings, now) {
             while self.clean_piece(ctx, slot, u64::MAX) {}
         }

@@ -67,6 +67,8 @@ pub(crate) struct HotConfig {
     pub(crate) rack_aware: bool,
     /// `leader.replication.throttled.rate`
     pub(crate) leader_replication_throttled_rate: Option<i64>,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`
+    pub(crate) replica_alter_log_dirs_io_max_bytes_per_second: Option<i64>,
     /// `follower.replication.throttled.rate`
     pub(crate) follower_replication_throttled_rate: Option<i64>,
 }
@@ -109,6 +111,8 @@ impl HotConfig {
             max_request_partition_size_limit: layers.get(broker::MAX_REQUEST_PARTITION_SIZE_LIMIT),
             rack_aware: layers.get(broker::REPLICA_SELECTOR_CLASS).is_some(),
             leader_replication_throttled_rate: layers.get(broker::LEADER_REPLICATION_THROTTLED_RATE),
+            replica_alter_log_dirs_io_max_bytes_per_second: layers
+                .get(broker::REPLICA_ALTER_LOG_DIRS_IO_MAX_BYTES_PER_SECOND),
             follower_replication_throttled_rate: layers.get(broker::FOLLOWER_REPLICATION_THROTTLED_RATE),
         }
     }

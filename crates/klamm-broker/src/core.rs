@@ -104,6 +104,8 @@ pub(crate) enum Timer {
     Clean,
     /// Remove files of deleted segments.
     RemoveDeletedSegments,
+    /// Copy more of the replicas that move to another log directory.
+    MoveReplicas,
     /// Ask that what was written become durable.
     Flush,
     /// Remove files of deleted logs.
@@ -293,6 +295,8 @@ pub(crate) struct Core {
     pub(crate) markers: MarkerRequests,
     /// DeleteRecords that wait, by partition.
     pub(crate) delete_ops: Purgatory<Slot, DeleteRecordsOp>,
+    /// Whether the metadata named the directory that a replica moves to.
+    pub(crate) moves_due: bool,
     /// What its log cleaners are at.
     pub(crate) cleaners: Cleaners,
     /// How fast replicas may catch up.
@@ -368,6 +372,7 @@ impl Core {
             Timer::CheckpointLogs => self.checkpoint_logs(ctx),
             Timer::Retention => self.apply_retention(ctx),
             Timer::Clean => self.clean_logs(ctx),
+            Timer::MoveReplicas => self.move_replicas(ctx),
             Timer::RemoveDeletedSegments => self.remove_deleted_segments(ctx),
             Timer::Flush => self.flush_logs(ctx),
             Timer::RemoveDeletedLogs => self.remove_deleted_logs(ctx),

@@ -25,12 +25,17 @@ impl Core {
         let Some(path) = self.replicas.dirs.fail(dir) else { return };
         trace_offline(ctx, &path, error);
         for slot in self.replicas.slots() {
+            let moving = self.replicas.get(slot).and_then(|p| Some((p.dir, p.future.as_ref()?.dir)));
+            if moving.is_some_and(|(from, to)| from == dir || to == dir) {
+                self.drop_future(ctx, slot, false);
+            }
             if self.replicas.get(slot).is_some_and(|partition| partition.dir == dir)
                 && let Some(partition) = self.evict_partition(ctx, slot, ErrorCode::KafkaStorageError)
             {
                 self.replicas.offline.insert(partition.name, Some(partition.topic_id));
             }
         }
+        self.replicas.unclaimed_futures.retain(|_, (at, _)| *at != dir);
         let lost = self.replicas.unclaimed.extract_if(.., |_, (at, _)| *at == dir);
         self.replicas.offline.extend(lost.map(|(name, (_, log))| (name, log.topic_id)));
         if self.replicas.dirs.online().is_empty() || dir == Dir::METADATA {

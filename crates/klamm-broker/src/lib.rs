@@ -16,6 +16,7 @@ mod directories;
 mod faults;
 mod fetch_session;
 mod fetching;
+mod future_replica;
 mod group;
 mod handlers;
 mod inspect;

@@ -46,6 +46,7 @@ impl LogDirs {
     /// # Errors
     /// When the first directory, that of the metadata log, fails; when a directory belongs to another node or cluster; when
     /// two hold the same partition or have the same id.
+    /// The last are the future logs.
     pub(crate) fn open(
         paths: Vec<String>,
         limits: LogLimits,
@@ -53,9 +54,9 @@ impl LogDirs {
         defaults: &Arc<LogConfig>,
         disk: &mut dyn Disk,
         ctx: &mut Ctx<'_>,
-    ) -> Result<(Self, Found), LogError> {
+    ) -> Result<(Self, Found, Found), LogError> {
         let mut dirs = Vec::with_capacity(paths.len());
-        let mut found = Found::new();
+        let (mut found, mut futures) = (Found::new(), Found::new());
         for (at, path) in (0..).map(Dir).zip(paths) {
             let opened = open_one(&path, limits, settings, defaults, disk, ctx);
             let (manager, id, logs) = match opened {
@@ -75,6 +76,7 @@ impl LogDirs {
             }
             for log in logs {
                 let name = TopicPartition::new(log.topic.clone(), log.partition);
+                let found = if log.is_future { &mut futures } else { &mut found };
                 if let Some((other, _)) = found.get(&name) {
                     let other: &LogDir = &dirs[usize::from(other.0)];
                     return Err(LogError::Invalid(format!(
@@ -86,7 +88,7 @@ impl LogDirs {
             }
             dirs.push(LogDir { path, id: Some(id), manager: Some(manager) });
         }
-        Ok((Self { dirs }, found))
+        Ok((Self { dirs }, found, futures))
     }
 
     fn get(&self, dir: Dir) -> Option<&LogDir> {
@@ -115,6 +117,11 @@ impl LogDirs {
     /// The ids of the directories that work: what a registration names.
     pub(crate) fn online_ids(&self) -> Vec<Uuid> {
         self.dirs.iter().filter(|dir| dir.manager.is_some()).filter_map(|dir| dir.id).collect()
+    }
+
+    /// A directory's path, as `log.dirs` has it.
+    pub(crate) fn path(&self, dir: Dir) -> String {
+        self.get(dir).map(|dir| format!("/{}", dir.path)).unwrap_or_default()
     }
 
     /// A directory's id.

@@ -154,7 +154,15 @@ impl Core {
         let asked = if self.metadata.log_mut().on_flushed(outcome, now) {
             Some(Dir::METADATA)
         } else {
-            partitions.find_map(|p| p.log.on_flushed(outcome, now).then_some(p.dir))
+            partitions.find_map(|p| {
+                let future = p.future.as_mut();
+                if let Some(future) = future
+                    && future.log.on_flushed(outcome, now)
+                {
+                    return Some(future.dir);
+                }
+                p.log.on_flushed(outcome, now).then_some(p.dir)
+            })
         };
         drop(partitions);
         if let (Some(dir), Err(error)) = (asked, &outcome.result) {
@@ -188,7 +196,11 @@ impl Core {
             core.write_high_watermarks(dir)?;
             let metadata = (dir == Dir::METADATA).then(|| core.metadata.log_mut());
             let (dirs, partitions) = core.replicas.dirs_and_partitions();
-            let logs = partitions.filter(|p| p.dir == dir).map(|partition| &mut partition.log);
+            let logs = partitions.flat_map(|partition| {
+                let own = (partition.dir == dir).then_some(&mut partition.log);
+                let future = partition.future.as_mut().filter(|future| future.dir == dir);
+                own.into_iter().chain(future.map(|future| &mut future.log))
+            });
             let mut logs: Vec<_> = metadata.into_iter().chain(logs).collect();
             match dirs.manager_mut(dir) {
                 Some(manager) => manager.close(&mut *core.disk, &mut logs, epoch, now),

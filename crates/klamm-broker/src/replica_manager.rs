@@ -20,6 +20,10 @@ pub(crate) struct ReplicaManager {
     pub(crate) dirs: LogDirs,
     /// Logs found on the disk that no metadata has claimed yet.
     pub(crate) unclaimed: Found,
+    /// Future logs found on the disk, of replicas that were being moved.
+    pub(crate) unclaimed_futures: Found,
+    /// The directories that replicas shall be made in that are not there yet (`LogManager.preferredLogDirs`).
+    pub(crate) preferred_dirs: BTreeMap<TopicPartition, Dir>,
     /// Replicas in directories that failed, with their topics' ids where they are known (`HostedPartition.Offline`).
     pub(crate) offline: BTreeMap<TopicPartition, Option<Uuid>>,
     /// Whether a high watermark moved since the last checkpoint.
@@ -38,10 +42,12 @@ pub(crate) struct ReplicaManager {
 
 impl ReplicaManager {
     /// A manager of the logs that were found on the disk.
-    pub(crate) fn new(dirs: LogDirs, unclaimed: Found) -> Self {
+    pub(crate) fn new(dirs: LogDirs, unclaimed: Found, unclaimed_futures: Found) -> Self {
         Self {
             dirs,
             unclaimed,
+            unclaimed_futures,
+            preferred_dirs: BTreeMap::new(),
             offline: BTreeMap::new(),
             checkpoint_due: false,
             verify_crcs: false,
@@ -102,6 +108,11 @@ impl ReplicaManager {
             dirs.sort_by_key(|dir| counts.get(dir).copied().unwrap_or(0));
         }
         dirs
+    }
+
+    /// The places of the replicas that move to another directory.
+    pub(crate) fn moving(&self) -> impl Iterator<Item = Slot> {
+        self.iter().filter(|(_, partition)| partition.future.is_some()).map(|(slot, _)| slot)
     }
 
     /// Every place that holds a partition.
@@ -273,6 +284,7 @@ impl Core {
         let high_watermark = partition.log.high_watermark();
         let log_end = partition.log.log_end_offset();
         let leads = partition.is_leader();
+        let moves = partition.future.is_some();
         if ctx.tracing() {
             let name = &partition.name;
             if changes.has(Changes::LOG_END) && log_end > partition.seen_log_end {
@@ -297,6 +309,9 @@ impl Core {
 
         if high_watermark_moved {
             self.replicas.checkpoint_due = true;
+        }
+        if moves {
+            self.note_move(ctx);
         }
         if !self.pauses.is_empty()
             && leads

@@ -46,6 +46,8 @@ pub(crate) struct ReplicationQuotas {
     pub(crate) leader: ReplicationQuota,
     /// What it takes.
     pub(crate) follower: ReplicationQuota,
+    /// What it moves between its own directories.
+    pub(crate) alter_log_dirs: ReplicationQuota,
 }
 
 impl ReplicationQuotas {
@@ -54,7 +56,11 @@ impl ReplicationQuotas {
         let samples = config.get(broker::REPLICATION_QUOTA_WINDOW_NUM).unsigned_abs() as usize;
         let window_ms = i64::from(config.get(broker::REPLICATION_QUOTA_WINDOW_SIZE_SECONDS)) * 1_000;
         let quota = || ReplicationQuota { bound: None, rate: SimpleRate::new(samples, window_ms) };
-        let mut quotas = Self { leader: quota(), follower: quota() };
+        let samples = config.get(broker::ALTER_LOG_DIRS_REPLICATION_QUOTA_WINDOW_NUM).unsigned_abs() as usize;
+        let window_ms =
+            i64::from(config.get(broker::ALTER_LOG_DIRS_REPLICATION_QUOTA_WINDOW_SIZE_SECONDS)) * 1_000;
+        let moves = ReplicationQuota { bound: None, rate: SimpleRate::new(samples, window_ms) };
+        let mut quotas = Self { leader: quota(), follower: quota(), alter_log_dirs: moves };
         quotas.follow(config);
         quotas
     }
@@ -63,6 +69,7 @@ impl ReplicationQuotas {
     pub(crate) const fn follow(&mut self, config: &BrokerConfig) {
         self.leader.bound = config.hot.leader_replication_throttled_rate;
         self.follower.bound = config.hot.follower_replication_throttled_rate;
+        self.alter_log_dirs.bound = config.hot.replica_alter_log_dirs_io_max_bytes_per_second;
     }
 }
 

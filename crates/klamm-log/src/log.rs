@@ -233,6 +233,22 @@ impl Log {
         self.limits = limits;
     }
 
+    /// Takes over from the log whose place this one takes what is not in its records.
+    pub fn adopt(&mut self, other: &Self) {
+        self.cleaner_checkpoint = other.cleaner_checkpoint;
+        self.limits = other.limits;
+        self.verify_crcs = other.verify_crcs;
+        self.update_high_watermark(other.high_watermark);
+    }
+
+    /// Gives up its files, without a flush: what it was for has come to nothing.
+    pub fn give_up(&mut self, disk: &mut dyn Disk) {
+        let _ = self.abort_cleaning(disk);
+        for segment in &self.segments {
+            segment.close(disk);
+        }
+    }
+
     /// Whether a follower checks the CRC of what its leader sends. Off by default: nothing between two nodes of one world
     /// can change a byte, unless a fault is armed that does.
     pub const fn set_verify_crcs(&mut self, verify: bool) {

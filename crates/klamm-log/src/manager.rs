@@ -54,6 +54,8 @@ pub struct LoadedLog {
     pub topic_id: Option<Uuid>,
     /// The log, with the high watermark of the checkpoint.
     pub log: Log,
+    /// Whether it is a future log: one that is to take the place of the partition's log in another directory.
+    pub is_future: bool,
 }
 
 /// One log directory of a node. The logs themselves belong to the partitions; the manager keeps what they share.
@@ -64,7 +66,8 @@ pub struct LogManager {
     previous_broker_epoch: Option<i64>,
     /// Directories of deleted logs: when they are due, and their paths.
     deletions: VecDeque<(i64, String)>,
-    deleted: u64,
+    /// How many directories were given a name of their own.
+    named: u64,
     cleaner_offsets: Offsets,
 }
 
@@ -83,7 +86,7 @@ impl LogManager {
             clean_shutdown: false,
             previous_broker_epoch: None,
             deletions: VecDeque::new(),
-            deleted: 0,
+            named: 0,
             cleaner_offsets: Offsets::new(),
         };
         let mark = manager.path(CLEAN_SHUTDOWN);
@@ -123,20 +126,25 @@ impl LogManager {
                 disk.remove_dir(&dir)?;
                 continue;
             }
-            let Some((topic, partition)) = names::topic_partition_of(&entry.name) else { continue };
-            let key = (topic, partition);
-            let at = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
+            let future = names::future_partition_of(&entry.name);
+            let is_future = future.is_some();
+            let Some(key) = future.or_else(|| names::topic_partition_of(&entry.name)) else { continue };
+            // The checkpoints are those of logs that are in use: a future log is recovered from its beginning.
+            let at = |offsets: &Offsets| match is_future {
+                true => 0,
+                false => offsets.get(&key).copied().unwrap_or(0),
+            };
             let options = OpenLog {
                 clean_shutdown: self.clean_shutdown,
                 recovery_point: at(&recovery_points),
                 log_start_offset: at(&log_starts),
                 high_watermark: at(&high_watermarks),
-                cleaner_offset: self.cleaner_offsets.get(&key).copied(),
+                cleaner_offset: self.cleaner_offsets.get(&key).copied().filter(|_| !is_future),
             };
             let topic_id = checkpoint::read_topic_id(disk, &dir)?;
             let log = Log::open(disk, &dir, config(&key.0), self.settings.limits, options, now_ms)?;
             let (topic, partition) = key;
-            logs.push(LoadedLog { topic, partition, topic_id, log });
+            logs.push(LoadedLog { topic, partition, topic_id, log, is_future });
         }
         Ok(logs)
     }
@@ -209,18 +217,61 @@ impl LogManager {
         Log::open(disk, &dir, config, self.settings.limits, OpenLog::default(), now_ms)
     }
 
+    /// Creates a future log of a partition whose log is in another directory.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn create_future_log(
+        &mut self,
+        disk: &mut dyn Disk,
+        topic: &str,
+        partition: i32,
+        topic_id: Option<Uuid>,
+        config: Arc<LogConfig>,
+        now_ms: i64,
+    ) -> Result<Log, LogError> {
+        let unique = self.unique(now_ms);
+        let dir = self.path(&names::future_dir(topic, partition, &unique));
+        disk.create_dir(&dir)?;
+        if let Some(id) = topic_id {
+            checkpoint::write_topic_id(disk, &dir, id)?;
+        }
+        Log::open(disk, &dir, config, self.settings.limits, OpenLog::default(), now_ms)
+    }
+
+    /// Makes a future log the partition's log: its directory gets the partition's name.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn promote_log(
+        &mut self,
+        disk: &mut dyn Disk,
+        log: &mut Log,
+        topic: &str,
+        partition: i32,
+    ) -> Result<(), LogError> {
+        let to = self.log_dir(topic, partition);
+        disk.rename(&log.dir, &to)?;
+        log.dir = to;
+        Ok(())
+    }
+
+    /// A part of a directory's name that no other has. Kafka draws a UUID; the names need only differ.
+    fn unique(&mut self, now_ms: i64) -> String {
+        self.named += 1;
+        format!("{now_ms:016x}{:016x}", self.named)
+    }
+
     /// Deletes a log: its directory is renamed with `-delete` at once and removed `file.delete.delay.ms` later.
     pub fn delete_log(&mut self, disk: &mut dyn Disk, mut log: Log, now_ms: i64) -> Result<(), LogError> {
         log.abort_cleaning(disk)?;
         for segment in &log.segments {
             segment.close(disk);
         }
-        self.deleted += 1;
-        if let Some(key) = names::topic_partition_of(log.dir.rsplit('/').next().unwrap_or_default()) {
+        if let Some(key) = log.topic_partition() {
             self.cleaner_offsets.remove(&key);
         }
-        // Kafka draws a UUID here; the names need only differ.
-        let unique = format!("{:016x}{:016x}", now_ms, self.deleted);
+        let unique = self.unique(now_ms);
         let base = log.dir.rsplit('/').next().unwrap_or_default();
         // File names end at 255 bytes.
         let room = 255 - unique.len() - names::DELETE_DIR.len() - 1;

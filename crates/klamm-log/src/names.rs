@@ -19,6 +19,9 @@ pub(crate) const SWAP: &str = ".swap";
 /// A partition's directory that waits to be removed.
 pub(crate) const DELETE_DIR: &str = "-delete";
 
+/// A log that is to take the place of one in another log directory (`UnifiedLog.FUTURE_DIR_SUFFIX`).
+const FUTURE_DIR: &str = "-future";
+
 /// The files of a segment, transaction index included.
 pub(crate) const SEGMENT_FILES: [&str; 4] = [LOG, INDEX, TIME_INDEX, TXN_INDEX];
 
@@ -34,6 +37,17 @@ pub(crate) fn offset_of(name: &str) -> Option<i64> {
         return None;
     }
     digits.parse().ok()
+}
+
+/// The name of the directory of a future log: `topic-0.<unique>-future`.
+pub(crate) fn future_dir(topic: &str, partition: i32, unique: &str) -> String {
+    format!("{topic}-{partition}.{unique}{FUTURE_DIR}")
+}
+
+/// The topic and partition in the directory name of a future log.
+pub(crate) fn future_partition_of(name: &str) -> Option<(String, i32)> {
+    let (of, _) = name.strip_suffix(FUTURE_DIR)?.rsplit_once('.')?;
+    topic_partition_of(of)
 }
 
 /// The topic and partition in a directory name `topic-0`.

@@ -193,7 +193,7 @@ apis! {
     DeleteAcls 1-3, flexible 2, Both, no;
     DescribeConfigs 1-4, flexible 4, Both, served;
     AlterConfigs 0-2, flexible 2, Both, served;
-    AlterReplicaLogDirs 1-2, flexible 2, Broker, no;
+    AlterReplicaLogDirs 1-2, flexible 2, Broker, served;
     DescribeLogDirs 1-4, flexible 2, Broker, served;
     SaslAuthenticate 0-2, flexible 2, Both, no;
     CreatePartitions 0-3, flexible 2, Both, served;

@@ -42,6 +42,17 @@ pub(crate) fn handle(
         }
         // How far the replica is behind what it knows to be committed.
         let lag = (partition.log.high_watermark() - partition.log.log_end_offset()).max(0);
+        if let Some(future) = &partition.future {
+            // How far the copy is behind.
+            let lag = partition.log.log_end_offset() - future.log.log_end_offset();
+            by_dir.entry(future.dir).or_default().entry(key.0.clone()).or_default().push(
+                DescribeLogDirsPartition::default()
+                    .with_partition_index(key.1)
+                    .with_partition_size(i64::try_from(future.log.size()).unwrap_or(i64::MAX))
+                    .with_offset_lag(lag)
+                    .with_is_future_key(true),
+            );
+        }
         by_dir.entry(partition.dir).or_default().entry(key.0).or_default().push(
             DescribeLogDirsPartition::default()
                 .with_partition_index(key.1)

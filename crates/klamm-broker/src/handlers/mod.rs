@@ -2,6 +2,7 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod delete_records;
 mod describe_cluster;
@@ -64,6 +65,7 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
             describe_topic_partitions::handle(broker, ctx, rc, request);
         }
         Request::DescribeConfigs(request) => describe_configs::handle(broker, ctx, rc, request),
+        Request::AlterReplicaLogDirs(request) => alter_replica_log_dirs::handle(broker, ctx, rc, request),
         Request::DescribeLogDirs(request) => describe_log_dirs::handle(broker, ctx, rc, request),
 
         request @ (Request::CreateTopics(_)
@@ -105,7 +107,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::DescribeAcls(_)
         | Request::CreateAcls(_)
         | Request::DeleteAcls(_)
-        | Request::AlterReplicaLogDirs(_)
         | Request::CreateDelegationToken(_)
         | Request::RenewDelegationToken(_)
         | Request::ExpireDelegationToken(_)

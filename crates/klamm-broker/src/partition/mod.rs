@@ -15,6 +15,7 @@ use klamm_node::{Era, Eras, NodeId, TopicPartition};
 use klamm_wire::{ErrorCode, Uuid};
 use smallvec::SmallVec;
 
+use crate::future_replica::FutureReplica;
 use crate::log_dirs::Dir;
 use crate::partition::isr::IsrState;
 use crate::partition::replica::Replica;
@@ -122,6 +123,8 @@ pub(crate) struct Partition {
     pub(crate) dir: Dir,
     /// Its log.
     pub(crate) log: Log,
+    /// The log in another directory that is to take its place.
+    pub(crate) future: Option<Box<FutureReplica>>,
     /// Which rules are those of an older Kafka.
     pub(crate) eras: Eras,
     /// The leader, -1 for none.
@@ -169,6 +172,7 @@ impl Partition {
             is_internal,
             dir,
             log,
+            future: None,
             eras,
             leader: NodeId(-1),
             leader_epoch: -1,

@@ -1,6 +1,7 @@
 //! The data path, seen from outside: whole clusters in simulated time, spoken to with requests.
 
 mod admin;
+mod alter_log_dirs;
 mod causes;
 mod chaos;
 mod cluster;

@@ -23,6 +23,10 @@ config_keys! {
         ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MS: i32 = "add.partitions.to.txn.retry.backoff.ms", default "20", Valid::AtLeast(1), High, ReadOnly;
         /// The addresses that clients are told to connect to.
         ADVERTISED_LISTENERS: Option<Vec<String>> = "advertised.listeners", default null, Valid::Any, High, Managed;
+        /// Over how many samples the rate of what replicas move between log directories is taken.
+        ALTER_LOG_DIRS_REPLICATION_QUOTA_WINDOW_NUM: i32 = "alter.log.dirs.replication.quota.window.num", default "11", Valid::AtLeast(1), Low, ReadOnly;
+        /// How long one of these samples is, in seconds.
+        ALTER_LOG_DIRS_REPLICATION_QUOTA_WINDOW_SIZE_SECONDS: i32 = "alter.log.dirs.replication.quota.window.size.seconds", default "1", Valid::AtLeast(1), Low, ReadOnly;
         /// Whether asking for the metadata of a topic that does not exist creates it, where the client allows that.
         AUTO_CREATE_TOPICS_ENABLE: bool = "auto.create.topics.enable", default "true", Valid::Any, High, ReadOnly;
         /// Whether the controller gives leadership back to preferred replicas from time to time.
@@ -176,6 +180,9 @@ config_keys! {
         PROCESS_ROLES: Vec<String> = "process.roles", default "broker", Valid::NonEmptyListOf(&["broker", "controller"]), High, Managed;
         /// How long the state of an idempotent producer is kept after its last batch, in milliseconds.
         PRODUCER_ID_EXPIRATION_MS: i32 = "producer.id.expiration.ms", default "86400000", Valid::AtLeast(1), Low, ClusterWide;
+        /// How many bytes a second this broker copies when replicas move from one of its log directories to another; where it is
+        /// not set, as many as there are.
+        REPLICA_ALTER_LOG_DIRS_IO_MAX_BYTES_PER_SECOND: Option<i64> = "replica.alter.log.dirs.io.max.bytes.per.second", default null, Valid::AtLeast(0), Medium, ClusterWide, internal true;
         /// How long a follower leaves a partition alone after an error in fetching it, in milliseconds.
         REPLICA_FETCH_BACKOFF_MS: i32 = "replica.fetch.backoff.ms", default "1000", Valid::AtLeast(0), Medium, ReadOnly;
         /// How many bytes a follower asks for from each partition.

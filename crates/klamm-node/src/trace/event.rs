@@ -281,6 +281,22 @@ pub enum TraceKind {
         /// What failed.
         cause: String,
     },
+    /// A replica begins to move to another log directory of its broker.
+    ReplicaMoveBegan {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it goes.
+        directory: String,
+    },
+    /// A replica has moved to another log directory, or will not.
+    ReplicaMoveEnded {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it was to go.
+        directory: String,
+        /// Whether it is there.
+        moved: bool,
+    },
     /// A replica's log was compacted.
     LogCompacted {
         /// The partition.
@@ -768,6 +784,15 @@ impl fmt::Display for TraceKind {
             }
             Self::LogDirectoryOffline { directory, cause } => {
                 write!(f, "log directory {directory} goes offline: {cause}")
+            }
+            Self::ReplicaMoveBegan { partition, directory } => {
+                write!(f, "{partition} begins to move to {directory}")
+            }
+            Self::ReplicaMoveEnded { partition, directory, moved: true } => {
+                write!(f, "{partition} has moved to {directory}")
+            }
+            Self::ReplicaMoveEnded { partition, directory, moved: false } => {
+                write!(f, "{partition} does not move to {directory}")
             }
             Self::LogCompacted { partition, from, to, bytes_before, bytes_after } => {
                 write!(f, "{partition} compacted {from} -> {to}: {bytes_before} -> {bytes_after} bytes")

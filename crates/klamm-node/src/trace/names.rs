@@ -51,6 +51,8 @@ names! {
     TransactionVerified,
     LogDirectoryOffline,
     LogTruncated,
+    ReplicaMoveBegan,
+    ReplicaMoveEnded,
     LogCompacted,
     LogUncleanable,
     SegmentsDeleted,

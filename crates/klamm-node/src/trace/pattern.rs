@@ -146,6 +146,8 @@ impl TraceKind {
             | Self::GroupsLoaded { partition, .. }
             | Self::ReplicasChanged { partition, .. }
             | Self::LogCompacted { partition, .. }
+            | Self::ReplicaMoveBegan { partition, .. }
+            | Self::ReplicaMoveEnded { partition, .. }
             | Self::LogUncleanable { partition, .. }
             | Self::SegmentsDeleted { partition, .. }
             | Self::ClientSent { partition, .. }

@@ -1,4 +1,4 @@
-//! L1 to L5, and L9 to L12: after the faults have healed, all becomes well within a bounded time.
+//! L1 to L5, L7, and L9 to L12: after the faults have healed, all becomes well within a bounded time.
 
 use klamm_metadata::NO_LEADER;
 
@@ -20,6 +20,11 @@ pub(super) const L5: Invariant = invariant(
     "L5",
     "ProducesDecided",
     "every record that a producer sends is acknowledged or failed within its delivery timeout",
+);
+pub(super) const L7: Invariant = invariant(
+    "L7",
+    "OffsetsMeet",
+    "a quiet leader's last stable offset gets to its high watermark: no transaction stays open",
 );
 pub(super) const L9: Invariant =
     invariant("L9", "ReassignmentsComplete", "a reassignment to live brokers completes");
@@ -75,6 +80,13 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
         );
         report.violation(L10, &partition.name, what);
     }
+    if view.last_stable != view.high_watermark {
+        let what = format!(
+            "leader {leader_id} is stable up to {} only, its high watermark is {}",
+            view.last_stable, view.high_watermark
+        );
+        report.violation(L7, &partition.name, what);
+    }
     for (id, replica) in
         partition.replicas.iter().filter(|(id, r)| r.running && registration.replicas.contains(id))
     {
@@ -108,13 +120,14 @@ mod tests {
     #[test]
     fn what_does_not_become_well_is_found() {
         type Case = (fn(&mut Partition), &'static [&'static str]);
-        let breaks: [Case; 6] = [
+        let breaks: [Case; 7] = [
             (|_| {}, &[]),
             (|p| registration(p).leader = NO_LEADER, &["L1"]),
             (|p| registration(p).isr.retain(|id| *id != OTHER), &["L2"]),
             (|p| of(p, FOLLOWER).view.log_end = 9, &["L3"]),
             (|p| registration(p).adding_replicas.push(OTHER), &["L9"]),
             (|p| of(p, LEADER).view.log_end = 11, &["L10", "L3"]),
+            (|p| of(p, LEADER).view.last_stable = 9, &["L7"]),
         ];
         for (break_it, expected) in breaks {
             let mut partition = healthy();

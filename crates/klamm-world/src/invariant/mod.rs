@@ -104,6 +104,7 @@ pub const INVARIANTS: &[Invariant] = &[
     l01_liveness::L3,
     l01_liveness::L4,
     l01_liveness::L5,
+    l01_liveness::L7,
     l01_liveness::L9,
     l01_liveness::L10,
     l01_liveness::L11,

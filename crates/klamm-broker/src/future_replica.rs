@@ -88,7 +88,7 @@ impl Core {
         partition.future = Some(Box::new(FutureReplica { dir, log, promotion: Promotion::Copying }));
         self.timers.set(Timer::MoveReplicas, ctx.now + PAUSE);
         if let Err(error) = ended {
-            self.on_log_failure(ctx, from, &error.into());
+            self.on_log_failure(ctx, from, &error);
             return Err(ErrorCode::KafkaStorageError);
         }
         Ok(())

@@ -87,7 +87,7 @@ fn assert_moved(c: &mut Cluster, broker: i32, to: &str, records: i64) {
     let image = c.world.metadata().expect("a controller");
     let dirs = &image.cluster.broker(NodeId(broker)).expect("registered").log_dirs;
     let replica = image.topics.partition_by_name("t", 0).expect("the partition exists");
-    let at: usize = to[2..].parse().unwrap();
+    let at: usize = to[2..].parse().expect("a number");
     assert_eq!(replica.directory(NodeId(broker)), Some(dirs[at]));
     assert_eq!(c.status("t", 0).logs[&NodeId(broker)].log_end, records);
 }

@@ -24,7 +24,7 @@ mod trace;
 
 pub use door::{Door, Visit};
 pub use follow::{Followed, Mirror};
-pub use replay::{replay, replay_trace, replay_world};
+pub use replay::{Extent, replay, replay_trace, replay_world};
 pub use runtime::block_on;
 pub use server::{BrokerEndpoint, NodeError, Server};
 pub use settings::{ServerSettings, StartError, TopicSpec};

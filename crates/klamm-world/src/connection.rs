@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use klamm_node::{ConnectionId, NodeId};
+use klamm_node::{ConnectionId, NodeId, Timestamp};
 use klamm_wire::{ApiKey, StrBytes};
 
 use crate::input::ClientRequest;
@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     pub(crate) host: StrBytes,
     /// The request that the broker is at.
     pub(crate) in_flight: Option<InFlight>,
+    /// The next is not begun before: the client was throttled (KIP-219).
+    pub(crate) muted_until: Timestamp,
     /// The requests behind it.
     pub(crate) queue: VecDeque<ClientRequest>,
     next_ordinal: u64,
@@ -62,8 +64,14 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn open(&mut self, id: ConnectionId, broker: NodeId, host: StrBytes) {
-        let connection =
-            Connection { broker, host, in_flight: None, queue: VecDeque::new(), next_ordinal: 0 };
+        let connection = Connection {
+            broker,
+            host,
+            in_flight: None,
+            muted_until: Timestamp::ZERO,
+            queue: VecDeque::new(),
+            next_ordinal: 0,
+        };
         self.by_id.insert(id, connection);
         self.by_broker.entry(broker).or_default().insert(id);
     }

@@ -9,6 +9,7 @@ use klamm_node::{Timestamp, TraceEvent};
 use serde_json::{Map, Value, json};
 
 use crate::errors::Mistake;
+use crate::replay::{extent, mistake};
 
 /// The version of the format.
 const VERSION: u64 = 1;
@@ -107,7 +108,7 @@ impl Writer {
 }
 
 /// Every event of a file: a trace, or a recording, which is replayed for it.
-pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Mistake> {
+pub(crate) fn read(path: &Path, cut_short: bool) -> Result<Vec<Entry>, Mistake> {
     let name = path.display();
     let unreadable = |error: std::io::Error| Mistake(format!("cannot read {name}: {error}"));
     let file = File::open(path).map_err(unreadable)?;
@@ -122,13 +123,14 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Mistake> {
     }
     if bytes.starts_with(RECORDING) {
         let mut entries = Vec::new();
-        klamm_server::replay_trace(path, |event| entries.push(Entry::from(event)))
-            .map_err(|error| Mistake(format!("the recording {name} cannot be replayed: {error}")))?;
+        klamm_server::replay_trace(path, extent(cut_short), |event| entries.push(Entry::from(event)))
+            .map_err(|error| mistake(path, &error))?;
         return Ok(entries);
     }
     let text = String::from_utf8(bytes)
         .map_err(|_| Mistake(format!("{name} is neither a trace nor a recording of klamm's")))?;
-    parse(&text).map_err(|(line, why)| match line {
+    let whole = if cut_short { text.rfind('\n').map_or(0, |end| end + 1) } else { text.len() };
+    parse(&text[..whole]).map_err(|(line, why)| match line {
         0 => Mistake(format!("{name} {why}")),
         line => Mistake(format!("{name}:{line} {why}")),
     })
@@ -146,7 +148,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     }
     let count = text.lines().count();
     if !text.ends_with('\n') {
-        return Err((count, "is cut short".to_owned()));
+        return Err((count, "is cut short; --cut-short shows what is whole of it".to_owned()));
     }
     let mut seen = BTreeMap::new();
     let mut entries = Vec::with_capacity(count);
@@ -194,7 +196,10 @@ mod tests {
             why("{\"klamm_trace\":9}\n"),
             (0, "has trace format 9, this klamm reads format 1".to_owned())
         );
-        assert_eq!(why(&format!("{HEADER}{event}\n{}", &event[..20])), (3, "is cut short".to_owned()));
+        assert_eq!(
+            why(&format!("{HEADER}{event}\n{}", &event[..20])),
+            (3, "is cut short; --cut-short shows what is whole of it".to_owned())
+        );
         assert_eq!(
             why(&format!("{HEADER}{{\"id\":1}}\n")),
             (2, "is no trace event: it has no at".to_owned())

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Instead: this event (by the id that --json shows) and what led to it, the first cause first
     #[arg(long, value_name = "ID", conflicts_with_all = ["topic", "partition", "node", "kind", "from", "to"])]
     why: Option<u64>,
+    /// Show what is whole of files that are cut short, as those of a process that was killed
+    #[arg(long)]
+    cut_short: bool,
     /// Print a line of JSON for each event
     #[arg(long)]
     json: bool,
@@ -52,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // All of them before anything is printed: a wrong file prints nothing.
     let mut entries = Vec::new();
     for file in &arguments.file {
-        entries.extend(file::read(file)?);
+        entries.extend(file::read(file, arguments.cut_short)?);
     }
     let shown: Vec<Entry> = match arguments.why {
         Some(_) if arguments.file.len() > 1 => {

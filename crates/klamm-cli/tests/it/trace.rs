@@ -25,6 +25,19 @@ fn a_trace_file_holds_what_the_recording_of_the_same_run_replays() {
     assert_eq!(klamm_ok(&["trace", &record, "--topic", "t", "--kind", "Appended"], ""), appended);
     let none = klamm_ok(&["trace", &trace, "--topic", "t", "--partition", "7"], "");
     assert_eq!(none, "");
+    // A recording that lacks its end says where, and is shown as far as it goes for who asks.
+    let bytes = std::fs::read(&record).unwrap();
+    std::fs::write(&record, &bytes[..bytes.len() - 1]).unwrap();
+    for command in ["trace", "replay"] {
+        let refused = klamm(&[command, &record]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{said}");
+        assert!(
+            said.contains(&format!("it ends at byte {}, in the middle of entry ", bytes.len() - 1)),
+            "{said}"
+        );
+        assert!(!klamm_ok(&[command, &record, "--cut-short"], "").is_empty());
+    }
     // Twice the same file is every line twice, in the order of time.
     let twice = klamm_ok(&["trace", &trace, &trace, "--node", "1"], "");
     let once = klamm_ok(&["trace", &trace, "--node", "1"], "");
@@ -75,7 +88,9 @@ fn a_wrong_file_or_range_is_one_clear_line() {
     };
     let event = "{\"id\":1,\"at\":0,\"kind\":\"Note\",\"text\":\"x\"}";
     std::fs::write(&path, format!("{{\"klamm_trace\":1}}\n{event}\n{}", &event[..9])).unwrap();
-    assert_eq!(wrong(&[file]), format!("klamm: {file}:3 is cut short\n"));
+    let cut = "is cut short; --cut-short shows what is whole of it";
+    assert_eq!(wrong(&[file]), format!("klamm: {file}:3 {cut}\n"));
+    assert_eq!(klamm_ok(&["trace", file, "--cut-short"], ""), "0.000000s [-] x\n");
     std::fs::write(&path, "something else\n").unwrap();
     assert_eq!(wrong(&[file]), format!("klamm: {file} is neither a trace nor a recording of klamm's\n"));
     assert!(wrong(&["nowhere"]).starts_with("klamm: cannot read nowhere: "));

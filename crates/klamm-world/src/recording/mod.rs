@@ -2,7 +2,7 @@
 //!
 //! The file: `KLAMMREC`, a format version, then entries, each a length (4 bytes) and that many bytes. The first entry is
 //! the world's settings; the others are inputs, each with the time that passed since the one before. A recording that
-//! was cut off (the process was killed) replays up to its last whole entry.
+//! was cut off (the process was killed) is refused with the place, or read up to its last whole entry for who asks for that.
 
 mod client;
 mod codec;
@@ -37,6 +37,14 @@ pub enum RecordingError {
     Version {
         /// The format it has.
         found: u32,
+    },
+    /// The file ends in the middle of an entry: it is a part of a recording, or of a run that was killed.
+    #[error("the recording is cut short: it ends at byte {bytes}, in the middle of entry {entry}")]
+    CutShort {
+        /// Which one, counted from 0.
+        entry: u64,
+        /// How long the file is.
+        bytes: u64,
     },
     /// An entry makes no sense.
     #[error("entry {entry} of the recording is damaged: {reason}")]
@@ -115,6 +123,10 @@ pub struct RecordingReader<R> {
     settings: WorldSettings,
     now: Timestamp,
     entry: u64,
+    /// How many bytes were read.
+    bytes: u64,
+    /// Whether a recording that is cut short is read as far as it goes.
+    what_is_whole: bool,
 }
 
 impl<R: Read> RecordingReader<R> {
@@ -136,12 +148,27 @@ impl<R: Read> RecordingReader<R> {
         if found != VERSION {
             return Err(RecordingError::Version { found });
         }
-        let mut reader = Self { source, settings: WorldSettings::default(), now: Timestamp::ZERO, entry: 0 };
+        let mut reader = Self {
+            source,
+            settings: WorldSettings::default(),
+            now: Timestamp::ZERO,
+            entry: 0,
+            bytes: 12,
+            what_is_whole: false,
+        };
         let Some(entry) = reader.next_entry()? else {
             return Err(reader.damaged("the settings are missing"));
         };
         reader.settings = Decoder::new(entry).settings().map_err(|error| reader.damaged(error.0))?;
+        reader.entry = 1;
         Ok(reader)
+    }
+
+    /// Reads a recording that is cut short up to its last whole entry.
+    #[must_use]
+    pub const fn what_is_whole(mut self) -> Self {
+        self.what_is_whole = true;
+        self
     }
 
     /// The settings of the world that was recorded.
@@ -159,39 +186,43 @@ impl<R: Read> RecordingReader<R> {
     /// # Errors
     /// When the file cannot be read, or an entry makes no sense.
     pub fn next_input(&mut self) -> Result<Option<(Timestamp, Input)>, RecordingError> {
-        self.entry += 1;
         let Some(entry) = self.next_entry()? else { return Ok(None) };
         let mut decoder = Decoder::new(entry);
         let (passed, input) = decoder
             .varint()
             .and_then(|passed| Ok((passed, decoder.input()?)))
             .map_err(|error| self.damaged(error.0))?;
+        self.entry += 1;
         self.now = Timestamp(self.now.0.saturating_add(passed));
         Ok(Some((self.now, input)))
     }
 
     fn next_entry(&mut self) -> Result<Option<Vec<u8>>, RecordingError> {
-        let mut len = [0_u8; 4];
-        if !self.fill(&mut len)? {
-            return Ok(None);
-        }
+        let mut len = Vec::new();
+        self.fill(&mut len, 4)?;
+        let Ok(len) = <[u8; 4]>::try_from(&*len) else {
+            return if len.is_empty() { Ok(None) } else { self.cut_short() };
+        };
         let len = u32::from_le_bytes(len);
         if len > MAX_ENTRY {
             return Err(self.damaged(format!("it claims {len} bytes")));
         }
         let mut entry = Vec::new();
-        // Reads what is there: a damaged length must not reserve what no file holds.
-        self.source.by_ref().take(u64::from(len)).read_to_end(&mut entry)?;
-        Ok((entry.len() == len as usize).then_some(entry))
+        self.fill(&mut entry, len.into())?;
+        if entry.len() < len as usize { self.cut_short() } else { Ok(Some(entry)) }
     }
 
-    /// False when the source ends before `buffer` is full.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<bool, RecordingError> {
-        match self.source.read_exact(buffer) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error.into()),
+    /// Reads so many bytes, or what is there: a damaged length must not reserve what no file holds.
+    fn fill(&mut self, bytes: &mut Vec<u8>, len: u64) -> Result<(), RecordingError> {
+        self.bytes += self.source.by_ref().take(len).read_to_end(bytes)? as u64;
+        Ok(())
+    }
+
+    fn cut_short(&self) -> Result<Option<Vec<u8>>, RecordingError> {
+        if self.what_is_whole && self.entry > 0 {
+            return Ok(None);
         }
+        Err(RecordingError::CutShort { entry: self.entry, bytes: self.bytes })
     }
 
     fn damaged(&self, reason: impl Into<String>) -> RecordingError {
@@ -203,8 +234,7 @@ impl<R: Read> RecordingReader<R> {
 ///
 /// # Errors
 /// When the recording cannot be read.
-pub fn replay(source: impl Read) -> Result<World, RecordingError> {
-    let mut reader = RecordingReader::begin(source)?;
+pub fn replay(mut reader: RecordingReader<impl Read>) -> Result<World, RecordingError> {
     let mut world = World::new(reader.settings().clone(), std::collections::BTreeMap::new());
     let mut out: Vec<Output> = Vec::new();
     while let Some((now, input)) = reader.next_input()? {

@@ -260,19 +260,37 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn a_recording_that_was_cut_off_ends_at_its_last_whole_entry() {
+fn a_recording_that_was_cut_off_says_where_or_ends_at_its_last_whole_entry() {
     let file = recorded();
-    let mut counts = Vec::new();
-    for len in 0..=file.len() {
-        let Ok(mut reader) = RecordingReader::begin(&file[..len]) else { continue };
+    let (mut counts, mut refused) = (Vec::new(), 0);
+    for len in 12..=file.len() {
+        let Ok(reader) = RecordingReader::begin(&file[..len]) else { continue };
+        let mut reader = reader.what_is_whole();
         let mut count = 0;
         while reader.next_input().unwrap().is_some() {
             count += 1;
         }
         counts.push(count);
+        let mut strict = RecordingReader::begin(&file[..len]).unwrap();
+        let end = loop {
+            match strict.next_input() {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(RecordingError::CutShort { entry, bytes }) => break Some((entry, bytes)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        if let Some((entry, bytes)) = end {
+            refused += 1;
+            assert_eq!((entry, bytes), (count as u64 + 1, len as u64));
+        }
     }
     assert!(counts.is_sorted());
     assert_eq!((counts[0], counts[counts.len() - 1]), (0, inputs().len()));
+    // Only where an entry ends can it not be told.
+    assert_eq!(counts.len() - refused, inputs().len() + 1);
+    let settings = RecordingReader::begin(&file[..20]);
+    assert!(matches!(settings, Err(RecordingError::CutShort { entry: 0, bytes: 20 })), "{settings:?}");
 }
 
 #[test]

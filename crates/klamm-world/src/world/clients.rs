@@ -72,7 +72,12 @@ impl World {
         let Some(connection) = self.connections.get(id) else { return };
         let broker = connection.broker;
         if connection.in_flight.is_none() && connection.queue.is_empty() {
-            self.begin(request, out);
+            let muted_until = connection.muted_until;
+            if muted_until <= self.now {
+                return self.begin(request, out);
+            }
+            connection.queue.push_back(request);
+            self.schedule.push(self.now, muted_until, Event::NextRequest(id));
         } else if connection.queue.len() < MAX_QUEUED {
             connection.queue.push_back(request);
         } else {
@@ -109,7 +114,7 @@ impl World {
         let Some(open) = self.connections.get(connection) else { return };
         let Some(request) = open.end(ordinal) else { return };
         if !open.queue.is_empty() {
-            self.schedule.push(self.now, self.now, Event::NextRequest(connection));
+            self.schedule.push(self.now, open.muted_until, Event::NextRequest(connection));
         }
         let (broker, correlation_id) = (open.broker, request.correlation_id);
         if let Some(Damage::Truncate { .. }) = damage {

@@ -101,9 +101,18 @@ fn a_held_request_and_a_held_answer_go_on_when_the_fault_is_healed() {
 fn a_throttled_answer_and_a_damaged_one_reach_the_client_as_such() {
     let mut stage = Stage::with_topic(7, &[]);
     let producer = stage.warm_producer(persistent(true));
-    let throttle = stage.inject(produces().nth(1).then(RequestAction::Throttle(Duration::from_secs(3))));
+    let throttle = stage.inject(produces().nth(1).then(RequestAction::Throttle(Duration::from_secs(1))));
     assert_eq!(stage.sent(producer, "a").attempts, 1);
     assert_eq!(stage.fired(throttle), 1);
+    // Its connection is muted for as long as the answer says (KIP-219); others are not.
+    let throttled = stage.world.now();
+    let op = stage.send(producer, "muted");
+    let other = stage.producer(persistent(false));
+    assert_eq!(stage.sent(other, "not muted").attempts, 1);
+    assert!(stage.world.now().since(throttled) < Duration::from_millis(500));
+    stage.result(producer, op).unwrap();
+    let took = stage.ended_at(producer, op).since(throttled);
+    assert!((990..1_010).contains(&took.as_millis()), "{took:?}");
     for action in [RequestAction::Truncate { bytes: 9 }, RequestAction::Corrupt { byte: 3, mask: 0 }] {
         let fault = stage.inject(produces().nth(1).then(action));
         assert_eq!(stage.sent(producer, "b").attempts, 2, "{action}: its connection breaks, it sends again");

@@ -6,7 +6,6 @@ use std::time::Duration;
 use klamm_log::LogError;
 use klamm_metadata::METADATA_TOPIC;
 use klamm_node::{Ctx, NodeId, ReplyTo, TraceKind};
-use klamm_wire::ErrorCode;
 use klamm_wire::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerId, EndQuorumEpochRequest,
     EndQuorumEpochResponse, ResponseKind, TopicName, VoteRequest, VoteResponse,
@@ -15,6 +14,7 @@ use klamm_wire::messages::{
     begin_quorum_epoch_request, begin_quorum_epoch_response, end_quorum_epoch_request,
     end_quorum_epoch_response, vote_request, vote_response,
 };
+use klamm_wire::{ErrorCode, StrBytes};
 
 use super::Raft;
 use super::connections::Purpose;
@@ -363,12 +363,13 @@ impl Raft {
         request: &BeginQuorumEpochRequest,
     ) -> Result<(), LogError> {
         let asked = request.topics.first().and_then(|topic| topic.partitions.first());
-        let consistent = request.cluster_id.as_ref().is_none_or(|id| *id == self.cluster_id);
-        let (Some(asked), true) = (asked, consistent) else {
-            let error = if consistent { ErrorCode::InvalidRequest } else { ErrorCode::InconsistentClusterId };
-            let response = BeginQuorumEpochResponse::default().with_error_code(error.code());
-            ctx.reply(to, ResponseKind::BeginQuorumEpoch(response));
-            return Ok(());
+        let asked = match self.of_this_quorum(request.cluster_id.as_ref(), asked) {
+            Ok(asked) => asked,
+            Err(error) => {
+                let response = BeginQuorumEpochResponse::default().with_error_code(error.code());
+                ctx.reply(to, ResponseKind::BeginQuorumEpoch(response));
+                return Ok(());
+            }
         };
         let error = self.hear_of_leader(ctx, NodeId(asked.leader_id.0), asked.leader_epoch)?;
         let partition = begin_quorum_epoch_response::PartitionData::default()
@@ -381,6 +382,18 @@ impl Raft {
         let response = BeginQuorumEpochResponse::default().with_topics(vec![topic]);
         ctx.reply(to, ResponseKind::BeginQuorumEpoch(response));
         Ok(())
+    }
+
+    /// What a request asks about the one partition that there is, if it is meant for this cluster.
+    pub(super) fn of_this_quorum<'a, P>(
+        &self,
+        cluster_id: Option<&StrBytes>,
+        asked: Option<&'a P>,
+    ) -> Result<&'a P, ErrorCode> {
+        if cluster_id.is_some_and(|id| *id != self.cluster_id) {
+            return Err(ErrorCode::InconsistentClusterId);
+        }
+        asked.ok_or(ErrorCode::InvalidRequest)
     }
 
     /// A controller says that it leads an epoch, or did so until now.
@@ -433,12 +446,13 @@ impl Raft {
         request: &EndQuorumEpochRequest,
     ) -> Result<(), LogError> {
         let asked = request.topics.first().and_then(|topic| topic.partitions.first());
-        let consistent = request.cluster_id.as_ref().is_none_or(|id| *id == self.cluster_id);
-        let (Some(asked), true) = (asked, consistent) else {
-            let error = if consistent { ErrorCode::InvalidRequest } else { ErrorCode::InconsistentClusterId };
-            let response = EndQuorumEpochResponse::default().with_error_code(error.code());
-            ctx.reply(to, ResponseKind::EndQuorumEpoch(response));
-            return Ok(());
+        let asked = match self.of_this_quorum(request.cluster_id.as_ref(), asked) {
+            Ok(asked) => asked,
+            Err(error) => {
+                let response = EndQuorumEpochResponse::default().with_error_code(error.code());
+                ctx.reply(to, ResponseKind::EndQuorumEpoch(response));
+                return Ok(());
+            }
         };
         let leader = NodeId(asked.leader_id.0);
         let error = self.hear_of_leader(ctx, leader, asked.leader_epoch)?;

@@ -260,12 +260,13 @@ impl Raft {
         request: &FetchSnapshotRequest,
     ) -> Result<(), LogError> {
         let asked = request.topics.first().and_then(|topic| topic.partitions.first());
-        let consistent = request.cluster_id.as_ref().is_none_or(|id| *id == self.cluster_id);
-        let (Some(asked), true) = (asked, consistent) else {
-            let error = if consistent { ErrorCode::InvalidRequest } else { ErrorCode::InconsistentClusterId };
-            let response = FetchSnapshotResponse::default().with_error_code(error.code());
-            ctx.reply(to, ResponseKind::FetchSnapshot(response));
-            return Ok(());
+        let asked = match self.of_this_quorum(request.cluster_id.as_ref(), asked) {
+            Ok(asked) => asked,
+            Err(error) => {
+                let response = FetchSnapshotResponse::default().with_error_code(error.code());
+                ctx.reply(to, ResponseKind::FetchSnapshot(response));
+                return Ok(());
+            }
         };
         let leader = fetch_snapshot_response::LeaderIdAndEpoch::default()
             .with_leader_id(BrokerId(self.leader_or_none()))

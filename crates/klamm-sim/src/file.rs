@@ -6,7 +6,7 @@ use std::time::Duration;
 use kdl::{KdlDocument, KdlNode, KdlValue};
 use klamm_node::era::Eras;
 use klamm_node::{NodeId, Timestamp};
-use klamm_world::{LinkSettings, ProducerSpec};
+use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
 use crate::options::{Options, Profile, Topic};
 use crate::plan::{Decision, Plan, What};
@@ -82,6 +82,10 @@ impl File {
         for topic in &o.consumers {
             let _ = writeln!(text, "    consumer {topic:?}");
         }
+        for w in &o.watchers {
+            let interval = w.interval.as_millis();
+            let _ = writeln!(text, "    watcher {:?} interval-ms={interval}", w.topic.to_string());
+        }
         for d in &self.plan.decisions {
             let (at, lasts) = (d.at.0 / 1_000_000, d.lasts.as_millis());
             let _ = writeln!(text, "    {} id={} at-ms={at} lasts-ms={lasts}", what(&d.what), d.id);
@@ -122,6 +126,7 @@ impl File {
             topics: Vec::new(),
             producers: Vec::new(),
             consumers: Vec::new(),
+            watchers: Vec::new(),
             weights: std::collections::BTreeMap::new(),
             pace: Duration::ZERO,
         };
@@ -157,6 +162,10 @@ impl File {
                     in_flight: node.number("in-flight")?,
                 }),
                 "consumer" => options.consumers.push(node.word(0)?.to_owned()),
+                "watcher" => options.watchers.push(WatcherSpec {
+                    topic: node.word(0)?.to_owned().into(),
+                    interval: Duration::from_millis(node.number::<u64>("interval-ms")?.max(1)),
+                }),
                 _ => decisions.push(Decision {
                     id: node.number("id")?,
                     at: Timestamp::from_millis(node.number("at-ms")?),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use klamm_node::Rng;
 use klamm_node::era::Eras;
-use klamm_world::{LinkSettings, ProducerSpec};
+use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
 use crate::kind::FaultKind;
 
@@ -160,6 +160,8 @@ pub struct Options {
     pub producers: Vec<ProducerSpec>,
     /// Topics that a consumer each reads.
     pub consumers: Vec<String>,
+    /// Clients that ask where partitions end.
+    pub watchers: Vec<WatcherSpec>,
     /// How often each kind of fault happens, against the others; the rest never do.
     pub weights: BTreeMap<FaultKind, u64>,
     /// The mean time from one fault to the next.
@@ -194,6 +196,7 @@ impl Options {
         let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers);
         let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
         let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
+        let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
         let mut swarm = stream("swarm");
         let kinds: Vec<_> = match &wanted.faults {
             Some(kinds) => kinds.clone(),
@@ -218,9 +221,15 @@ impl Options {
             topics,
             producers,
             consumers,
+            watchers,
             weights,
             pace,
         }
+    }
+
+    /// How many simulated clients there are.
+    pub fn clients(&self) -> usize {
+        self.producers.len() + self.consumers.len() + self.watchers.len()
     }
 
     fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32) -> Vec<Topic> {
@@ -262,6 +271,14 @@ impl Options {
             }
         };
         (0..count).map(producer).collect()
+    }
+
+    fn draw_watchers(rng: &mut Rng, topics: &[Topic]) -> Vec<WatcherSpec> {
+        let watcher = |topic: &Topic| {
+            let interval = Duration::from_millis([20, 200, 1_000][rng.below(3) as usize]);
+            WatcherSpec { topic: topic.name.clone().into(), interval }
+        };
+        topics.iter().map(watcher).collect()
     }
 }
 
@@ -305,6 +322,9 @@ impl fmt::Display for Options {
         }
         for topic in &self.consumers {
             writeln!(f, "consumer of {topic}")?;
+        }
+        for w in &self.watchers {
+            writeln!(f, "watcher of {} every {:?}", w.topic, w.interval)?;
         }
         let weights: Vec<_> = self.weights.iter().map(|(kind, weight)| format!("{kind}×{weight}")).collect();
         writeln!(

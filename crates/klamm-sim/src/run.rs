@@ -182,6 +182,9 @@ impl<'a> Runner<'a> {
             let spec = ConsumerSpec { topic: topic.clone().into(), max_wait_ms: 500, read_committed: false };
             self.command(Command::AddClient(ClientSpec::Consumer(spec)));
         }
+        for watcher in &self.plan.options.watchers {
+            self.command(Command::AddClient(ClientSpec::Watcher(watcher.clone())));
+        }
     }
 
     /// Everything that the plan decides, each at its time.
@@ -355,8 +358,7 @@ impl<'a> Runner<'a> {
         }
         self.checker.checkpoint(&self.world);
         self.checker.delivered(&self.world);
-        let clients = self.plan.options.producers.len() + self.plan.options.consumers.len();
-        for client in 0..clients {
+        for client in 0..self.plan.options.clients() {
             self.command(Command::StopClient(ClientId(client as u32)));
         }
         self.run_until(self.world.now() + QUIET);

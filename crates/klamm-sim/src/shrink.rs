@@ -92,6 +92,10 @@ impl Shrinker {
             let plan = self.with(|plan| drop(plan.options.consumers.remove(i)));
             self.keep(plan);
         }
+        for i in (0..self.best.plan.options.watchers.len()).rev() {
+            let plan = self.with(|plan| drop(plan.options.watchers.remove(i)));
+            self.keep(plan);
+        }
         for i in 0..self.best.plan.options.producers.len() {
             loop {
                 let plan = self.with(|plan| {
@@ -118,6 +122,7 @@ impl Shrinker {
                 plan.options.topics.remove(i);
                 plan.options.producers.retain(|producer| *producer.topic != *name);
                 plan.options.consumers.retain(|topic| *topic != name);
+                plan.options.watchers.retain(|watcher| *watcher.topic != *name);
             });
             self.keep(plan);
         }

@@ -4,6 +4,7 @@ mod consumer;
 mod leaders;
 mod producer;
 pub mod scripted;
+mod watcher;
 mod world;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use self::scripted::{
     AdminSpec, ClientError, ClientOp, HistoryEvent, OpId, OpResult, Ops, Scripted, ScriptedConsumerSpec,
     ScriptedProducerSpec,
 };
+use self::watcher::Watcher;
+pub use self::watcher::WatcherSpec;
 
 /// A simulated client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +35,8 @@ pub enum ClientSpec {
     Producer(ProducerSpec),
     /// Consumes.
     Consumer(ConsumerSpec),
+    /// Asks where partitions end.
+    Watcher(WatcherSpec),
     /// Produces what it is told to.
     ScriptedProducer(ScriptedProducerSpec),
     /// Consumes what it is told to.
@@ -183,13 +188,14 @@ struct Calls {
 enum Client {
     Producer(Producer),
     Consumer(Consumer),
+    Watcher(Watcher),
     Scripted(Box<Scripted>),
 }
 
 impl Client {
     fn ask(&mut self, ctx: &mut ClientCtx<'_>, id: OpId, op: ClientOp) {
         match self {
-            Self::Producer(_) | Self::Consumer(_) => {
+            Self::Producer(_) | Self::Consumer(_) | Self::Watcher(_) => {
                 ctx.refuse(id, "a client that makes a load takes no orders; ask a scripted one");
             }
             Self::Scripted(client) => client.ask(ctx, id, op),
@@ -207,6 +213,7 @@ impl Client {
         match self {
             Self::Producer(client) => client.on_answer(ctx, correlation_id, response(answer)),
             Self::Consumer(client) => client.on_answer(ctx, correlation_id, response(answer)),
+            Self::Watcher(client) => client.on_answer(ctx, correlation_id, response(answer)),
             Self::Scripted(client) => client.on_answer(ctx, correlation_id, answer),
         }
     }
@@ -216,6 +223,7 @@ impl Client {
         match self {
             Self::Producer(client) => client.go_on(ctx),
             Self::Consumer(client) => client.go_on(ctx),
+            Self::Watcher(client) => client.go_on(ctx),
             Self::Scripted(client) => client.go_on(ctx),
         }
     }
@@ -225,6 +233,7 @@ impl Client {
         match self {
             Self::Producer(client) => Box::new(client.next_deadlines()),
             Self::Consumer(client) => Box::new(client.next_deadlines()),
+            Self::Watcher(client) => Box::new(client.next_deadlines()),
             Self::Scripted(client) => client.next_deadlines(),
         }
     }
@@ -262,6 +271,7 @@ impl ClientSlot {
         let client = match spec {
             ClientSpec::Producer(spec) => Client::Producer(Producer::new(id, spec)),
             ClientSpec::Consumer(spec) => Client::Consumer(Consumer::new(spec)),
+            ClientSpec::Watcher(spec) => Client::Watcher(Watcher::new(spec)),
             ClientSpec::ScriptedProducer(spec) => Client::Scripted(Box::new(Scripted::producer(spec))),
             ClientSpec::ScriptedConsumer(spec) => Client::Scripted(Box::new(Scripted::consumer(spec))),
             ClientSpec::Admin(spec) => Client::Scripted(Box::new(Scripted::admin(spec))),
@@ -287,7 +297,9 @@ impl ClientSlot {
     /// Its `client.id`.
     pub(crate) fn name(&self) -> StrBytes {
         match &self.client {
-            Client::Producer(_) | Client::Consumer(_) => StrBytes::from(format!("client-{}", self.id.0)),
+            Client::Producer(_) | Client::Consumer(_) | Client::Watcher(_) => {
+                StrBytes::from(format!("client-{}", self.id.0))
+            }
             Client::Scripted(client) => client.settings().client_id.clone(),
         }
     }
@@ -381,7 +393,7 @@ impl ClientSlot {
     pub(crate) const fn producer(&self) -> Option<&ProducerReport> {
         match &self.client {
             Client::Producer(client) => Some(client.report()),
-            Client::Consumer(_) | Client::Scripted(_) => None,
+            Client::Consumer(_) | Client::Watcher(_) | Client::Scripted(_) => None,
         }
     }
 
@@ -389,7 +401,7 @@ impl ClientSlot {
     pub(crate) fn undecided_since(&self, at: Timestamp) -> u64 {
         match &self.client {
             Client::Producer(client) => client.undecided_since(at),
-            Client::Consumer(_) | Client::Scripted(_) => 0,
+            Client::Consumer(_) | Client::Watcher(_) | Client::Scripted(_) => 0,
         }
     }
 
@@ -397,7 +409,7 @@ impl ClientSlot {
     pub(crate) const fn consumer(&self) -> Option<&ConsumerReport> {
         match &self.client {
             Client::Consumer(client) => Some(client.report()),
-            Client::Producer(_) | Client::Scripted(_) => None,
+            Client::Producer(_) | Client::Watcher(_) | Client::Scripted(_) => None,
         }
     }
 }

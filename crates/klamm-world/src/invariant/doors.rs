@@ -4,21 +4,28 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use klamm_broker::partition_for_group;
 use klamm_node::{ConnectionId, NodeId, ReplyTo};
-use klamm_wire::messages::{FetchRequest, ProduceRequest, ResponseKind};
+use klamm_wire::messages::{
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ResponseKind,
+};
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::{ErrorCode, FetchResponse, RecordBatch, Request, Response, StrBytes, Uuid};
 
+use super::g01_groups::{G3, Member};
 use super::ghost::Ack;
 use super::mirror::Entry;
 use super::s11_ack_justified::Answered;
 use super::s19_fencing::FollowerFetch;
 use super::{
-    Checker, k09_metadata, s06_consistent_read, s11_ack_justified, s18_broker_identity, s19_fencing,
-    s20_purgatory,
+    Checker, k09_metadata, s06_consistent_read, s09_high_watermark, s11_ack_justified, s18_broker_identity,
+    s19_fencing, s20_purgatory,
 };
 use crate::tap::{Tapped, Traffic};
 use crate::world::World;
+
+/// The topic that coordinators keep their groups in.
+pub(super) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// Requests that are not answered yet.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +45,8 @@ enum Asked {
         batches: Vec<(usize, Entry)>,
     },
     Fetch,
+    /// Where logs end, as clients see it.
+    Latest,
     /// `newer` is the epoch of a later life of the broker, if there was one when it asked.
     Broker {
         id: NodeId,
@@ -45,18 +54,20 @@ enum Asked {
         epoch: i64,
         what: &'static str,
     },
+    /// Offsets that a member commits, and what would be wrong with that.
     Commit {
-        group: StrBytes,
-        generation: i32,
-        member: StrBytes,
+        member: Member,
+        objection: Option<String>,
     },
+    /// `coordinator` is the leader epoch of the group's partition of `__consumer_offsets`, where it was asked.
     Join {
-        group: StrBytes,
+        coordinator: i32,
+        member: Member,
     },
     Sync {
-        group: StrBytes,
+        coordinator: i32,
         generation: i32,
-        member: StrBytes,
+        member: Member,
     },
     /// What keeps logs alike: whatever it makes a node write is not its answer's affair.
     Raft,
@@ -103,6 +114,7 @@ impl Checker {
                     self.waiting.came(*node, *peer, *at, timeout);
                     Asked::Fetch
                 }
+                Request::ListOffsets(request) if asks_for_latest(request) => Asked::Latest,
                 Request::Fetch(request) => {
                     self.follower_fetches(*node, request);
                     Asked::Raft
@@ -123,17 +135,34 @@ impl Checker {
                     let newer = self.broker_epochs.newer(id, epoch);
                     Asked::Broker { id, newer, epoch, what: "an AlterPartition" }
                 }
-                Request::OffsetCommit(request) => Asked::Commit {
-                    group: request.group_id.0.clone(),
-                    generation: request.generation_id_or_member_epoch,
-                    member: request.member_id.clone(),
-                },
-                Request::JoinGroup(request) => Asked::Join { group: request.group_id.0.clone() },
-                Request::SyncGroup(request) => Asked::Sync {
-                    group: request.group_id.0.clone(),
-                    generation: request.generation_id,
-                    member: request.member_id.clone(),
-                },
+                Request::OffsetCommit(request) => {
+                    let member = Member {
+                        group: request.group_id.0.clone(),
+                        id: request.member_id.clone(),
+                        instance: request.group_instance_id.clone(),
+                    };
+                    let generation = request.generation_id_or_member_epoch;
+                    let coordinator = self.coordinator(*node, &member.group);
+                    let objection = self.groups.objection(coordinator, generation, &member);
+                    Asked::Commit { member, objection }
+                }
+                Request::JoinGroup(request) => {
+                    let member = Member {
+                        group: request.group_id.0.clone(),
+                        id: request.member_id.clone(),
+                        instance: request.group_instance_id.clone(),
+                    };
+                    Asked::Join { coordinator: self.coordinator(*node, &member.group), member }
+                }
+                Request::SyncGroup(request) => {
+                    let member = Member {
+                        group: request.group_id.0.clone(),
+                        id: request.member_id.clone(),
+                        instance: request.group_instance_id.clone(),
+                    };
+                    let coordinator = self.coordinator(*node, &member.group);
+                    Asked::Sync { coordinator, generation: request.generation_id, member }
+                }
                 Request::Vote(_)
                 | Request::BeginQuorumEpoch(_)
                 | Request::EndQuorumEpoch(_)
@@ -143,6 +172,18 @@ impl Checker {
             self.doors.new.push((*node, *peer));
             self.doors.asked.insert((*node, *peer), asked);
         }
+    }
+
+    /// The leader epoch in which a node leads the partition of `__consumer_offsets` that keeps a group; -1 where it does not.
+    fn coordinator(&self, node: NodeId, group: &StrBytes) -> i32 {
+        let topics = &self.metadata.image().topics;
+        let partitions = topics.by_name(OFFSETS_TOPIC).map_or(0, |topic| topic.partitions.len());
+        let Ok(partitions @ 1..) = i32::try_from(partitions) else { return -1 };
+        let index = self.locate(OFFSETS_TOPIC, Uuid::nil(), partition_for_group(group, partitions));
+        let replica = index.and_then(|index| self.partitions[index].replicas.get(&node));
+        replica
+            .filter(|replica| replica.view.leading.is_some())
+            .map_or(-1, |replica| replica.view.leader_epoch)
     }
 
     fn produced(&mut self, request: &ProduceRequest) -> Vec<(usize, Entry)> {
@@ -288,6 +329,7 @@ impl Checker {
                         }
                     }
                 }
+                (Asked::Latest, ResponseKind::ListOffsets(response)) => self.latest_told(node, response),
                 (Asked::Broker { id, newer, epoch, what }, ResponseKind::BrokerHeartbeat(response))
                     if response.error_code == 0 =>
                 {
@@ -301,19 +343,24 @@ impl Checker {
                 {
                     s18_broker_identity::accepted(id, newer, epoch, what, &mut self.report);
                 }
-                (Asked::Join { group }, ResponseKind::JoinGroup(response)) if response.error_code == 0 => {
-                    self.groups.joined(&group, response.generation_id, &response.member_id, &mut self.report);
+                (Asked::Join { coordinator, member }, ResponseKind::JoinGroup(response))
+                    if response.error_code == 0 =>
+                {
+                    let member = Member { id: response.member_id.clone(), ..member };
+                    self.groups.joined(coordinator, response.generation_id, &member, &mut self.report);
                 }
-                (Asked::Sync { group, generation, member }, ResponseKind::SyncGroup(response))
+                (Asked::Sync { coordinator, generation, member }, ResponseKind::SyncGroup(response))
                     if response.error_code == 0 =>
                 {
                     let partitions = assignment(&response.assignment);
-                    self.groups.assigned(&group, generation, &member, partitions, &mut self.report);
+                    self.groups.assigned(coordinator, generation, &member, partitions, &mut self.report);
                 }
-                (Asked::Commit { group, generation, member }, ResponseKind::OffsetCommit(response)) => {
+                (Asked::Commit { member, objection }, ResponseKind::OffsetCommit(response)) => {
                     let mut results = response.topics.iter().flat_map(|topic| &topic.partitions);
-                    if results.any(|partition| partition.error_code == 0) {
-                        self.groups.committed(&group, generation, &member, &mut self.report);
+                    if let Some(objection) = objection
+                        && results.any(|partition| partition.error_code == 0)
+                    {
+                        self.report.violation(G3, &member.group, objection);
                     }
                 }
                 _ => {}
@@ -338,6 +385,25 @@ impl Checker {
         partition.acked.push(Ack { entry: Entry { base: base_offset, last, ..sent }, level, by });
     }
 
+    /// A broker told a client where logs end.
+    fn latest_told(&mut self, node: NodeId, response: &ListOffsetsResponse) {
+        for topic in &response.topics {
+            for told in topic.partitions.iter().filter(|told| told.error_code == 0 && told.leader_epoch >= 0)
+            {
+                if let Some(index) = self.locate(&topic.name.0, Uuid::nil(), told.partition_index) {
+                    let partition = &mut self.partitions[index];
+                    s09_high_watermark::told(
+                        partition,
+                        node,
+                        told.leader_epoch,
+                        told.offset,
+                        &mut self.report,
+                    );
+                }
+            }
+        }
+    }
+
     /// A broker shows records to a client.
     fn shown(&mut self, node: NodeId, response: &FetchResponse) {
         for topic in &response.topics {
@@ -360,6 +426,14 @@ impl Checker {
             }
         }
     }
+}
+
+/// Whether a consumer that reads what is committed asks where logs end, and nothing else.
+fn asks_for_latest(request: &ListOffsetsRequest) -> bool {
+    const LATEST: i64 = -1;
+    request.replica_id.0 == -1
+        && request.isolation_level == 0
+        && request.topics.iter().flat_map(|topic| &topic.partitions).all(|asked| asked.timestamp == LATEST)
 }
 
 /// Whether a controller's answer to a broker says that all went well; `None` where it says so for each part by itself.

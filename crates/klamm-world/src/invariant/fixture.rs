@@ -8,7 +8,7 @@ use klamm_metadata::{LeaderRecoveryState, PartitionRegistration};
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::Uuid;
 
-use super::ghost::{Partition, Replica};
+use super::ghost::{EpochPast, Partition, Replica};
 use super::mirror::{Entry, Mirror};
 use super::report::Report;
 
@@ -68,6 +68,7 @@ fn replica(leading: bool) -> Replica {
         log: log(&[(0, 4, 0), (5, 9, 0)]),
         matches_to: 10,
         after_loss: false,
+        epochs: EpochPast::default(),
     }
 }
 

@@ -342,8 +342,12 @@ impl Checker {
             let mut log = Mirror::default();
             inspection.headers(0).iter().for_each(|header| log.push(Entry::from(header)));
             let after_loss = lost_power && log.end() < old_end;
-            let matches_to = 0;
-            partition.replicas.insert(node, Replica { running, view, log, matches_to, after_loss });
+            let mut epochs =
+                partition.replicas.remove(&node).map(|replica| replica.epochs).unwrap_or_default();
+            epochs.see(&view);
+            partition
+                .replicas
+                .insert(node, Replica { running, view, log, matches_to: 0, after_loss, epochs });
             return;
         };
         self.before.insert((index, node), before.clone());
@@ -364,6 +368,7 @@ impl Checker {
             new.extend(inspection.headers(end).iter().map(Entry::from).filter(|entry| entry.base >= end));
             new.iter().for_each(|entry| replica.log.push(*entry));
         }
+        replica.epochs.see(&view);
         replica.view = view;
         replica.running = running;
         if leads {

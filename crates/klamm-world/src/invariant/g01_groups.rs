@@ -16,103 +16,145 @@ pub(super) const G1: Invariant = Invariant {
 pub(super) const G2: Invariant = Invariant {
     id: "G2",
     name: "GenerationMonotone",
-    statement: "a group's generation does not go back while one coordinator has it, and not below what it gave to a member",
+    statement: "a group's generation does not go back while one coordinator has it, and for the next one not below the last whose assignment \
+                a member was told",
     when: When::Event,
 };
 
 pub(super) const G3: Invariant = Invariant {
     id: "G3",
     name: "CommitByMember",
-    statement: "a commit that is accepted came from a member of the present generation",
+    statement: "a commit that is accepted came from a member of the generation that was the coordinator's when it was asked",
     when: When::Event,
 };
 
-/// What the checker remembers of groups.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Groups {
-    /// The owners of (group, generation, topic, partition), by member.
-    owners: BTreeMap<(StrBytes, i32), BTreeMap<(StrBytes, i32), StrBytes>>,
-    /// The generation in which each group's last member joined, and the members that learnt of it.
-    generations: BTreeMap<StrBytes, (i32, BTreeSet<StrBytes>)>,
+/// A member of the classic protocol, as it names itself in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) group: StrBytes,
+    pub(super) id: StrBytes,
+    /// `group.instance.id` of a static member, which keeps its partitions under another member id.
+    pub(super) instance: Option<StrBytes>,
 }
 
+/// What the checker remembers of groups. A coordinator is known by the leader epoch of its partition of `__consumer_offsets`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups {
+    groups: BTreeMap<StrBytes, Group>,
+    /// Whether anything was ever forgotten.
+    partial: bool,
+}
+
+/// One group.
+#[derive(Debug, Clone, Default)]
+struct Group {
+    /// The owners of (topic, partition) by generation, the last ones.
+    owners: BTreeMap<i32, BTreeMap<(StrBytes, i32), StrBytes>>,
+    /// The members that were told that they joined a generation, the last ones.
+    members: BTreeMap<i32, BTreeSet<StrBytes>>,
+    /// The generation of each coordinator, once a member was told that it joined.
+    generations: BTreeMap<i32, i32>,
+    /// The last generation whose assignment a member was told, which is in the log then; and the coordinator that told.
+    assigned: Option<(i32, i32)>,
+    /// Each static member's id.
+    instances: BTreeMap<StrBytes, StrBytes>,
+    /// The first generation that was seen, where it began unseen: others may have joined it.
+    partial: Option<i32>,
+}
+
+/// How many generations of a group are remembered.
+const REMEMBERED: usize = 16;
+
 impl Groups {
-    /// A member was answered its assignment.
+    /// Records of `__consumer_offsets` were lost, and nobody promised to keep them: what was known of groups holds no more.
+    pub(super) fn forget(&mut self) {
+        self.groups.clear();
+        self.partial = true;
+    }
+
+    fn group(&mut self, name: &StrBytes, generation: i32) -> &mut Group {
+        let partial = self.partial.then_some(generation);
+        self.groups.entry(name.clone()).or_insert_with(|| Group { partial, ..Group::default() })
+    }
+
+    /// A member was answered its assignment by a coordinator.
     pub(super) fn assigned(
         &mut self,
-        group: &StrBytes,
+        coordinator: i32,
         generation: i32,
-        member: &StrBytes,
+        member: &Member,
         partitions: impl IntoIterator<Item = (StrBytes, i32)>,
         report: &mut Report,
     ) {
-        let owners = self.owners.entry((group.clone(), generation)).or_default();
+        let group = self.group(&member.group, generation);
+        let owners = group.owners.entry(generation).or_default();
+        let owns = member.instance.as_ref().unwrap_or(&member.id);
         for partition in partitions {
-            let owner = owners.entry(partition.clone()).or_insert_with(|| member.clone());
-            if owner != member {
+            let owner = owners.entry(partition.clone()).or_insert_with(|| owns.clone());
+            if owner != owns {
                 let what = format!(
-                    "generation {generation} gave {}-{} to {owner} and to {member}",
+                    "generation {generation} gave {}-{} to {owner} and to {owns}",
                     partition.0, partition.1
                 );
-                report.violation(G1, group, what);
+                report.violation(G1, &member.group, what);
             }
         }
-        while self.owners.len() > 64 {
-            self.owners.pop_first();
+        while group.owners.len() > REMEMBERED {
+            group.owners.pop_first();
+        }
+        if group.assigned.is_none_or(|(told_by, last)| told_by <= coordinator && last <= generation) {
+            group.assigned = Some((coordinator, generation));
         }
     }
 
-    /// A member was told that it joined a generation.
-    pub(super) fn joined(
-        &mut self,
-        group: &StrBytes,
-        generation: i32,
-        member: &StrBytes,
-        report: &mut Report,
-    ) {
-        let (last, members) = self.generations.entry(group.clone()).or_default();
-        if generation < *last {
-            report.violation(
-                G2,
-                group,
-                format!("{member} joined generation {generation} after generation {last}"),
-            );
+    /// A coordinator told a member that it joined a generation.
+    pub(super) fn joined(&mut self, coordinator: i32, generation: i32, member: &Member, report: &mut Report) {
+        let group = self.group(&member.group, generation);
+        let own = group.generations.get(&coordinator).copied();
+        let loaded = group.assigned.filter(|(told_by, _)| *told_by < coordinator).map(|(_, last)| last);
+        if let Some(last) = own.max(loaded).filter(|last| generation < *last) {
+            let what = format!("{} joined generation {generation} after generation {last}", member.id);
+            report.violation(G2, &member.group, what);
         }
-        if generation > *last {
-            *last = generation;
-            members.clear();
+        let known = group.generations.entry(coordinator).or_insert(generation);
+        *known = generation.max(*known);
+        group.members.entry(generation).or_default().insert(member.id.clone());
+        if let Some(instance) = &member.instance {
+            let before = group.instances.insert(instance.clone(), member.id.clone());
+            // The coordinator fences who went by that name before.
+            if let Some(before) = before.filter(|before| *before != member.id) {
+                group.members.values_mut().for_each(|members| _ = members.remove(&before));
+            }
         }
-        members.insert(member.clone());
+        while group.members.len() > REMEMBERED {
+            group.members.pop_first();
+        }
+        while group.generations.len() > REMEMBERED {
+            group.generations.pop_first();
+        }
     }
 
-    /// A commit of a member in a generation was accepted. Commits without a group's protocol have generation -1.
-    pub(super) fn committed(
-        &self,
-        group: &StrBytes,
-        generation: i32,
-        member: &StrBytes,
-        report: &mut Report,
-    ) {
-        if generation < 0 {
-            return;
+    /// What would be wrong if a coordinator accepted what a member commits now; `None` when all is well, or when nobody joined the group as far as
+    /// is known (then it has another protocol, or none).
+    pub(super) fn objection(&self, coordinator: i32, generation: i32, member: &Member) -> Option<String> {
+        let group = self.groups.get(&member.group).filter(|_| generation >= 0)?;
+        let id = &member.id;
+        if group.partial.is_some_and(|first| generation <= first) {
+            return None;
         }
-        match self.generations.get(group) {
-            Some((current, members)) if *current == generation && members.contains(member) => {}
-            Some((current, _)) if *current == generation => {
-                report.violation(
-                    G3,
-                    group,
-                    format!("{member} committed in generation {generation}, which it has not joined"),
-                );
-            }
-            current => {
-                let current = current.map(|(generation, _)| *generation);
-                let what = format!(
-                    "{member} committed in generation {generation}, and the generation is {current:?}"
-                );
-                report.violation(G3, group, what);
-            }
+        if !group.members.get(&generation).is_some_and(|members| members.contains(id)) {
+            return Some(format!("{id} committed in generation {generation}, which it has not joined"));
         }
+        let own = group.generations.get(&coordinator);
+        let loaded = group.assigned.filter(|(told_by, _)| *told_by < coordinator).map(|(_, last)| last);
+        let is_old = match own {
+            Some(own) => generation != *own,
+            None => loaded.is_some_and(|last| generation < last),
+        };
+        is_old.then(|| {
+            let now = own.copied().or(loaded).unwrap_or_default();
+            format!("{id} committed in generation {generation}, and the generation is {now}")
+        })
     }
 }
 
@@ -125,27 +167,66 @@ mod tests {
         StrBytes::from_static_str(text)
     }
 
-    #[test]
-    fn two_owners_of_one_partition_are_found() {
-        let mut groups = Groups::default();
-        let mut assign = |generation, member, partition| {
-            found(|report| {
-                groups.assigned(&name("g"), generation, &name(member), [(name("t"), partition)], report)
-            })
-        };
-        assert!(assign(1, "a", 0).is_empty() && assign(1, "a", 0).is_empty());
-        assert!(assign(1, "b", 1).is_empty() && assign(2, "b", 0).is_empty());
-        assert_eq!(assign(1, "b", 0), ["G1"]);
+    fn member(id: &'static str) -> Member {
+        Member { group: name("g"), id: name(id), instance: None }
     }
 
     #[test]
-    fn a_generation_that_goes_back_and_a_commit_of_an_old_one_are_found() {
+    fn two_owners_of_one_partition_are_found() {
         let mut groups = Groups::default();
-        assert!(found(|report| groups.joined(&name("g"), 2, &name("a"), report)).is_empty());
-        assert!(found(|report| groups.committed(&name("g"), 2, &name("a"), report)).is_empty());
-        assert!(found(|report| groups.committed(&name("g"), -1, &name(""), report)).is_empty());
-        assert_eq!(found(|report| groups.committed(&name("g"), 1, &name("a"), report)), ["G3"]);
-        assert_eq!(found(|report| groups.committed(&name("g"), 2, &name("b"), report)), ["G3"]);
-        assert_eq!(found(|report| groups.joined(&name("g"), 1, &name("a"), report)), ["G2"]);
+        let mut assign = |generation, member: &Member, partition| {
+            found(|report| groups.assigned(0, generation, member, [(name("t"), partition)], report))
+        };
+        let (a, b) = (member("a"), member("b"));
+        assert!(assign(1, &a, 0).is_empty() && assign(1, &a, 0).is_empty());
+        assert!(assign(1, &b, 1).is_empty() && assign(2, &b, 0).is_empty());
+        assert_eq!(assign(1, &b, 0), ["G1"]);
+        let once = Member { instance: Some(name("i")), ..member("c") };
+        let again = Member { instance: Some(name("i")), ..member("d") };
+        assert!(assign(3, &once, 0).is_empty() && assign(3, &again, 0).is_empty(), "the same static member");
+    }
+
+    #[test]
+    fn a_generation_that_goes_back_is_found() {
+        let mut groups = Groups::default();
+        let a = member("a");
+        assert!(found(|report| groups.joined(0, 2, &a, report)).is_empty());
+        assert_eq!(found(|report| groups.clone().joined(0, 1, &a, report)), ["G2"]);
+        assert!(
+            found(|report| groups.joined(1, 1, &a, report)).is_empty(),
+            "generation 2 was never written down"
+        );
+        assert!(found(|report| groups.assigned(1, 1, &a, [], report)).is_empty());
+        assert!(found(|report| groups.joined(2, 2, &a, report)).is_empty());
+        assert!(found(|report| groups.assigned(2, 2, &a, [], report)).is_empty());
+        assert_eq!(found(|report| groups.clone().joined(3, 1, &a, report)), ["G2"]);
+        assert!(found(|report| groups.joined(1, 1, &a, report)).is_empty(), "a stale coordinator");
+        groups.forget();
+        assert!(found(|report| groups.joined(3, 1, &a, report)).is_empty());
+    }
+
+    #[test]
+    fn a_commit_of_who_may_not_is_objected_to() {
+        let mut groups = Groups::default();
+        let (a, b) = (member("a"), member("b"));
+        assert!(groups.objection(0, 7, &a).is_none(), "another protocol's");
+        found(|report| groups.joined(0, 2, &a, report));
+        assert!(groups.objection(0, 2, &a).is_none() && groups.objection(0, -1, &a).is_none());
+        assert!(groups.objection(0, 2, &b).is_some() && groups.objection(0, 1, &a).is_some());
+        assert!(groups.objection(1, 2, &a).is_none(), "the next coordinator has it from the log");
+        found(|report| groups.joined(0, 3, &b, report));
+        assert!(groups.objection(0, 2, &a).is_some(), "the generation is 3");
+        found(|report| groups.assigned(0, 3, &b, [], report));
+        assert!(groups.objection(1, 2, &a).is_some() && groups.objection(1, 3, &b).is_none());
+        let old = Member { instance: Some(name("i")), ..member("old") };
+        let new = Member { instance: Some(name("i")), ..member("new") };
+        found(|report| groups.joined(1, 4, &old, report));
+        found(|report| groups.joined(1, 4, &new, report));
+        assert!(groups.objection(1, 4, &old).is_some() && groups.objection(1, 4, &new).is_none());
+        groups.forget();
+        found(|report| groups.joined(2, 4, &a, report));
+        assert!(groups.objection(2, 4, &b).is_none(), "who joined before is not known any more");
+        found(|report| groups.joined(2, 5, &a, report));
+        assert!(groups.objection(2, 5, &b).is_some());
     }
 }

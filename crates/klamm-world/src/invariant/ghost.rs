@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use klamm_broker::ReplicaView;
+use klamm_log::EpochEntry;
 use klamm_metadata::{LeaderRecoveryState, PartitionRegistration};
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::Uuid;
@@ -24,6 +25,30 @@ pub(crate) struct Replica {
     pub(crate) matches_to: i64,
     /// Whether its broker lost power, and it has not caught up since.
     pub(crate) after_loss: bool,
+    /// What its epoch cache went through, in this life of its broker and earlier ones.
+    pub(crate) epochs: EpochPast,
+}
+
+/// What of a replica's past explains an epoch cache that says less than its batches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EpochPast {
+    /// The largest log start it ever had.
+    pub(crate) log_start: i64,
+    /// Every leader epoch that it noted at what was its log's end then.
+    pub(crate) empty: Vec<EpochEntry>,
+}
+
+impl EpochPast {
+    /// Takes note of what a replica shows now.
+    pub(crate) fn see(&mut self, view: &ReplicaView) {
+        self.log_start = self.log_start.max(view.log_start);
+        let last = view.epochs.last().filter(|last| last.start_offset == view.log_end);
+        if let Some(last) = last
+            && !self.empty.contains(last)
+        {
+            self.empty.push(*last);
+        }
+    }
 }
 
 /// A batch that a broker acknowledged.
@@ -62,6 +87,10 @@ pub(crate) struct Partition {
     pub(crate) acked: Vec<Ack>,
     /// What was shown to clients, by base offset.
     pub(crate) consumed: BTreeMap<i64, Entry>,
+    /// The largest log end that clients were told in each leader epoch.
+    pub(crate) told: BTreeMap<i32, i64>,
+    /// The leader epoch in which the last excused loss was seen: what leaders of earlier ones tell is of another history.
+    pub(crate) told_since: i32,
     /// The replicas.
     pub(crate) replicas: BTreeMap<NodeId, Replica>,
     /// Whether an unclean election happened since all was last well.
@@ -89,6 +118,8 @@ impl Partition {
             writers: BTreeMap::new(),
             acked: Vec::new(),
             consumed: BTreeMap::new(),
+            told: BTreeMap::new(),
+            told_since: 0,
             replicas: BTreeMap::new(),
             unclean: false,
             lossy: BTreeSet::new(),
@@ -195,10 +226,12 @@ impl Partition {
             return None;
         }
         let (from, to) = (leader.matches_to, self.true_hw);
+        self.told_since = leader.view.leader_epoch;
         self.committed.truncate(from);
         let from = self.committed.end().min(from);
         self.true_hw = from;
         self.consumed.retain(|_, entry| entry.last < from);
+        self.told.clear();
         self.acked.retain(|ack| ack.level != -1 || ack.entry.last < from);
         for replica in self.replicas.values_mut() {
             replica.matches_to = replica.matches_to.min(from);

@@ -320,6 +320,9 @@ impl Checker {
                 {
                     let what = format!("offsets {}..{} are lost", lost.start, lost.end);
                     report.loss(&partition.name, what, excuse);
+                    if &*partition.name.topic == doors::OFFSETS_TOPIC {
+                        self.groups.forget();
+                    }
                 }
                 let from = partition.committed.entries().len();
                 partition.advance();

@@ -9,7 +9,8 @@ use super::report::{Invariant, Report, When};
 pub(super) const S9: Invariant = Invariant {
     id: "S9",
     name: "HighWatermarkMonotone",
-    statement: "a leader's high watermark does not go back within its epoch",
+    statement: "a leader's high watermark does not go back within its epoch, and the log end that clients are told (ListOffsets) does not go \
+                back from one leader epoch to the next",
     when: When::Event,
 };
 
@@ -59,6 +60,23 @@ pub(super) fn check(partition: &Partition, node: NodeId, before: Option<&Replica
     }
 }
 
+/// A broker told a client where the log ends, in a leader epoch. What it told in earlier epochs, or in this one, was not beyond (KIP-207); a
+/// stale leader may tell less than its successors did.
+pub(super) fn told(partition: &mut Partition, node: NodeId, epoch: i32, end: i64, report: &mut Report) {
+    if epoch < partition.told_since {
+        return;
+    }
+    let before = partition.told.range(..=epoch).max_by_key(|(_, told)| **told);
+    if let Some((earlier, told)) = before.filter(|(_, told)| **told > end) {
+        let what = format!(
+            "{node} told a client that the log ends at {end} in epoch {epoch}, and {told} was told in epoch {earlier}"
+        );
+        report.violation_unless(partition.excuse(), S9, &partition.name, what);
+    }
+    let known = partition.told.entry(epoch).or_insert(end);
+    *known = end.max(*known);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +88,21 @@ mod tests {
         let before = of(&mut partition, LEADER).view.clone();
         of(&mut partition, LEADER).view.high_watermark = 9;
         assert_eq!(found(|report| check(&partition, LEADER, Some(&before), report)), ["S9"]);
+    }
+
+    #[test]
+    fn an_end_that_goes_back_for_a_client_is_found() {
+        let mut partition = healthy();
+        let mut tell = |epoch, end| found(|report| told(&mut partition, LEADER, epoch, end, report));
+        assert!(tell(0, 8).is_empty() && tell(0, 10).is_empty() && tell(2, 10).is_empty());
+        assert!(tell(1, 10).is_empty() && tell(2, 12).is_empty(), "epoch 1 is a stale leader's");
+        assert!(tell(1, 11).is_empty(), "who was told of epoch 2 before knows that this is older");
+        assert_eq!(tell(0, 9), ["S9"]);
+        assert_eq!(tell(3, 11), ["S9"]);
+        partition.told_since = 4;
+        partition.told.clear();
+        let mut tell = |epoch, end| found(|report| told(&mut partition, LEADER, epoch, end, report));
+        assert!(tell(3, 12).is_empty() && tell(4, 6).is_empty(), "a stale leader tells what was lost");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! S12: a log is well formed, and its epoch cache says what its batches say.
 
+use klamm_log::EpochEntry;
 use klamm_node::NodeId;
 
 use super::ghost::Partition;
@@ -43,31 +44,28 @@ pub(super) fn check(partition: &Partition, node: NodeId, from: i64, report: &mut
 pub(super) fn scan(partition: &Partition, report: &mut Report) {
     for (node, replica) in partition.replicas.iter().filter(|(_, r)| r.running && !r.view.compacted) {
         let view = &replica.view;
-        let mut rebuilt: Vec<(i32, i64)> = Vec::new();
-        for entry in replica.log.range(view.log_start, i64::MAX) {
-            if rebuilt.last().is_none_or(|(epoch, _)| *epoch != entry.epoch) {
-                rebuilt.push((entry.epoch, entry.base.max(view.log_start)));
-            }
-        }
-        // An epoch in which nothing was written leaves an entry, at the end or where the next epoch's would be; a
-        // leader's deletion of records moves the first.
-        let mut cached: Vec<_> =
-            view.epochs.iter().map(|entry| (entry.epoch, entry.start_offset.max(view.log_start))).collect();
-        // Where the log began is written down later than what was cut off the cache: after a crash the first entry may begin late.
-        if let Some((epoch, _)) = cached.first() {
-            rebuilt.retain(|(of, _)| of >= epoch);
-        }
-        if let (Some(first), Some(batch)) = (cached.first_mut(), rebuilt.first())
-            && first.0 == batch.0
-        {
-            first.1 = batch.1;
-        }
+        // What was cut off the cache with deleted records is written down at once, where the log begins once a minute: a crash may bring
+        // the records back, and not their epochs (`LeaderEpochFileCache.truncateFromStartAsyncFlush`).
+        let from = view.log_start.max(replica.epochs.log_start);
+        let cached = view.epochs.iter().map(|entry| (entry.epoch, entry.start_offset));
+        let mut cached = from_offset(from, cached);
+        let batches = replica.log.range(from, i64::MAX);
+        let rebuilt = from_offset(from, batches.iter().map(|entry| (entry.epoch, entry.base)));
+        // An epoch in which nothing was written leaves an entry at the end.
         while cached.last().is_some_and(|(_, start)| *start >= view.log_end) {
             cached.pop();
         }
-        // An entry that was cut off to the log's very end does not survive a crash.
-        if view.epochs.is_empty() && rebuilt.len() == 1 {
-            continue;
+        // A broker that is back before its session ends is told by old metadata that it leads, and notes that epoch at an end that lies
+        // in earlier ones. The first batch that it fetches there replaces that entry, and with it the one of its own epoch
+        // (`maybeTruncateNonMonotonicEntries`).
+        for (epoch, start) in &mut cached {
+            let led_from = |led: &EpochEntry| led.epoch > *epoch && led.start_offset == *start;
+            let batch = rebuilt.iter().find(|(of, first)| of == epoch && first < start);
+            if let Some((_, first)) = batch
+                && replica.epochs.empty.iter().any(led_from)
+            {
+                *start = *first;
+            }
         }
         if cached != rebuilt {
             let what = format!("the epoch cache of {node} is {cached:?}, its batches say {rebuilt:?}");
@@ -76,10 +74,23 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
     }
 }
 
+/// Epochs and their first offsets, of a log that begins at `from`: what ends before it left out, what contains it begins there.
+fn from_offset(from: i64, entries: impl Iterator<Item = (i32, i64)>) -> Vec<(i32, i64)> {
+    let mut epochs: Vec<(i32, i64)> = Vec::new();
+    for (epoch, start) in entries {
+        let start = start.max(from);
+        match epochs.last() {
+            Some((last, _)) if *last == epoch => continue,
+            Some((_, before)) if *before == start => _ = epochs.pop(),
+            _ => {}
+        }
+        epochs.push((epoch, start));
+    }
+    epochs
+}
+
 #[cfg(test)]
 mod tests {
-    use klamm_log::EpochEntry;
-
     use super::*;
     use crate::invariant::fixture::{FOLLOWER, found, healthy, log, of};
 
@@ -105,5 +116,37 @@ mod tests {
         assert_eq!(found(|report| scan(&partition, report)), ["S12"]);
         of(&mut partition, FOLLOWER).view.epochs[1].start_offset = 11;
         assert_eq!(found(|report| check(&partition, FOLLOWER, 0, report)), ["S12"]);
+    }
+    fn entries(partition: &mut Partition, of_node: NodeId, entries: &[(i32, i64)]) {
+        let entry =
+            |(epoch, start_offset): &(i32, i64)| EpochEntry { epoch: *epoch, start_offset: *start_offset };
+        of(partition, of_node).view.epochs = entries.iter().map(entry).collect();
+    }
+
+    #[test]
+    fn records_that_a_crash_brings_back_need_no_epochs() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 0), (5, 9, 1)]);
+        entries(&mut partition, FOLLOWER, &[]);
+        assert_eq!(found(|report| scan(&partition, report)), ["S12"], "nothing was deleted");
+        of(&mut partition, FOLLOWER).epochs.log_start = 10;
+        assert!(found(|report| scan(&partition, report)).is_empty());
+        of(&mut partition, FOLLOWER).epochs.log_start = 7;
+        assert_eq!(found(|report| scan(&partition, report)), ["S12"], "7 was never deleted");
+        entries(&mut partition, FOLLOWER, &[(1, 7)]);
+        assert!(found(|report| scan(&partition, report)).is_empty());
+    }
+
+    #[test]
+    fn an_epoch_that_was_led_by_mistake_may_hide_where_the_one_before_began() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 0), (5, 6, 1), (7, 9, 1)]);
+        entries(&mut partition, FOLLOWER, &[(0, 0), (1, 7)]);
+        assert_eq!(found(|report| scan(&partition, report)), ["S12"]);
+        let led = |epoch, start_offset| vec![EpochEntry { epoch, start_offset }];
+        for (past, counted) in [(led(4, 7), 0), (led(4, 6), 1), (led(1, 7), 1)] {
+            of(&mut partition, FOLLOWER).epochs.empty = past;
+            assert_eq!(found(|report| scan(&partition, report)).len(), counted);
+        }
     }
 }

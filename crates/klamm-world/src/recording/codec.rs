@@ -10,7 +10,7 @@ use klamm_wire::release::UnknownRelease;
 use klamm_wire::{ApiKey, Request, StrBytes};
 
 use super::value::Value;
-use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
+use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec, WatcherSpec};
 use crate::input::{ClientRequest, Command, Input};
 use crate::settings::{BrokerSpec, LinkSettings, WorldSettings};
 
@@ -257,6 +257,11 @@ impl Encoder {
                 self.varint(4);
                 spec.put(self);
             }
+            ClientSpec::Watcher(WatcherSpec { topic, interval }) => {
+                self.varint(5);
+                self.bytes(topic.as_bytes());
+                self.varint(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+            }
         }
     }
 
@@ -471,6 +476,10 @@ impl Decoder {
             2 => ClientSpec::ScriptedProducer(Value::take(self)?),
             3 => ClientSpec::Admin(Value::take(self)?),
             4 => ClientSpec::ScriptedConsumer(Value::take(self)?),
+            5 => ClientSpec::Watcher(WatcherSpec {
+                topic: self.text()?,
+                interval: Duration::from_nanos(self.varint()?),
+            }),
             other => return nonsense(format!("there is no client {other}")),
         })
     }

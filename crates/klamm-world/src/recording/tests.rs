@@ -13,7 +13,7 @@ use crate::client::scripted::{
     AdminSpec, Assignor, ClientOp, ConsumerOp, GroupSettings, NewRecord, RequestOp, ScriptedConsumerSpec,
     ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
-use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec};
+use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec, WatcherSpec};
 use crate::input::{ClientRequest, Command};
 use crate::settings::{BrokerSpec, LinkSettings};
 
@@ -183,6 +183,10 @@ fn inputs() -> Vec<(Timestamp, Input)> {
             topic: "t".into(),
             max_wait_ms: 500,
             read_committed: true,
+        }))),
+        Input::Command(Command::AddClient(ClientSpec::Watcher(WatcherSpec {
+            topic: "t".into(),
+            interval: Duration::from_millis(50),
         }))),
         Input::Command(Command::AddClient(ClientSpec::ScriptedProducer(ScriptedProducerSpec::default()))),
         Input::Command(Command::AddClient(ClientSpec::Admin(AdminSpec::default()))),

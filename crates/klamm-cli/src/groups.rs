@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use bytes::Buf as _;
 use clap::{Args, Subcommand};
 use kafka_protocol::protocol::{Decodable as _, StrBytes};
+use klamm_wire::messages::consumer_group_describe_response::DescribedGroup as ConsumerGroup;
 use klamm_wire::messages::describe_groups_response::DescribedGroup;
 use klamm_wire::messages::{
-    ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest,
-    OffsetFetchRequest,
+    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest,
+    GroupId, ListGroupsRequest, OffsetFetchRequest,
 };
 
-use crate::client::{Bootstrap, Cluster, Position, check};
+use crate::client::{Bootstrap, Cluster, Connection, Position, check};
 use crate::output;
 
 /// List, describe and delete consumer groups of any Kafka cluster
@@ -52,11 +53,13 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn list(cluster: &mut Cluster) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for broker in cluster.broker_ids()? {
-        let response = cluster.broker(broker)?.ask(4, &ListGroupsRequest::default())?;
+        // Types came with version 5; before, every group was a classic one.
+        let response = cluster.broker(broker)?.ask(5, &ListGroupsRequest::default())?;
         check(response.error_code, None)?;
         for group in response.groups {
             rows.push(vec![
                 group.group_id.to_string(),
+                if group.group_type.is_empty() { "classic".to_owned() } else { group.group_type.to_string() },
                 group.group_state.to_string(),
                 group.protocol_type.to_string(),
                 broker.to_string(),
@@ -64,7 +67,7 @@ fn list(cluster: &mut Cluster) -> anyhow::Result<()> {
         }
     }
     rows.sort();
-    output::table(&["GROUP", "STATE", "PROTOCOL", "COORDINATOR"], rows)
+    output::table(&["GROUP", "TYPE", "STATE", "PROTOCOL", "COORDINATOR"], rows)
 }
 
 fn describe(cluster: &mut Cluster, name: &str) -> anyhow::Result<()> {
@@ -74,15 +77,29 @@ fn describe(cluster: &mut Cluster, name: &str) -> anyhow::Result<()> {
     let described = cluster.broker(coordinator)?.ask(5, &request)?.groups.into_iter().next();
     let Some(group) = described else { anyhow::bail!("the coordinator says nothing of group {name}") };
     check(group.error_code, group.error_message.as_deref())?;
+    // A group of another type is dead to DescribeGroups.
+    let consumer = match group.group_state.as_str() {
+        "Dead" => describe_consumer(cluster.broker(coordinator)?, &id)?,
+        _ => None,
+    };
     let request = OffsetFetchRequest::default().with_group_id(id).with_topics(None);
     let committed = cluster.broker(coordinator)?.ask(7, &request)?;
     check(committed.error_code, None)?;
-    output::line(&format!(
-        "{name}: {}, {} members, coordinator {coordinator}",
-        group.group_state,
-        group.members.len()
-    ))?;
-    let mut owners = owners(&group);
+    let (what, mut owners) = match &consumer {
+        None => (format!("classic, {}, {} members", group.group_state, group.members.len()), owners(&group)),
+        Some(group) => (
+            format!(
+                "consumer, {}, {} members, epoch {}, target of epoch {}, {}",
+                group.group_state,
+                group.members.len(),
+                group.group_epoch,
+                group.assignment_epoch,
+                group.assignor_name
+            ),
+            consumer_owners(group),
+        ),
+    };
+    output::line(&format!("{name}: {what}, coordinator {coordinator}"))?;
     let mut rows = Vec::new();
     for topic in committed.topics {
         let topic_name = topic.name.to_string();
@@ -108,6 +125,30 @@ fn describe(cluster: &mut Cluster, name: &str) -> anyhow::Result<()> {
     }
     rows.sort_by(|a, b| (&a[0], a[1].parse::<i32>().ok()).cmp(&(&b[0], b[1].parse::<i32>().ok())));
     output::table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"], rows)
+}
+
+/// A group of the consumer protocol; `None` where there is none, or the broker does not know of any.
+fn describe_consumer(broker: &mut Connection, id: &GroupId) -> anyhow::Result<Option<ConsumerGroup>> {
+    if broker.version::<ConsumerGroupDescribeRequest>(0).is_err() {
+        return Ok(None);
+    }
+    let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![id.clone()]);
+    let described = broker.ask(0, &request)?.groups.into_iter().next();
+    Ok(described.filter(|group| group.error_code == 0))
+}
+
+/// Which member of a consumer group owns which partition: its epoch is shown, for it may be on its way to another.
+fn consumer_owners(group: &ConsumerGroup) -> BTreeMap<(String, i32), String> {
+    let mut owners = BTreeMap::new();
+    for member in &group.members {
+        let who = format!("{} {} epoch {}", member.client_id, member.client_host, member.member_epoch);
+        for topic in &member.assignment.topic_partitions {
+            for partition in &topic.partitions {
+                owners.insert((topic.topic_name.to_string(), *partition), who.clone());
+            }
+        }
+    }
+    owners
 }
 
 /// Which member owns which partition.

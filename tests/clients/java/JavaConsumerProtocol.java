@@ -17,6 +17,7 @@ import org.apache.kafka.common.GroupState;
 import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Apache's own consumer with group.protocol=consumer (KIP-848): both assignors, expressions, static members, migration. */
@@ -89,6 +90,7 @@ public final class JavaConsumerProtocol {
                 .anyMatch(listed -> listed.groupId().equals(group)), "the group is not listed by its type");
         check(get(admin.listGroups(new ListGroupsOptions().withTypes(Set.of(GroupType.CLASSIC))).all()).stream()
                 .noneMatch(listed -> listed.groupId().equals(group)), "the group is listed as a classic one");
+        if (assignor.equals("uniform")) tool(group);
         for (Member member : List.copyOf(members.subList(0, 2))) {
             member.leave();
             members.remove(member);
@@ -101,6 +103,41 @@ public final class JavaConsumerProtocol {
                 .stream().collect(Collectors.toMap(e -> e.getKey().partition(), e -> e.getValue().offset()));
         check(committed.equals(checker.next), "committed %s, not %s", committed, checker.next);
         if (assignor.equals("range")) get(admin.deleteConsumerGroups(List.of(group)).all());
+    }
+
+    /** What kafka-consumer-groups says of a group of four, and a timeout of the group's own. */
+    private void tool(String group) throws Exception {
+        String[] whole = {"--bootstrap-server", bootstrap, "--describe", "--group", group};
+        String state = groups(with(whole, "--state", "--verbose"));
+        check(state.contains("uniform") && state.contains("Stable") && state.contains("TARGET-ASSIGNMENT-EPOCH"), "%s", state);
+        String members = groups(with(whole, "--members", "--verbose"));
+        check(members.lines().filter(line -> line.startsWith(group)).count() == 4, "%s", members);
+        check(members.contains("CURRENT-EPOCH") && members.contains(topic + ":"), "%s", members);
+        String offsets = groups(whole);
+        check(offsets.lines().filter(line -> line.startsWith(group)).count() == PARTITIONS, "%s", offsets);
+        String listed = groups("--bootstrap-server", bootstrap, "--list", "--type", "consumer", "--state");
+        check(listed.lines().anyMatch(line -> line.matches(group + "\\s+Consumer\\s+Stable\\s*")), "%s", listed);
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.GROUP, group);
+        get(admin.incrementalAlterConfigs(Map.of(resource, List.of(new AlterConfigOp(
+                new ConfigEntry("consumer.session.timeout.ms", "50000"), AlterConfigOp.OpType.SET)))).all());
+        Program.await("the group's timeout", () -> {
+            try {
+                ConfigEntry entry = get(admin.describeConfigs(List.of(resource)).all()).get(resource).get("consumer.session.timeout.ms");
+                return entry.value().equals("50000") && entry.source() == ConfigEntry.ConfigSource.DYNAMIC_GROUP_CONFIG;
+            } catch (Exception error) {
+                throw new IllegalStateException(error);
+            }
+        });
+    }
+
+    private static String[] with(String[] arguments, String... more) {
+        return java.util.stream.Stream.concat(Arrays.stream(arguments), Arrays.stream(more)).toArray(String[]::new);
+    }
+
+    private static String groups(String... arguments) throws Exception {
+        Tool.Result result = Tool.run(org.apache.kafka.tools.consumer.group.ConsumerGroupCommand::main, true, arguments);
+        check(result.code() == 0, "%s: %s", Arrays.toString(arguments), result.text());
+        return result.text();
     }
 
     /** An expression that the broker resolves, before and after another topic matches. */

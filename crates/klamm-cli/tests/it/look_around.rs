@@ -61,7 +61,7 @@ fn consume_begins_where_it_is_told_and_stops_after_a_count() {
 fn a_cluster_without_groups_lists_none() {
     let served = Served::start(&["--brokers", "1"]);
     let listed = klamm_ok(&["groups", "--bootstrap", served.bootstrap()], "");
-    assert_eq!(listed.lines().collect::<Vec<_>>(), ["GROUP  STATE  PROTOCOL  COORDINATOR"]);
+    assert_eq!(listed.lines().collect::<Vec<_>>(), ["GROUP  TYPE  STATE  PROTOCOL  COORDINATOR"]);
     let output = klamm(&["groups", "--bootstrap", served.bootstrap(), "delete", "nobody"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "klamm: group nobody: GROUP_ID_NOT_FOUND\n");

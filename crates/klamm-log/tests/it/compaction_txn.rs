@@ -177,3 +177,28 @@ fn aborted_records_go_and_their_marker_later() {
         "and a commit stays as long as its records"
     );
 }
+
+#[test]
+fn an_abort_marker_stays_as_long_as_a_batch_that_it_ends() {
+    let mut disk = MemoryDisk::new();
+    let mut log =
+        open(&mut disk, config(&[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")]));
+    let mut builder = BatchBuilder::new().producer(1, 0, 0).transactional();
+    builder.push(NOW, Some(b"aborted"), Some(b"value"), &[]);
+    log.append_as_leader(&mut disk, &[inspected(builder)], 0, NOW, AppendOrigin::Client).unwrap();
+    let marker = EndTxnMarker { committed: false, coordinator_epoch: 0 }.batch(1, 0, NOW).to_bytes();
+    let marker = inspect_batches(&marker).unwrap();
+    log.append_as_leader(&mut disk, &marker, 0, NOW, AppendOrigin::Coordinator).unwrap();
+    for day in 0..4 {
+        let now = NOW + 2 * day * DAY;
+        append(&mut log, &mut disk, &["more"]);
+        log.update_high_watermark(log.log_end_offset());
+        log.roll(&mut disk, now).unwrap();
+        log.clean(&mut disk, &CleanerSettings::default(), now).unwrap();
+        // The producer's last batch stays, without its record. Without the marker, its transaction would look open.
+        let left = log.headers(&disk, 0).unwrap();
+        let left = left.iter().filter(|h| h.producer_id == 1).map(|h| (h.base_offset, h.records_count));
+        assert_eq!(left.collect::<Vec<_>>(), [(0, 0), (1, 1)], "on day {}", 2 * day);
+        assert_eq!(log.aborted_transactions(&disk, 0, i64::MAX).unwrap().len(), 1);
+    }
+}

@@ -236,6 +236,38 @@ fn klamm() {
     everything_that_needs_no_failure(&cluster.bootstrap_servers()).unwrap();
 }
 
+#[test]
+fn replicas_move_between_log_directories() {
+    if missing() {
+        return;
+    }
+    let cluster = Cluster::builder().brokers(2).config("log.dirs", "/one,/two").start_blocking().unwrap();
+    between_directories(&cluster.bootstrap_servers()).unwrap();
+}
+
+fn between_directories(bootstrap: &str) -> Result<()> {
+    let desk = &mut Desk::open(bootstrap)?;
+    desk.create("dirs", "1:2", &[])?;
+    let describe = ["--describe", "--topic-list", "dirs", "--broker-list", "1"];
+    for to in ["/two", "/one"] {
+        let partition =
+            format!(r#"{{"topic":"dirs","partition":0,"replicas":[1,2],"log_dirs":["{to}","any"]}}"#);
+        let plan = desk.file("dirs.json", &format!(r#"{{"version":1,"partitions":[{partition}]}}"#))?;
+        let throttle = ["--execute", "--replica-alter-log-dirs-throttle", "1000000", "--additional"];
+        desk.reassign(&plan, &throttle)?;
+        let verify = ["--reassignment-json-file", &plan, "--verify"];
+        let done = "Reassignment of replica dirs-0-1 completed successfully.";
+        desk.tools.until(Tool::ReassignPartitions, &verify, |text| text.contains(done))?;
+        let text = desk.tools.ok(Tool::LogDirs, &describe)?;
+        let at = text.find("dirs-0").expect("the partition is somewhere");
+        // A directory's name comes behind its partitions.
+        let dir = at + text[at..].find("\"logDir\":\"").expect("in a directory");
+        assert!(text[dir..].starts_with(&format!("\"logDir\":\"{to}\"")), "{text}");
+        assert!(text[at..].contains("\"isFuture\":false"), "{text}");
+    }
+    Ok(())
+}
+
 /// Crashes a broker and waits until the controller has noticed.
 fn crash(cluster: &Cluster, broker: i32) {
     cluster.broker(broker).unwrap().crash().unwrap();

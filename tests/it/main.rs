@@ -18,5 +18,6 @@ mod history_troubles;
 mod kafka_versions;
 mod metadata_log;
 mod quorum;
+mod racks;
 mod recording;
 mod streams;

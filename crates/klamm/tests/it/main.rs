@@ -5,6 +5,7 @@ mod bad_input;
 mod client;
 mod clock;
 mod cluster;
+mod disks;
 mod faults;
 mod many;
 mod recording;

@@ -14,8 +14,8 @@ fn is_correct(neighbour: &str, program: &'static str, late_ends: bool) {
     let counts = history::count(&history);
     eprintln!("{counts}");
     let Counts { sent, acked, polled, committed, aborted, .. } = counts;
-    assert!(acked >= 1000 && acked * 10 >= sent * 9 && polled >= acked, "an idle history: {counts}");
-    assert!(committed >= 100 && aborted >= 20, "few transactions: {counts}");
+    assert!(acked >= 500 && acked * 10 >= sent * 8 && polled >= acked, "an idle history: {counts}");
+    assert!(committed >= 30 && aborted >= 5, "few transactions: {counts}");
     let found = history::check(&history);
     let wrong: Vec<_> = found.iter().filter(|anomaly| anomaly.allowed.is_none()).collect();
     let listed: Vec<_> = wrong.iter().take(20).map(|anomaly| format!("  {anomaly}\n")).collect();

@@ -96,7 +96,8 @@ class Producer(Worker):
         """Another life begins."""
         self.life += 1
         self.who = f"{self.name}.{self.life}"
-        config = self.stage.config(client_id=self.who, acks="all", enable_idempotence=True, linger_ms=2, message_timeout_ms=60_000)
+        config = self.stage.config(client_id=self.who, acks="all", enable_idempotence=True, linger_ms=2,
+                                   message_timeout_ms=60_000, request_timeout_ms=3_000)
         if self.transactional:
             config |= {"transactional.id": self.name, "transaction.timeout.ms": 15_000, "message.timeout.ms": 14_000}
         self.producer = ck.Producer(config)
@@ -128,6 +129,8 @@ class Producer(Worker):
                 else:
                     self.live()
             except ck.KafkaException as error:
+                # A fatal error. Kafka's own answer brings one about when an abort follows a commit whose markers are not written
+                # yet, before the new transaction has a partition: INVALID_TXN_STATE, which librdkafka does not outlive.
                 print(f"{self.who} ends: {error}", file=sys.stderr, flush=True)
                 time.sleep(0.1)
             self.settle()

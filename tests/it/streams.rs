@@ -1,5 +1,5 @@
 //! Kafka Streams counts words in an application of two instances, with a repartition topic, a state store, its changelog and a
-//! standby, while every broker crashes in its turn.
+//! standby, while every broker crashes in its turn, and so do two of its own threads.
 
 use std::time::{Duration, Instant};
 

@@ -34,10 +34,10 @@ import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.state.Stores;
 
 /**
- * Kafka Streams counting words while brokers crash: BOOTSTRAP LINES-TOPIC COUNTS-TOPIC STOP-FILE STATE-FOLDER GUARANTEE.
+ * Kafka Streams counting words while brokers, and its own threads, crash: BOOTSTRAP LINES-TOPIC COUNTS-TOPIC STOP-FILE STATE-FOLDER GUARANTEE.
  *
  * <p>Two instances of one application read lines, split them, repartition by word, count in a store with a changelog and a
- * standby, and write every new count; a producer feeds lines until the stop file exists. It tells every so often the sum of
+ * standby, and write every new count; two threads fail in the middle of its work, and others take their place. A producer feeds lines until the stop file exists. It tells every so often the sum of
  * the last counts (`COUNTED n`) and the largest number of words that it may be (`SENT n`). With exactly_once_v2, a
  * read_committed reader sees each word counted 1, 2, 3 and so on up to exactly what was sent; with at_least_once, up to that
  * or more.
@@ -51,6 +51,7 @@ public final class StreamsWordCount {
     private final boolean exactlyOnce;
     private final AtomicReference<Throwable> failed = new AtomicReference<>();
     private final AtomicInteger replaced = new AtomicInteger();
+    private final AtomicInteger processed = new AtomicInteger();
     private final Map<String, Long> sent = new TreeMap<>();
     private final Map<String, Long> counted = new TreeMap<>();
 
@@ -99,6 +100,7 @@ public final class StreamsWordCount {
         }
         tell();
         Records.check(!exactlyOnce || counted.equals(sent), "counted %s, sent %s", counted, sent);
+        Records.check(replaced.get() > 0, "no thread failed");
         checkInternalTopics();
         for (KafkaStreams instance : instances) {
             Records.check(instance.close(Duration.ofSeconds(30)), "an instance does not close");
@@ -110,6 +112,7 @@ public final class StreamsWordCount {
     private KafkaStreams instance(String lines, String counts, Path state, String guarantee) {
         StreamsBuilder builder = new StreamsBuilder();
         builder.stream(lines, Consumed.with(Serdes.Integer(), Serdes.String()))
+                .peek((key, line) -> fail())
                 .flatMap((key, line) -> Arrays.stream(line.split(" ")).map(word -> new KeyValue<>(word, 1)).toList())
                 .groupByKey(Grouped.with("by-word", Serdes.String(), Serdes.Integer()))
                 .count(Materialized.<String, Long>as(Stores.inMemoryKeyValueStore("counts")).withCachingDisabled())
@@ -119,18 +122,23 @@ public final class StreamsWordCount {
         config.putAll(Map.of("application.id", APPLICATION, "bootstrap.servers", bootstrap, "processing.guarantee", guarantee,
                 "replication.factor", 3, "num.standby.replicas", 1, "num.stream.threads", 1, "commit.interval.ms", 200,
                 "state.dir", state.toString(), "repartition.purge.interval.ms", 1000));
-        config.putAll(Map.of("consumer.auto.offset.reset", "earliest", "consumer.session.timeout.ms", 10_000,
+        config.putAll(Map.of("consumer.auto.offset.reset", "earliest", "consumer.session.timeout.ms", 6_000,
                 "consumer.heartbeat.interval.ms", 300, "request.timeout.ms", 5_000, "reconnect.backoff.max.ms", 500,
                 "fetch.max.wait.ms", 100, "producer.delivery.timeout.ms", 60_000, "producer.linger.ms", 5,
                 "default.api.timeout.ms", 30_000, "acceptable.recovery.lag", 1_000_000));
         KafkaStreams streams = new KafkaStreams(builder.build(), config);
         streams.setUncaughtExceptionHandler(error -> {
-            error.printStackTrace();
+            System.err.println(error);
             replaced.incrementAndGet();
-            // A thread whose transaction cannot be told about any more makes room for another, as applications do.
             return StreamThreadExceptionResponse.REPLACE_THREAD;
         });
         return streams;
+    }
+
+    /** Fails twice; the line is processed again, by another thread, and what was made of those before it may have been aborted. */
+    private void fail() {
+        int n = processed.incrementAndGet();
+        if (n == 150 || n == 1500) throw new IllegalStateException("the thread had a bad day");
     }
 
     private void send(KafkaProducer<String, String> producer, String topic, int n) throws Exception {

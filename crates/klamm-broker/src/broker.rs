@@ -82,6 +82,8 @@ pub struct PartitionView {
     pub log_end: i64,
     /// The local high watermark.
     pub high_watermark: i64,
+    /// The local last stable offset.
+    pub last_stable_offset: i64,
 }
 
 /// A broker that did not start.
@@ -356,6 +358,7 @@ fn view(partition: &Partition) -> PartitionView {
         log_start: partition.log.log_start_offset(),
         log_end: partition.log.log_end_offset(),
         high_watermark: partition.log.high_watermark(),
+        last_stable_offset: partition.log.last_stable_offset(),
     }
 }
 

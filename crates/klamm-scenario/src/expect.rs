@@ -40,6 +40,7 @@ pub(crate) enum PartitionFact {
     Recovering(bool),
     LogEnd(i64),
     HighWatermark(i64),
+    LastStableOffset(i64),
 }
 
 /// What a broker says of its replica.
@@ -48,6 +49,7 @@ pub(crate) enum ReplicaFact {
     LogStart(i64),
     LogEnd(i64),
     HighWatermark(i64),
+    LastStableOffset(i64),
     LeaderEpoch(i64),
     Epochs(Vec<(i32, i64)>),
     Hosted(bool),

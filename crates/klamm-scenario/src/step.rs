@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::KafkaVersion;
 
 use klamm_world::Fault;
 use klamm_world::scripted::{ConsumerOp, GroupSettings, OffsetReset};
@@ -22,6 +23,8 @@ pub(crate) enum Step {
     Send { send: Send, wait: Option<Wait> },
     /// Waits for the results of records; of all that are pending, when there are none.
     Await { client: String, records: Vec<String>, wait: Wait },
+    /// A producer begins or ends a transaction.
+    Transaction(TransactionStep),
     /// Reads a partition.
     Consume(Consume),
     /// Has a consumer of the world do something.
@@ -81,6 +84,29 @@ pub(crate) struct ProducerSpec {
     pub(crate) retry_backoff: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) delivery_timeout: Duration,
+    pub(crate) transactional: Option<TransactionalSpec>,
+}
+
+/// How a producer sends in transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransactionalSpec {
+    /// `transactional.id`
+    pub(crate) id: String,
+    /// `transaction.timeout.ms`
+    pub(crate) timeout: Duration,
+    /// Whether leaders add its partitions to its transactions, and each transaction has an epoch of its own (KIP-890).
+    pub(crate) v2: bool,
+    /// The release of the cluster, which bounds the versions it speaks.
+    pub(crate) release: KafkaVersion,
+}
+
+/// What a transactional producer does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Transaction {
+    Init,
+    Begin,
+    End { commit: bool },
+    SendOffset { partition: TopicPartition, group: String, offset: i64, generation: i32, member: String },
 }
 
 /// A simulated consumer.
@@ -115,6 +141,22 @@ pub(crate) struct Send {
     pub(crate) age_ms: i64,
     /// They have no value.
     pub(crate) tombstone: bool,
+    /// The first sequence and the epoch that they claim, instead of the producer's own.
+    pub(crate) sequence: Option<i32>,
+    pub(crate) epoch: Option<i16>,
+}
+
+/// What a producer does with its transaction, and how that must end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransactionStep {
+    pub(crate) client: String,
+    pub(crate) what: Transaction,
+    pub(crate) error: String,
+    pub(crate) retry: bool,
+    pub(crate) wait: bool,
+    pub(crate) within: Duration,
+    /// The epoch that it claims, instead of its own.
+    pub(crate) epoch: Option<i16>,
 }
 
 /// Results to wait for, and what they must be.

@@ -75,6 +75,8 @@ pub struct ReplicaStatus {
     pub log_end: i64,
     /// Its high watermark.
     pub high_watermark: i64,
+    /// Its last stable offset: below it every transaction is decided.
+    pub last_stable_offset: i64,
 }
 
 impl PartitionStatus {
@@ -203,6 +205,7 @@ impl World {
                     log_start: view.log_start,
                     log_end: view.log_end,
                     high_watermark: view.high_watermark,
+                    last_stable_offset: view.last_stable_offset,
                 };
                 Some((slot.id, replica))
             })

@@ -109,6 +109,7 @@ impl Planner<'_> {
                 "recovering" => PartitionFact::Recovering(line.prop_flag(name)?),
                 "log-end" => PartitionFact::LogEnd(int()?),
                 "high-watermark" => PartitionFact::HighWatermark(int()?),
+                "last-stable-offset" => PartitionFact::LastStableOffset(int()?),
                 _ => return None,
             });
         }
@@ -134,6 +135,7 @@ impl Planner<'_> {
                 "log-start" => ReplicaFact::LogStart(int()?),
                 "log-end" => ReplicaFact::LogEnd(int()?),
                 "high-watermark" => ReplicaFact::HighWatermark(int()?),
+                "last-stable-offset" => ReplicaFact::LastStableOffset(int()?),
                 "leader-epoch" => ReplicaFact::LeaderEpoch(int()?),
                 "hosted" => ReplicaFact::Hosted(line.prop_flag(name)?),
                 "epochs" => {

@@ -13,6 +13,7 @@ mod read;
 mod records;
 mod steps;
 mod topics;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -102,6 +103,8 @@ struct Names {
     controllers: BTreeSet<NodeId>,
     topics: BTreeMap<String, i32>,
     producers: BTreeMap<String, Sent>,
+    /// Producers that send in transactions.
+    transactional: BTreeSet<String>,
     consumers: BTreeSet<String>,
     /// Those that have a group.
     grouped: BTreeSet<String>,

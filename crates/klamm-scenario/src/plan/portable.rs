@@ -16,6 +16,8 @@ const STEPS: &[&str] = &[
     "send",
     "produce",
     "await",
+    "transaction",
+    "send-offset",
     "consume",
     "advance",
     "at",

@@ -70,6 +70,7 @@ impl Planner<'_> {
             "send" => Step::Send { send: self.send(line)?, wait: None },
             "produce" => Step::Send { send: self.send(line)?, wait: Some(wait(line)) },
             "await" => self.await_results(line)?,
+            "transaction" | "send-offset" => Step::Transaction(self.transaction(line)?),
             "consume" => Step::Consume(self.consume(line)?),
             "advance" => {
                 self.passed = self.passed.saturating_add(time(line));
@@ -233,6 +234,7 @@ impl Planner<'_> {
             retry_backoff: line.prop_time("retry-backoff").unwrap_or(Duration::from_millis(100)),
             request_timeout: line.prop_time("request-timeout").unwrap_or(Duration::from_secs(30)),
             delivery_timeout: line.prop_time("delivery-timeout").unwrap_or(Duration::from_secs(120)),
+            transactional: self.transactional(line, idempotent),
         }
     }
 
@@ -363,6 +365,8 @@ impl Planner<'_> {
             key,
             age_ms: millis(line.prop_time("age")).saturating_sub(millis(line.prop_time("ahead"))),
             tombstone: line.prop_flag("tombstone").unwrap_or(false),
+            sequence: line.prop_int("sequence").and_then(|sequence| i32::try_from(sequence).ok()),
+            epoch: line.prop_int("producer-epoch").and_then(|epoch| i16::try_from(epoch).ok()),
         })
     }
 
@@ -511,7 +515,7 @@ fn time(line: &Line) -> Duration {
     }
 }
 
-fn error(line: &Line) -> String {
+pub(super) fn error(line: &Line) -> String {
     line.prop_text("error").unwrap_or_else(|| "NONE".to_owned())
 }
 

@@ -19,6 +19,7 @@ use klamm_wire::messages::{
 use klamm_wire::messages::{
     BrokerId, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, MetadataRequest, ProduceRequest, ProducerId, ResponseKind, TopicName,
+    TransactionalId,
 };
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
@@ -110,12 +111,17 @@ pub(crate) struct Produce<'a> {
     pub(crate) key: Option<&'a str>,
     /// The records' timestamp.
     pub(crate) wall: i64,
+    /// The transaction that they belong to.
+    pub(crate) transactional_id: Option<&'a str>,
 }
 
 pub(crate) fn produce(produce: &Produce<'_>) -> Request {
     let mut builder = BatchBuilder::new();
     if let Some((id, epoch, sequence)) = produce.identity {
         builder = builder.producer(id, epoch, sequence);
+    }
+    if produce.transactional_id.is_some() {
+        builder = builder.transactional();
     }
     for value in produce.values {
         let value = (!produce.tombstones).then_some(value.as_bytes());
@@ -128,7 +134,9 @@ pub(crate) fn produce(produce: &Produce<'_>) -> Request {
         .with_partition_data(vec![data]);
     Request::Produce(
         ProduceRequest::default()
-            .with_transactional_id(None)
+            .with_transactional_id(
+                produce.transactional_id.map(|id| TransactionalId(StrBytes::from(id.to_owned()))),
+            )
             .with_acks(produce.acks)
             .with_timeout_ms(produce.timeout_ms)
             .with_topic_data(vec![topic]),

@@ -1,6 +1,6 @@
 //! A consumer that is told step by step what to read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use klamm_node::{NodeId, Timestamp, TopicPartition};
@@ -163,15 +163,21 @@ impl Consumer {
         let Some(reading) = &mut self.reading else { return false };
         let Some(position) = self.partitions.get_mut(&reading.what.partition) else { return false };
         let before = position.next;
-        let aborted = answer.aborted_transactions.as_deref().unwrap_or_default();
+        let mut aborted: Vec<_> = answer.aborted_transactions.iter().flatten().collect();
+        aborted.sort_by_key(|txn| std::cmp::Reverse(txn.first_offset));
+        // Producers whose transaction was aborted, from its first offset to its marker.
+        let mut hidden = BTreeSet::new();
         let bytes: Bytes = answer.records.concat().into();
         for batch in BatchIter::new(bytes).map_while(Result::ok) {
             let header = &batch.header;
-            let is_aborted = self.spec.read_committed
-                && header.is_transactional()
-                && aborted.iter().any(|txn| {
-                    txn.producer_id.0 == header.producer_id && txn.first_offset <= header.base_offset
-                });
+            while let Some(txn) = aborted.pop_if(|txn| txn.first_offset <= header.last_offset()) {
+                hidden.insert(txn.producer_id.0);
+            }
+            if header.is_control() {
+                hidden.remove(&header.producer_id);
+            }
+            let is_aborted =
+                self.spec.read_committed && header.is_transactional() && hidden.contains(&header.producer_id);
             let records = batch.records(DECOMPRESSED_LIMIT);
             for record in records.iter().flatten().map_while(Result::ok) {
                 let offset = header.base_offset + i64::from(record.offset_delta);

@@ -162,6 +162,11 @@ impl<T: Theatre> Runner<T> {
                 PartitionFact::HighWatermark(mark) => {
                     check.number("high watermark", *mark, status.high_watermark())
                 }
+                PartitionFact::LastStableOffset(offset) => {
+                    let leader = status.leader.and_then(|leader| status.logs.get(&leader));
+                    let actual = leader.map(|log| log.last_stable_offset);
+                    check.number("last stable offset", *offset, actual);
+                }
             }
         }
         check.failures
@@ -180,6 +185,9 @@ impl<T: Theatre> Runner<T> {
                 ReplicaFact::LogEnd(end) => check.number("log end", *end, log.map(|log| log.log_end)),
                 ReplicaFact::HighWatermark(mark) => {
                     check.number("high watermark", *mark, log.map(|log| log.high_watermark));
+                }
+                ReplicaFact::LastStableOffset(offset) => {
+                    check.number("last stable offset", *offset, log.map(|log| log.last_stable_offset));
                 }
                 ReplicaFact::LeaderEpoch(epoch) => {
                     check.number("leader epoch", *epoch, log.map(|log| log.leader_epoch.into()));

@@ -11,6 +11,7 @@ mod producer;
 mod quorum;
 mod stage;
 mod told;
+mod txn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -216,6 +217,12 @@ impl<T: Theatre> Runner<T> {
                 let pending = || self.producers.get(client).map(Producer::pending).unwrap_or_default();
                 let records = if records.is_empty() { pending() } else { records.clone() };
                 return self.await_results(client, &records, wait);
+            }
+            Step::Transaction(transaction) => {
+                let failures = self.transaction(transaction);
+                if !failures.is_empty() {
+                    return failures;
+                }
             }
             Step::Consume(what) => {
                 if let Some(consumer) = self.consumers.get_mut(&what.client) {

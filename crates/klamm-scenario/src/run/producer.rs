@@ -1,6 +1,6 @@
 //! A producer that is told step by step what to send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use klamm_node::{NodeId, Timestamp, TopicPartition};
@@ -8,6 +8,7 @@ use klamm_wire::ErrorCode;
 
 use super::ask;
 use super::told::Told;
+use super::txn;
 use crate::step::{ProducerSpec, Send};
 use crate::theatre::{Answer, Ticket, Wire};
 
@@ -34,6 +35,25 @@ pub(crate) struct Producer {
     unanswered: Vec<Ticket>,
     /// How often a broker closed a connection instead of an answer.
     disconnects: u64,
+    /// Its transactions.
+    pub(super) txn: Transactions,
+}
+
+/// Where a producer stands in its transactions.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    /// The broker that is believed to coordinate them.
+    pub(super) coordinator: Option<NodeId>,
+    /// Whether one was begun and not ended.
+    pub(super) open: bool,
+    /// Whether anything belongs to it.
+    pub(super) used: bool,
+    /// What was added to it, where leaders do not do that.
+    pub(super) added: BTreeSet<TopicPartition>,
+    /// Groups whose offsets were added to it, likewise.
+    pub(super) groups: BTreeSet<String>,
+    /// Whether a batch of it failed, so that sequences have a hole.
+    pub(super) failed: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +67,9 @@ struct Batch {
     age_ms: i64,
     tombstone: bool,
     sequence: Option<i32>,
+    /// What it claims to be, instead of what the producer counts.
+    forged: (Option<i32>, Option<i16>),
+    transactional: bool,
     retries: u32,
     delivered_by: Timestamp,
     state: State,
@@ -58,6 +81,10 @@ enum State {
     Waiting(Timestamp),
     /// It asks the broker at this place of the list for a producer id.
     Identifying(Ticket, usize),
+    /// It asks the broker at this place of the list who coordinates the transactions.
+    Finding(Ticket, usize),
+    /// It asks the coordinator to add its partition to the transaction.
+    Adding(Ticket),
     /// It asks the broker at this place of the list who leads.
     Locating(Ticket, usize),
     /// The leader has it.
@@ -76,6 +103,7 @@ impl Producer {
             told: Told::default(),
             unanswered: Vec::new(),
             disconnects: 0,
+            txn: Transactions::default(),
         }
     }
 
@@ -89,6 +117,7 @@ impl Producer {
         } else {
             send.records.iter().map(|record| vec![record.clone()]).collect()
         };
+        self.txn.used |= self.txn.open;
         for records in batches {
             self.batches.push(Batch {
                 to: send.to.clone(),
@@ -99,6 +128,8 @@ impl Producer {
                 age_ms: send.age_ms,
                 tombstone: send.tombstone,
                 sequence: None,
+                forged: (send.sequence, send.epoch),
+                transactional: self.txn.open,
                 retries: 0,
                 delivered_by: now + self.spec.delivery_timeout,
                 state: State::Waiting(now),
@@ -155,7 +186,9 @@ impl Producer {
         let deadlines = self.batches.iter().filter_map(|batch| match &batch.state {
             State::Waiting(at) => Some((*at).min(batch.delivered_by)),
             State::Asked(_, until) => Some((*until).min(batch.delivered_by)),
-            State::Identifying(..) | State::Locating(..) => Some(batch.delivered_by),
+            State::Identifying(..) | State::Finding(..) | State::Adding(_) | State::Locating(..) => {
+                Some(batch.delivered_by)
+            }
             State::Done(_) => None,
         });
         deadlines.min()
@@ -186,6 +219,15 @@ impl Producer {
                 let Some(answer) = wire.answer(ticket) else { return false };
                 self.identified(at, place, &answer, wire)
             }
+            State::Finding(ticket, place) => {
+                let (ticket, place) = (*ticket, *place);
+                let Some(answer) = wire.answer(ticket) else { return false };
+                self.found(at, place, &answer, wire)
+            }
+            State::Adding(ticket) => {
+                let Some(answer) = wire.answer(*ticket) else { return false };
+                self.added(at, &answer, wire)
+            }
             State::Locating(ticket, place) => {
                 let (ticket, place) = (*ticket, *place);
                 let Some(answer) = wire.answer(ticket) else { return false };
@@ -207,7 +249,18 @@ impl Producer {
 
     fn ask(&mut self, at: usize, wire: &mut impl Wire) -> bool {
         if self.spec.idempotent && self.identity.is_none() {
+            if self.spec.transactional.is_some() {
+                // Kafka's producer refuses to send before `initTransactions`.
+                return self.failed(at, "ILLEGAL_STATE".to_owned(), false, wire.now());
+            }
             return self.identify(at, 0, wire);
+        }
+        let batch = &self.batches[at];
+        if batch.transactional && !self.leaders_add() && !self.txn.added.contains(&batch.to) {
+            return match self.txn.coordinator {
+                Some(coordinator) => self.add(at, coordinator, wire),
+                None => self.find(at, 0, wire),
+            };
         }
         match self.batches[at].broker {
             Some(broker) => self.produce(at, broker, wire),
@@ -236,6 +289,95 @@ impl Producer {
         }
     }
 
+    /// Whether partitions are added to transactions by the leaders that are written to (KIP-890).
+    fn leaders_add(&self) -> bool {
+        self.spec.transactional.as_ref().is_some_and(|transactional| transactional.v2)
+    }
+
+    fn find(&mut self, at: usize, place: usize, wire: &mut impl Wire) -> bool {
+        let Some(broker) = wire.brokers().get(place).copied() else {
+            return self.failed(at, "DISCONNECTED".to_owned(), true, wire.now());
+        };
+        let id = self.spec.transactional.as_ref().map_or("", |transactional| &transactional.id);
+        let (key, version, request) = txn::find_coordinator(id, true);
+        let ticket = wire.ask(self.client, broker, key, version, request);
+        self.batches[at].state = State::Finding(ticket, place);
+        true
+    }
+
+    fn found(&mut self, at: usize, place: usize, answer: &Answer, wire: &mut impl Wire) -> bool {
+        let Answer::Response(response) = answer else { return self.find(at, place + 1, wire) };
+        match txn::coordinator(response) {
+            Ok(coordinator) => {
+                self.txn.coordinator = Some(coordinator);
+                self.ask(at, wire)
+            }
+            Err(_) => self.later(at, wire.now()),
+        }
+    }
+
+    fn add(&mut self, at: usize, coordinator: NodeId, wire: &mut impl Wire) -> bool {
+        let Some((transactional, identity)) = self.spec.transactional.as_ref().zip(self.identity) else {
+            return false;
+        };
+        let batch = &self.batches[at];
+        let identity = (identity.0, batch.forged.1.unwrap_or(identity.1));
+        let (key, version, request) = txn::add_partition(&transactional.id, identity, &batch.to);
+        let ticket = wire.ask(self.client, coordinator, key, version, request);
+        self.batches[at].state = State::Adding(ticket);
+        true
+    }
+
+    fn added(&mut self, at: usize, answer: &Answer, wire: &mut impl Wire) -> bool {
+        let error = match answer {
+            Answer::Response(response) => txn::error(response),
+            _ => ErrorCode::NetworkException,
+        };
+        match error {
+            ErrorCode::None => {
+                let to = self.batches[at].to.clone();
+                self.txn.added.insert(to);
+                self.ask(at, wire)
+            }
+            error if error.is_retriable() => {
+                if error != ErrorCode::ConcurrentTransactions {
+                    self.txn.coordinator = None;
+                }
+                self.later(at, wire.now())
+            }
+            error => self.failed(at, error.name().to_owned(), false, wire.now()),
+        }
+    }
+
+    /// Tries again in a moment: that is no retry of the batch.
+    fn later(&mut self, at: usize, now: Timestamp) -> bool {
+        self.batches[at].state = State::Waiting(now + txn::BACKOFF);
+        false
+    }
+
+    /// Its number among the clients.
+    pub(super) const fn client(&self) -> u32 {
+        self.client
+    }
+
+    /// Its producer id and epoch.
+    pub(super) const fn identity(&self) -> Option<(i64, i16)> {
+        self.identity
+    }
+
+    /// Takes a producer id and epoch; its sequences begin anew with another one.
+    pub(super) fn set_identity(&mut self, identity: (i64, i16)) {
+        if self.identity != Some(identity) {
+            self.sequences.clear();
+        }
+        self.identity = Some(identity);
+    }
+
+    /// Tells something of its transactions.
+    pub(super) fn tell(&mut self, text: String) {
+        self.told.line(&self.spec.name, text);
+    }
+
     fn locate(&mut self, at: usize, place: usize, wire: &mut impl Wire) -> bool {
         let Some(broker) = wire.brokers().get(place).copied() else {
             return self.failed(at, "DISCONNECTED".to_owned(), true, wire.now());
@@ -258,7 +400,12 @@ impl Producer {
     fn produce(&mut self, at: usize, broker: NodeId, wire: &mut impl Wire) -> bool {
         let now = wire.now();
         let batch = &mut self.batches[at];
+        let (forged_sequence, forged_epoch) = batch.forged;
         let identity = self.identity.filter(|_| self.spec.idempotent).map(|(id, epoch)| {
+            let epoch = forged_epoch.unwrap_or(epoch);
+            if let Some(sequence) = forged_sequence {
+                return (id, epoch, sequence);
+            }
             let next = self.sequences.entry(batch.to.clone()).or_default();
             let sequence = *batch.sequence.get_or_insert_with(|| {
                 let sequence = *next;
@@ -277,8 +424,17 @@ impl Producer {
             tombstones: batch.tombstone,
             key: batch.key.as_deref(),
             wall: wire.wall_millis() - batch.age_ms,
+            transactional_id: self
+                .spec
+                .transactional
+                .as_ref()
+                .filter(|_| batch.transactional)
+                .map(|transactional| transactional.id.as_str()),
         });
-        let (key, version) = ask::PRODUCE;
+        let (key, version) = match self.spec.transactional.as_ref().filter(|_| batch.transactional) {
+            Some(transactional) => txn::produce_version(transactional),
+            None => ask::PRODUCE,
+        };
         let ticket = wire.ask(self.client, broker, key, version, request);
         if batch.acks == 0 {
             // Nobody will ever say what came of it.
@@ -315,7 +471,8 @@ impl Producer {
             batch.state = State::Waiting(now + self.spec.retry_backoff);
             return false;
         }
-        if batch.sequence.is_some() {
+        self.txn.failed |= batch.transactional;
+        if batch.sequence.is_some() && self.spec.transactional.is_none() {
             // What comes next must not leave a hole: as Kafka's producer does, begin anew in the next epoch
             // (`TransactionManager.bumpIdempotentProducerEpoch`).
             self.identity = self.identity.map(|(id, epoch)| (id, epoch.wrapping_add(1)));

@@ -20,6 +20,11 @@ pub(super) const WORDS: &[Word] = &[
             prop("recovering", Kind::Flag, "whether the leader recovers from an unclean election"),
             prop("log-end", Kind::Count, "the leader's log end"),
             prop("high-watermark", Kind::Count, "the leader's high watermark"),
+            prop(
+                "last-stable-offset",
+                Kind::Count,
+                "where the first open transaction begins on the leader, or its high watermark",
+            ),
         ],
         doc: "A partition, as the controller has it; log end and high watermark as its leader has them.",
         example: "expect { partition t-0 leader=1 leader-epoch=0 partition-epoch=0 isr=\"1,2,3\" elr=none; }",
@@ -34,6 +39,11 @@ pub(super) const WORDS: &[Word] = &[
             prop("log-start", Kind::Count, "the first offset of the log"),
             prop("log-end", Kind::Count, "the next offset of the log"),
             prop("high-watermark", Kind::Count, "its high watermark"),
+            prop(
+                "last-stable-offset",
+                Kind::Count,
+                "where the first open transaction begins in it, or its high watermark",
+            ),
             prop("leader-epoch", Kind::Count, "the leader's epoch that the broker knows"),
             prop("epochs", Kind::Text, "the leader-epoch cache: `epoch@offset` each, such as \"0@0 1@10\""),
             prop("hosted", Kind::Flag, "whether the broker runs and has the replica at all"),

@@ -104,6 +104,13 @@ pub(super) const WORDS: &[Word] = &[
             prop("retry-backoff", Kind::Time, "`retry.backoff.ms` (100ms)"),
             prop("request-timeout", Kind::Time, "`request.timeout.ms` (30s)"),
             prop("delivery-timeout", Kind::Time, "`delivery.timeout.ms` (2m)"),
+            prop("transactional-id", Kind::Text, "`transactional.id`: it sends in transactions"),
+            prop("transaction-timeout", Kind::Time, "`transaction.timeout.ms` (1m)"),
+            prop(
+                "transaction-version",
+                Kind::Count,
+                "the protocol of its transactions: 2 (KIP-890), or 1 as clients before 4.0 have it (2 from release 4.0 on)",
+            ),
         ],
         doc: "A producer that is told step by step what to send. It tries once unless `retries` says otherwise, so that each \
               error can be seen.",

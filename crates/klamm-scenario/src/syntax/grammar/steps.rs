@@ -17,6 +17,12 @@ const SENDING: &[Prop] = &[
     prop("age", Kind::Time, "how long ago the records were made, by their timestamp (0s)"),
     prop("ahead", Kind::Time, "how far in the future the records were made, by their timestamp (0s)"),
     prop("tombstone", Kind::Flag, "the records have no value: their key is deleted (#false)"),
+    prop(
+        "sequence",
+        Kind::Count,
+        "claims this sequence for the first record, and leaves the producer's own count alone",
+    ),
+    prop("producer-epoch", Kind::Count, "claims this producer epoch"),
 ];
 
 pub(super) const WORDS: &[Word] = &[
@@ -47,6 +53,12 @@ pub(super) const WORDS: &[Word] = &[
             prop("age", Kind::Time, "how long ago the records were made, by their timestamp (0s)"),
             prop("ahead", Kind::Time, "how far in the future the records were made, by their timestamp (0s)"),
             prop("tombstone", Kind::Flag, "the records have no value: their key is deleted (#false)"),
+            prop(
+                "sequence",
+                Kind::Count,
+                "claims this sequence for the first record, and leaves the producer's own count alone",
+            ),
+            prop("producer-epoch", Kind::Count, "claims this producer epoch"),
             prop("error", Kind::Error, "each result must be this (NONE)"),
             prop("offset", Kind::Count, "the first record's offset must be this"),
             prop("within", Kind::Time, "how long to wait for the results (the producer's delivery timeout)"),
@@ -65,6 +77,37 @@ pub(super) const WORDS: &[Word] = &[
         ],
         doc: "Waits for the results of records that were sent; of all that are pending, when none is named.",
         example: "send p a b\nawait p a b",
+        ..WORD
+    },
+    Word {
+        name: "transaction",
+        args: &[arg("producer", Kind::Name), arg("what", Kind::Text)],
+        props: &[
+            prop("error", Kind::Error, "the result must be this (NONE)"),
+            prop("retry", Kind::Flag, "tries again after a retriable error (#true)"),
+            prop("wait", Kind::Flag, "waits for the result; else only sends the request (#true)"),
+            prop("within", Kind::Time, "how long it may take (60s)"),
+            prop("producer-epoch", Kind::Count, "claims this producer epoch"),
+        ],
+        doc: "Has a producer with a `transactional-id` do its part: `init` asks for its id and epoch, and fences who had it; `begin` begins a \
+              transaction, to which what it sends from then on belongs; `commit` and `abort` wait for what was sent, and end it.",
+        example: "producer tp transactional-id=T\ntransaction tp init\ntransaction tp begin\nproduce tp a\ntransaction tp commit",
+        ..WORD
+    },
+    Word {
+        name: "send-offset",
+        args: &[arg("producer", Kind::Name), optional("partition", Kind::Partition)],
+        props: &[
+            prop("group", Kind::Text, "`group.id` (required)"),
+            prop("offset", Kind::Count, "the offset to read from next (required)"),
+            prop("generation", Kind::Int, "the generation of the member that has read up to there (-1)"),
+            prop("member", Kind::Text, "that member's id"),
+            prop("error", Kind::Error, "the result must be this (NONE)"),
+            prop("retry", Kind::Flag, "tries again after a retriable error (#true)"),
+            prop("within", Kind::Time, "how long it may take (60s)"),
+        ],
+        doc: "Commits a position of a group in a producer's transaction.",
+        example: "producer tp transactional-id=T\ntransaction tp init\ntransaction tp begin\nsend-offset tp t-0 group=g offset=5\ntransaction tp commit",
         ..WORD
     },
     Word {

@@ -18,6 +18,7 @@ mod incremental_alter_configs;
 mod list_partition_reassignments;
 pub(crate) mod not_controller;
 mod unregister_broker;
+mod update_features;
 
 use klamm_log::LogError;
 use klamm_node::{Ctx, Incoming};
@@ -75,6 +76,7 @@ fn dispatch_active(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming: Inc
             list_partition_reassignments::handle(controller, ctx, to, &request);
         }
         Request::UnregisterBroker(request) => unregister_broker::handle(controller, ctx, to, &request),
+        Request::UpdateFeatures(request) => update_features::handle(controller, ctx, to, version, &request),
         Request::AllocateProducerIds(request) => allocate_producer_ids::handle(controller, ctx, to, &request),
         Request::AssignReplicasToDirs(request) => {
             assign_replicas_to_dirs::handle(controller, ctx, to, &request);

@@ -4,6 +4,10 @@ use klamm_wire::KafkaVersion;
 
 pub use crate::image::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, SHARE_VERSION};
 
+/// The feature of KIP-890: 1 is the flexible format of `__transaction_state`, 2 an epoch of its own for each transaction
+/// (`TransactionVersion.FEATURE_NAME`).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+
 /// The lowest metadata.version that Kafka 4 can run at: 3.3-IV3 (`MetadataVersion.MINIMUM_VERSION`).
 pub const MINIMUM_METADATA_VERSION: i16 = 7;
 /// The metadata.version that klamm writes: 4.1-IV1.
@@ -37,6 +41,7 @@ pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
     SupportedFeature { name: GROUP_VERSION, min: 0, max: 1, default: 1 },
     // Level 2 brings dead-letter queues (KIP-1191).
     SupportedFeature { name: SHARE_VERSION, min: 0, max: 1, default: 1 },
+    SupportedFeature { name: TRANSACTION_VERSION, min: 0, max: 2, default: 2 },
 ];
 
 /// The lowest metadata.version of a KRaft cluster before Kafka 4: 3.0-IV1.
@@ -54,7 +59,11 @@ pub fn supported_features(release: KafkaVersion) -> Vec<SupportedFeature> {
         ELIGIBLE_LEADER_REPLICAS_VERSION if release == KafkaVersion::V4_0 => {
             Some(SupportedFeature { default: 0, ..*feature })
         }
-        ELIGIBLE_LEADER_REPLICAS_VERSION | GROUP_VERSION if release < KafkaVersion::V4_0 => None,
+        ELIGIBLE_LEADER_REPLICAS_VERSION | GROUP_VERSION | TRANSACTION_VERSION
+            if release < KafkaVersion::V4_0 =>
+        {
+            None
+        }
         // A preview in 4.1: a cluster can have it, a new one does not.
         SHARE_VERSION if release == KafkaVersion::V4_1 => Some(SupportedFeature { default: 0, ..*feature }),
         SHARE_VERSION if release < KafkaVersion::V4_1 => None,
@@ -77,6 +86,8 @@ mod tests {
         assert_eq!(of(KafkaVersion::V4_0, SHARE_VERSION), None);
         assert_eq!(of(KafkaVersion::V4_1, SHARE_VERSION).map(levels), Some((0, 1, 0)));
         assert_eq!(of(KafkaVersion::V4_2, SHARE_VERSION).map(levels), Some((0, 1, 1)));
+        assert_eq!(of(KafkaVersion::V3_9, TRANSACTION_VERSION), None);
+        assert_eq!(of(KafkaVersion::V4_0, TRANSACTION_VERSION).map(levels), Some((0, 2, 2)));
         assert_eq!(supported_features(KafkaVersion::NEWEST), SUPPORTED_FEATURES);
     }
 }

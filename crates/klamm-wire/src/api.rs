@@ -216,7 +216,7 @@ apis! {
     EndQuorumEpoch 0-1, flexible 1, Controller, served;
     DescribeQuorum 0-2, flexible 0, Both, served;
     AlterPartition 2-3, flexible 0, Controller, served;
-    UpdateFeatures 0-2, flexible 0, Both, no;
+    UpdateFeatures 0-2, flexible 0, Both, served;
     Envelope 0-0, flexible 0, Controller, no;
     FetchSnapshot 0-1, flexible 0, Controller, served;
     DescribeCluster 0-2, flexible 0, Both, served;

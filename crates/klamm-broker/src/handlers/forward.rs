@@ -1,5 +1,6 @@
 //! The keys that the active controller answers: CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs,
-//! IncrementalAlterConfigs, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker, DescribeQuorum. Answers to
+//! IncrementalAlterConfigs, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker, UpdateFeatures,
+//! DescribeQuorum. Answers to
 //! `ForwardingManager`.
 //!
 //! Difference: the request travels as it is instead of inside an Envelope (KIP-590), since there is no principal to carry.
@@ -12,7 +13,7 @@ use klamm_wire::messages::{
     AlterConfigsResponse, AlterPartitionReassignmentsResponse, CreatePartitionsResponse,
     CreateTopicsResponse, DeleteTopicsResponse, DescribeQuorumResponse, ElectLeadersResponse,
     IncrementalAlterConfigsResponse, ListPartitionReassignmentsResponse, ResponseKind, TopicName,
-    UnregisterBrokerResponse,
+    UnregisterBrokerResponse, UpdateFeaturesResponse,
 };
 use klamm_wire::{ErrorCode, Request, Response, StrBytes};
 
@@ -137,6 +138,7 @@ fn is_not_controller(response: &Response) -> bool {
         ResponseKind::AlterPartitionReassignments(r) => Some(r.error_code),
         ResponseKind::ListPartitionReassignments(r) => Some(r.error_code),
         ResponseKind::UnregisterBroker(r) => Some(r.error_code),
+        ResponseKind::UpdateFeatures(r) => Some(r.error_code),
         _ => None,
     };
     code == Some(ErrorCode::NotController.code())
@@ -270,6 +272,9 @@ fn refusal(request: &Request, error: ErrorCode, message: Option<&'static str>) -
         }
         Request::UnregisterBroker(_) => {
             UnregisterBrokerResponse::default().with_error_code(code).with_error_message(message()).into()
+        }
+        Request::UpdateFeatures(_) => {
+            UpdateFeaturesResponse::default().with_error_code(code).with_error_message(message()).into()
         }
         _ => return None,
     })

@@ -77,7 +77,8 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::AlterPartitionReassignments(_)
         | Request::ListPartitionReassignments(_)
         | Request::DescribeQuorum(_)
-        | Request::UnregisterBroker(_)) => forward::handle(broker, ctx, rc, request),
+        | Request::UnregisterBroker(_)
+        | Request::UpdateFeatures(_)) => forward::handle(broker, ctx, rc, request),
 
         request @ (Request::OffsetCommit(_)
         | Request::OffsetFetch(_)
@@ -119,7 +120,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::BeginQuorumEpoch(_)
         | Request::EndQuorumEpoch(_)
         | Request::AlterPartition(_)
-        | Request::UpdateFeatures(_)
         | Request::Envelope(_)
         | Request::FetchSnapshot(_)
         | Request::BrokerRegistration(_)

@@ -24,6 +24,7 @@ pub(crate) mod verification;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use klamm_metadata::features::TRANSACTION_VERSION;
 use klamm_node::{ConnectionId, Ctx, ReplyTo, Timestamp, TopicPartition, TraceKind};
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -42,9 +43,6 @@ use markers::Markers;
 use metadata::TransactionMetadata;
 use shard::{Shard, ShardState};
 use state::TransactionVersion;
-
-/// The feature that says which protocol of transactions the cluster has (KIP-890).
-pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
 
 /// Transactional ids, and the transactions that are open or being ended.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ mod disk;
 mod elections;
 mod eras;
 mod failing_disk;
+mod features;
 mod fork;
 mod groups;
 mod partitions;

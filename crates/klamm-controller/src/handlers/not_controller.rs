@@ -5,7 +5,7 @@ use klamm_wire::messages::{
     AllocateProducerIdsResponse, AlterConfigsResponse, AlterPartitionReassignmentsResponse,
     AlterPartitionResponse, BrokerHeartbeatResponse, BrokerRegistrationResponse, CreatePartitionsResponse,
     CreateTopicsResponse, DeleteTopicsResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
-    ListPartitionReassignmentsResponse, ResponseKind, UnregisterBrokerResponse,
+    ListPartitionReassignmentsResponse, ResponseKind, UnregisterBrokerResponse, UpdateFeaturesResponse,
 };
 use klamm_wire::messages::{
     alter_configs_response, alter_partition_reassignments_response, create_partitions_response,
@@ -122,6 +122,9 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
         Request::UnregisterBroker(_) => {
             UnregisterBrokerResponse::default().with_error_code(CODE).with_error_message(message()).into()
         }
+        Request::UpdateFeatures(_) => {
+            UpdateFeaturesResponse::default().with_error_code(CODE).with_error_message(message()).into()
+        }
         Request::AllocateProducerIds(_) => {
             AllocateProducerIdsResponse::default().with_error_code(CODE).into()
         }
@@ -201,6 +204,9 @@ pub(crate) fn instead_of(response: ResponseKind) -> ResponseKind {
         ResponseKind::BrokerHeartbeat(_) => BrokerHeartbeatResponse::default().with_error_code(CODE).into(),
         ResponseKind::UnregisterBroker(_) => {
             UnregisterBrokerResponse::default().with_error_code(CODE).with_error_message(message()).into()
+        }
+        ResponseKind::UpdateFeatures(_) => {
+            UpdateFeaturesResponse::default().with_error_code(CODE).with_error_message(message()).into()
         }
         ResponseKind::AllocateProducerIds(_) => {
             AllocateProducerIdsResponse::default().with_error_code(CODE).into()

@@ -2,4 +2,5 @@
 
 mod coordinator;
 mod failover;
+mod markers;
 mod requests;

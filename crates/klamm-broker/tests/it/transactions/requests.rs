@@ -6,14 +6,16 @@ use klamm_wire::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
 use klamm_wire::messages::describe_transactions_response::TransactionState;
+use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
-    FindCoordinatorRequest, GroupId, InitProducerIdRequest, ListTransactionsRequest, ProducerId,
-    ResponseKind, TransactionalId,
+    FindCoordinatorRequest, GroupId, InitProducerIdRequest, ListTransactionsRequest, ProduceRequest,
+    ProducerId, ResponseKind, TransactionalId,
 };
-use klamm_wire::{ErrorCode, StrBytes};
+use klamm_wire::record::builder::BatchBuilder;
+use klamm_wire::{BatchIter, ErrorCode, StrBytes};
 
-use crate::cluster::{Cluster, Sent, topic_name};
+use crate::cluster::{Cluster, Sent, fetch, topic_name};
 
 /// The topic that the coordinator keeps.
 pub(super) const STATE: &str = "__transaction_state";
@@ -280,4 +282,77 @@ pub(super) fn list(
         .collect();
     listed.sort();
     (listed, answer.unknown_state_filters.iter().map(ToString::to_string).collect())
+}
+
+/// Sends one record of a transaction: with version 11 to a partition that was added, with version 12 to one that is added so.
+pub(super) fn send_in(
+    c: &mut Cluster,
+    broker: i32,
+    version: i16,
+    id: &str,
+    (producer, epoch): Producer,
+    sequence: i32,
+    (topic, partition): (&'static str, i32),
+) -> Sent {
+    let mut batch = BatchBuilder::new().producer(producer, epoch, sequence).transactional();
+    batch.push(1_700_000_000_000, Some(b"k"), Some(b"v"), &[]);
+    let records = batch.build().expect("an uncompressed batch").to_bytes();
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
+    let topic = TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data]);
+    let request = ProduceRequest::default()
+        .with_transactional_id(Some(tid(id)))
+        .with_acks(-1)
+        .with_timeout_ms(5_000)
+        .with_topic_data(vec![topic]);
+    c.send(broker, version, request)
+}
+
+/// As [`send_in`], to partition 0's leader, and waits for the answer.
+pub(super) fn produce_in(
+    c: &mut Cluster,
+    version: i16,
+    id: &str,
+    producer: Producer,
+    sequence: i32,
+    topic: &'static str,
+) -> ErrorCode {
+    let leader = c.leader(topic, 0);
+    let sent = send_in(c, leader, version, id, producer, sequence, (topic, 0));
+    c.wait_for("an ack", Duration::from_secs(30), |c| c.outcome(sent).is_some());
+    error(c.produced(sent).error_code)
+}
+
+/// How many records a consumer of committed data sees in partition 0 of a topic, and the last stable offset.
+pub(super) fn committed(c: &mut Cluster, topic: &'static str) -> (usize, i64) {
+    let leader = c.leader(topic, 0);
+    let sent = c.send(leader, 12, fetch(topic, 0, 0, 0).with_isolation_level(1));
+    c.wait_for("a fetch", Duration::from_secs(30), |c| c.outcome(sent).is_some());
+    let partition = c.fetched(sent).topics[0].partitions[0].clone();
+    let aborted = partition.aborted_transactions.clone().unwrap_or_default();
+    let mut open: Vec<i64> = Vec::new();
+    let mut seen = 0;
+    for batch in BatchIter::new(partition.records.concat().into()) {
+        let header = batch.expect("whole batches").header;
+        let starts = aborted.iter().filter(|txn| txn.first_offset <= header.last_offset());
+        open.extend(
+            starts.filter(|txn| txn.producer_id.0 == header.producer_id).map(|txn| txn.producer_id.0),
+        );
+        if header.is_control() {
+            open.retain(|id| *id != header.producer_id);
+        } else if !open.contains(&header.producer_id) {
+            seen += usize::try_from(header.records_count).expect("a count");
+        }
+    }
+    (seen, partition.last_stable_offset)
+}
+
+/// Lets time pass until consumers of committed data see this many records, and the last stable offset is here.
+pub(super) fn wait_for_committed(c: &mut Cluster, topic: &'static str, expected: (usize, i64)) {
+    for _ in 0..600 {
+        if committed(c, topic) == expected {
+            return;
+        }
+        c.run(Duration::from_millis(100));
+    }
+    assert_eq!(committed(c, topic), expected);
 }

@@ -1,9 +1,11 @@
 //! Real producers with acks=all and idempotence, while five leaders crash in a row: nothing is lost, nothing twice.
-//! And a real group, while brokers crash that lead and coordinate it.
+//! A real group, while brokers crash that lead and coordinate it. And real transactions, while every broker crashes in its turn: what
+//! they read and write is there exactly once.
 
 use std::time::Duration;
 
 use klamm::blocking::Cluster;
+use klamm::{NodeId, World};
 use klamm_tests::{clients, toolchain, wait_until};
 
 const TOPIC: &str = "orders";
@@ -19,8 +21,29 @@ fn each_in_turn(_cluster: &Cluster, crash: usize) -> i32 {
     i32::try_from(crash % 3).unwrap() + 1
 }
 
+/// A program that goes on while brokers crash.
+struct Survivor {
+    /// The client beside whose program it lies.
+    neighbour: &'static str,
+    program: &'static str,
+    /// Which broker crashes next.
+    victim: fn(&Cluster, usize) -> i32,
+    /// How many acknowledgements come after each crash.
+    step: u64,
+    /// Whether they come while the broker is down. A librdkafka that knows a coordinator waits for just that broker, until it is
+    /// up again or the call times out.
+    while_down: bool,
+}
+
 /// Runs `program`, which lies beside the client called `neighbour`, through five crashes of the broker that `victim` names.
-fn survives_crashes(neighbour: &str, program: &'static str, victim: fn(&Cluster, usize) -> i32) {
+fn survives_crashes(neighbour: &'static str, program: &'static str, victim: fn(&Cluster, usize) -> i32) {
+    // The producer goes round robin and has at most 2,000 records under way: so many more acknowledgements do not come
+    // before every partition that the broker led has moved.
+    survives(&Survivor { neighbour, program, victim, step: 6000, while_down: true });
+}
+
+fn survives(survivor: &Survivor) {
+    let Survivor { neighbour, program, victim, step, while_down } = *survivor;
     let client = clients::find(neighbour).unwrap();
     if toolchain::skip(program, client.toolchain()) {
         return;
@@ -28,6 +51,7 @@ fn survives_crashes(neighbour: &str, program: &'static str, victim: fn(&Cluster,
     let cluster = Cluster::builder()
         .brokers(3)
         .topic(TOPIC, 3, 3)
+        .topic(format!("{TOPIC}-copy"), 3, 3)
         .config("min.insync.replicas", "2")
         // A crash is noticed by the controller when heartbeats stop: soon, so that the test is short.
         .config("broker.session.timeout.ms", "1000")
@@ -57,9 +81,15 @@ fn survives_crashes(neighbour: &str, program: &'static str, victim: fn(&Cluster,
         let before = epoch();
         let led = leader(&cluster, crash) == victim;
         cluster.broker(victim).unwrap().crash().unwrap();
-        // The producer goes round robin and has at most 2,000 records under way: so many more acknowledgements do not
-        // come before every partition that the broker led has moved.
-        acked = acked_reaches(acked + 6000);
+        if while_down {
+            acked = acked_reaches(acked + step);
+        } else {
+            let id = NodeId(victim);
+            let moved = |world: &World| {
+                (0..3).all(|p| world.partition(TOPIC, p).is_some_and(|p| p.leader != Some(id)))
+            };
+            cluster.wait_until(moved).unwrap();
+        }
         assert!(!led || epoch() > before, "a crash makes a new leader epoch");
         cluster.broker(victim).unwrap().restart().unwrap();
         cluster
@@ -67,6 +97,9 @@ fn survives_crashes(neighbour: &str, program: &'static str, victim: fn(&Cluster,
                 (0..3).all(|p| world.partition(TOPIC, p).is_some_and(|status| status.isr.len() == 3))
             })
             .unwrap();
+        if !while_down {
+            acked = acked_reaches(acked + step);
+        }
     }
     std::fs::write(&stop, "").unwrap();
     let finished = running.finish(clients::DEADLINE).unwrap();
@@ -87,4 +120,14 @@ fn java() {
 #[test]
 fn a_group_of_librdkafka() {
     survives_crashes("confluent-kafka", "confluent_group_failover.py", each_in_turn);
+}
+
+/// A program that copies records in transactions, and has at most 3,000 under way.
+fn copies_exactly_once(neighbour: &'static str, program: &'static str) {
+    survives(&Survivor { neighbour, program, victim: each_in_turn, step: 4000, while_down: false });
+}
+
+#[test]
+fn transactions_of_librdkafka() {
+    copies_exactly_once("confluent-kafka", "confluent_transactions.py");
 }

@@ -131,3 +131,8 @@ fn copies_exactly_once(neighbour: &'static str, program: &'static str) {
 fn transactions_of_librdkafka() {
     copies_exactly_once("confluent-kafka", "confluent_transactions.py");
 }
+
+#[test]
+fn transactions_of_java() {
+    copies_exactly_once("java", "JavaTransactions");
+}

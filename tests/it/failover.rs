@@ -136,3 +136,8 @@ fn transactions_of_librdkafka() {
 fn transactions_of_java() {
     copies_exactly_once("java", "JavaTransactions");
 }
+
+#[test]
+fn transactions_of_franz_go() {
+    copies_exactly_once("franz-go", "franz-transactions");
+}

@@ -253,7 +253,7 @@ fn go() -> Result<()> {
     let home = workspace::cache().join("go");
     std::fs::create_dir_all(&home)?;
     let mut build = Command::new("go");
-    build.args(["build", "-o"]).arg(&home).args(["./franz", "./sarama"]);
+    build.args(["build", "-o"]).arg(&home).args(["./franz", "./franz-transactions", "./sarama"]);
     build.current_dir(workspace::clients().join("go"));
     run("go", build)
 }

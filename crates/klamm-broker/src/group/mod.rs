@@ -20,7 +20,7 @@ mod host;
 mod join;
 mod leave;
 mod member;
-mod modern;
+pub(crate) mod modern;
 mod offsets;
 mod partitioner;
 mod pending;

@@ -1,6 +1,6 @@
-//! ListTransactions (key 66), versions 0–1. Answers to `KafkaApis.handleListTransactionsRequest`.
+//! ListTransactions (key 66), versions 0–2. Answers to `KafkaApis.handleListTransactionsRequest`.
 //!
-//! * v1 only those that are open for longer than a duration (KIP-994)
+//! * v1 only those that are open for longer than a duration (KIP-994) · v2 only those whose ids match a pattern (KIP-1152)
 //!
 //! Difference: none known.
 

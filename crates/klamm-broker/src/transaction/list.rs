@@ -13,14 +13,20 @@ use klamm_wire::{ErrorCode, StrBytes};
 use super::TransactionCoordinator;
 use super::shard::ShardState;
 use super::state::TransactionState;
+use crate::group::modern::consumer::regex::compile;
 
 impl TransactionCoordinator {
     /// The transactions that pass every filter of the request. Filters that are empty, or a negative duration, let all pass.
+    /// `INVALID_REGULAR_EXPRESSION` for a pattern that is none.
     pub(crate) fn list(&self, ctx: &Ctx<'_>, request: &ListTransactionsRequest) -> ListTransactionsResponse {
         let response = ListTransactionsResponse::default();
+        let pattern = request.transactional_id_pattern.as_deref().filter(|pattern| !pattern.is_empty());
         if self.shards.values().any(|shard| shard.state != ShardState::Active) {
             return response.with_error_code(ErrorCode::CoordinatorLoadInProgress.code());
         }
+        let Ok(pattern) = pattern.map(compile).transpose() else {
+            return response.with_error_code(ErrorCode::InvalidRegularExpression.code());
+        };
         let mut states = Vec::new();
         let mut unknown = Vec::new();
         for name in &request.state_filters {
@@ -38,7 +44,8 @@ impl TransactionCoordinator {
             let is_wanted = (producers.is_empty() || producers.contains(&ProducerId(current.producer_id)))
                 && (request.state_filters.is_empty() || states.contains(&current.state))
                 && (request.duration_filter < 0
-                    || now_ms.saturating_sub(current.start_ms) > request.duration_filter);
+                    || now_ms.saturating_sub(current.start_ms) > request.duration_filter)
+                && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id));
             if is_wanted {
                 listed.push(
                     list_transactions_response::TransactionState::default()

@@ -200,7 +200,7 @@ fn with_kip_890_a_producer_aborts_what_never_began() {
 }
 
 #[test]
-fn transactions_are_listed_by_state_producer_and_duration() {
+fn transactions_are_listed_by_state_producer_duration_and_pattern() {
     let mut c = one();
     let a = init(&mut c, 1, "a");
     assert_eq!(add(&mut c, 1, "a", a, "t"), ErrorCode::None);
@@ -211,13 +211,21 @@ fn transactions_are_listed_by_state_producer_and_duration() {
     let (a_line, b_line) = (format!("a {} Ongoing", a.0), format!("b {} Ongoing", b.0));
     let d_line = format!("d {} Empty", d.0);
     let all = vec![a_line.clone(), b_line.clone(), d_line.clone()];
-    assert_eq!(list(&mut c, 1, &[], &[], -1), (all.clone(), vec![]));
-    assert_eq!(list(&mut c, 1, &["Ongoing"], &[], -1).0, [a_line.clone(), b_line.clone()]);
-    assert_eq!(list(&mut c, 1, &["Empty", "empty"], &[], -1), (vec![d_line], vec!["empty".to_owned()]));
-    assert_eq!(list(&mut c, 1, &[], &[b.0, 12_345], -1).0, [b_line]);
-    assert_eq!(list(&mut c, 1, &["Ongoing"], &[], 9_000).0, [a_line]);
-    assert_eq!(list(&mut c, 1, &["Nonsense"], &[], -1), (vec![], vec!["Nonsense".to_owned()]));
-    assert_eq!(list(&mut c, 1, &[], &[], i64::MIN).0, all);
+    let mut listed = |states: &[&str], producers: &[i64], duration, pattern| {
+        list(&mut c, 1, states, producers, duration, pattern)
+    };
+    assert_eq!(listed(&[], &[], -1, None), Ok((all.clone(), vec![])));
+    assert_eq!(listed(&["Ongoing"], &[], -1, None), Ok((vec![a_line.clone(), b_line.clone()], vec![])));
+    assert_eq!(
+        listed(&["Empty", "empty"], &[], -1, None),
+        Ok((vec![d_line.clone()], vec!["empty".to_owned()]))
+    );
+    assert_eq!(listed(&[], &[b.0, 12_345], -1, None), Ok((vec![b_line], vec![])));
+    assert_eq!(listed(&["Ongoing"], &[], 9_000, None), Ok((vec![a_line.clone()], vec![])));
+    assert_eq!(listed(&["Nonsense"], &[], -1, None), Ok((vec![], vec!["Nonsense".to_owned()])));
+    assert_eq!(listed(&[], &[], i64::MIN, Some("")), Ok((all, vec![])));
+    assert_eq!(listed(&[], &[], -1, Some("[ad]")), Ok((vec![a_line, d_line], vec![])));
+    assert_eq!(listed(&[], &[], -1, Some("(")), Err(ErrorCode::InvalidRegularExpression));
 }
 
 #[test]

@@ -268,20 +268,22 @@ pub(super) fn list(
     states: &[&str],
     producers: &[i64],
     duration: i64,
-) -> (Vec<String>, Vec<String>) {
+    pattern: Option<&str>,
+) -> Result<(Vec<String>, Vec<String>), ErrorCode> {
     let request = ListTransactionsRequest::default()
         .with_state_filters(states.iter().map(|state| s(state)).collect())
         .with_producer_id_filters(producers.iter().copied().map(ProducerId).collect())
-        .with_duration_filter(duration);
-    let ResponseKind::ListTransactions(answer) = c.ask(broker, 1, request) else { panic!("another answer") };
-    assert_eq!(error(answer.error_code), ErrorCode::None);
+        .with_duration_filter(duration)
+        .with_transactional_id_pattern(pattern.map(s));
+    let ResponseKind::ListTransactions(answer) = c.ask(broker, 2, request) else { panic!("another answer") };
+    error(answer.error_code).into_result()?;
     let mut listed: Vec<String> = answer
         .transaction_states
         .iter()
         .map(|t| format!("{} {} {}", &*t.transactional_id, t.producer_id.0, t.transaction_state))
         .collect();
     listed.sort();
-    (listed, answer.unknown_state_filters.iter().map(ToString::to_string).collect())
+    Ok((listed, answer.unknown_state_filters.iter().map(ToString::to_string).collect()))
 }
 
 /// Sends one record of a transaction: with version 11 to a partition that was added, with version 12 to one that is added so.

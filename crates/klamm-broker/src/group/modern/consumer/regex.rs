@@ -34,8 +34,8 @@ pub(crate) struct ResolvedRegex {
     pub(crate) timestamp_ms: i64,
 }
 
-/// Compiles an expression that must match a whole name.
-fn compile(expression: &str) -> Result<Regex, String> {
+/// Compiles an expression of a client's that must match a whole name; the error says what is wrong with it.
+pub(crate) fn compile(expression: &str) -> Result<Regex, String> {
     if expression.len() > MAX_LENGTH {
         return Err(format!("expression is {} bytes long, {MAX_LENGTH} are allowed", expression.len()));
     }

@@ -334,6 +334,8 @@ impl Broker {
                         handlers::txn_offset_commit::verified(self, ctx, *waiter, &errors);
                     }
                 }
+            } else if let Some((asked, answers)) = self.core.persister.group_answered.pop_front() {
+                self.groups.on_share_answers(&mut self.core, ctx, asked, &answers);
             } else if !self.core.settle_one(ctx) && !self.share.settle_one(&mut self.core, ctx) {
                 break;
             }

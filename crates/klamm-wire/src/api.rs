@@ -235,8 +235,8 @@ apis! {
     AssignReplicasToDirs 0-0, flexible 0, Controller, served;
     ListConfigResources 0-1, flexible 0, Broker, no;
     DescribeTopicPartitions 0-0, flexible 0, Broker, served;
-    ShareGroupHeartbeat 1-1, flexible 0, Broker, no;
-    ShareGroupDescribe 1-1, flexible 0, Broker, no;
+    ShareGroupHeartbeat 1-1, flexible 0, Broker, served;
+    ShareGroupDescribe 1-1, flexible 0, Broker, served;
     ShareFetch 1-1, flexible 0, Broker, served;
     ShareAcknowledge 1-1, flexible 0, Broker, served;
     AddRaftVoter 0-0, flexible 0, Both, no;

@@ -110,6 +110,8 @@ impl Shard {
                 let fits = |metadata: Option<&StrBytes>| !is_longer(metadata, max);
                 return group.validate_offset_commit(request, rc.api_version, env.config.release, fits);
             }
+            // Where it is in a partition, a share group keeps with the share coordinator.
+            Group::Share(_) => return Err(ErrorCode::GroupIdNotFound),
         };
         group.validate_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation)?;
         if matches!(group.state(), ClassicState::Stable | ClassicState::PreparingRebalance)
@@ -252,7 +254,7 @@ impl Shard {
                     all_expired = false;
                 }
             }
-            if all_expired && group.is_empty() {
+            if all_expired && group.is_empty() && !matches!(group, Group::Share(_)) {
                 records.extend(group.tombstones());
             }
         }
@@ -308,6 +310,7 @@ fn expiry_base(group: &Group) -> ExpiryBase {
     let group = match group {
         Group::Classic(group) => group,
         Group::Consumer(_) => return ExpiryBase::Commit,
+        Group::Share(_) => return ExpiryBase::Never,
     };
     match (group.protocol_type(), group.state()) {
         (None, _) => ExpiryBase::Commit,

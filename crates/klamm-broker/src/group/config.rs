@@ -1,6 +1,6 @@
 //! What the group coordinator is configured with (Kafka's `GroupCoordinatorConfig`).
 
-use klamm_node::config::{Key, group};
+use klamm_node::config::{Key, group, share};
 use klamm_wire::KafkaVersion;
 use klamm_wire::record::compress::Compression;
 
@@ -41,6 +41,35 @@ pub(crate) struct GroupConfig {
     pub(crate) release: KafkaVersion,
     /// What consumer groups are configured with.
     pub(crate) consumer: ConsumerConfig,
+    /// What share groups are configured with.
+    pub(crate) share: ShareConfig,
+}
+
+/// The `group.share.*` keys of the group coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShareConfig {
+    /// `group.share.session.timeout.ms`.
+    pub(crate) session_timeout_ms: i32,
+    /// `group.share.heartbeat.interval.ms`.
+    pub(crate) heartbeat_interval_ms: i32,
+    /// `group.share.assignment.interval.ms`.
+    pub(crate) assignment_interval_ms: i32,
+    /// `group.share.initialize.retry.interval.ms`.
+    pub(crate) initialize_retry_interval_ms: i32,
+    /// `group.share.max.size`.
+    pub(crate) max_size: usize,
+}
+
+impl ShareConfig {
+    fn new(config: &BrokerConfig) -> Self {
+        Self {
+            session_timeout_ms: config.get(share::GROUP_SHARE_SESSION_TIMEOUT_MS),
+            heartbeat_interval_ms: config.get(share::GROUP_SHARE_HEARTBEAT_INTERVAL_MS),
+            assignment_interval_ms: config.get(share::GROUP_SHARE_ASSIGNMENT_INTERVAL_MS),
+            initialize_retry_interval_ms: config.get(share::GROUP_SHARE_INITIALIZE_RETRY_INTERVAL_MS),
+            max_size: usize::try_from(config.get(share::GROUP_SHARE_MAX_SIZE)).unwrap_or(0),
+        }
+    }
 }
 
 /// The `group.consumer.*` keys, but those that only bound others.
@@ -144,6 +173,7 @@ impl GroupConfig {
                 .unwrap_or(Compression::None),
             release: config.release(),
             consumer: ConsumerConfig::new(config),
+            share: ShareConfig::new(config),
         }
     }
 

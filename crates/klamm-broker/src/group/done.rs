@@ -9,7 +9,7 @@ use klamm_wire::messages::offset_commit_response::OffsetCommitResponseTopic;
 use klamm_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use klamm_wire::messages::{
     ConsumerGroupHeartbeatResponse, LeaveGroupResponse, OffsetCommitResponse, OffsetDeleteResponse,
-    ResponseKind, SyncGroupResponse, TxnOffsetCommitResponse,
+    ResponseKind, ShareGroupHeartbeatResponse, SyncGroupResponse, TxnOffsetCommitResponse,
 };
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -17,6 +17,8 @@ use super::gather::GatherId;
 use super::member::{Parked, Protocol};
 use super::modern::consumer::classic_member::MemberJoin;
 use super::modern::consumer::heartbeat::error_response;
+use super::modern::share::heartbeat::error_response as share_error_response;
+use super::modern::share::initialize::{Asks, ShareAsked};
 use super::reply;
 use super::shard::{Env, Failure, Shard};
 use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
@@ -62,6 +64,17 @@ pub(crate) enum Done {
         to: ReplyTo,
         /// What it says.
         response: Box<ConsumerGroupHeartbeatResponse>,
+    },
+    /// A ShareGroupHeartbeat's answer.
+    ShareHeartbeat {
+        /// Where it goes.
+        to: ReplyTo,
+        /// What it says.
+        response: Box<ShareGroupHeartbeatResponse>,
+        /// The group.
+        group: StrBytes,
+        /// What to ask the share coordinator for.
+        initialize: Option<Asks>,
     },
     /// A classic member's JoinGroup to a consumer group.
     MemberJoin(Box<MemberJoin>),
@@ -174,6 +187,16 @@ impl Shard {
                     Some(error) => error_response(error.into()),
                 };
                 env.ctx.reply(to, ResponseKind::ConsumerGroupHeartbeat(response));
+            }
+            Done::ShareHeartbeat { to, response, group, initialize } => {
+                let response = match error {
+                    None => *response,
+                    Some(error) => share_error_response(error.into()),
+                };
+                env.ctx.reply(to, ResponseKind::ShareGroupHeartbeat(response));
+                if let Some(asks) = initialize.filter(|_| error.is_none()) {
+                    env.host.ask_share_coordinator(env.ctx, asks, ShareAsked::Initialize(group));
+                }
             }
             Done::MemberJoin(join) => self.finish_member_join(env, *join, error),
             Done::MemberSync { group, member, asker, response } => match error {

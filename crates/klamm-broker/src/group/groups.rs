@@ -6,6 +6,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 
 use super::classic::{CONSUMER_PROTOCOL, ClassicGroup};
 use super::modern::consumer::group::ConsumerGroup;
+use super::modern::share::group::ShareGroup;
 use super::records::Record;
 use super::state::ClassicState;
 
@@ -16,6 +17,8 @@ pub(crate) enum Group {
     Classic(Box<ClassicGroup>),
     /// Of the consumer protocol (KIP-848).
     Consumer(Box<ConsumerGroup>),
+    /// Of share consumers (KIP-932).
+    Share(Box<ShareGroup>),
 }
 
 impl Group {
@@ -24,6 +27,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.id(),
             Self::Consumer(group) => group.id(),
+            Self::Share(group) => group.id(),
         }
     }
 
@@ -32,6 +36,7 @@ impl Group {
         match self {
             Self::Classic(_) => "classic",
             Self::Consumer(_) => "consumer",
+            Self::Share(_) => "share",
         }
     }
 
@@ -40,6 +45,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.state().name(),
             Self::Consumer(group) => group.state().name(),
+            Self::Share(group) => group.state_name(),
         }
     }
 
@@ -48,6 +54,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.protocol_type().cloned().unwrap_or_default(),
             Self::Consumer(_) => StrBytes::from_static_str(CONSUMER_PROTOCOL),
+            Self::Share(_) => StrBytes::from_static_str("share"),
         }
     }
 
@@ -56,6 +63,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.generation(),
             Self::Consumer(group) => group.base.epoch,
+            Self::Share(group) => group.base.epoch,
         }
     }
 
@@ -64,6 +72,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.is(ClassicState::Empty),
             Self::Consumer(group) => group.is_empty(),
+            Self::Share(group) => group.is_empty(),
         }
     }
 
@@ -71,6 +80,7 @@ impl Group {
     pub(crate) const fn takes_classic_members(&self) -> bool {
         match self {
             Self::Classic(_) | Self::Consumer(_) => true,
+            Self::Share(_) => false,
         }
     }
 
@@ -79,6 +89,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
             Self::Consumer(group) => group.is_subscribed_to(topic),
+            Self::Share(group) => group.is_subscribed_to(topic),
         }
     }
 
@@ -87,6 +98,7 @@ impl Group {
         match self {
             Self::Classic(group) => vec![Record::Group { group: group.id().clone(), value: None }],
             Self::Consumer(group) => group.tombstones(),
+            Self::Share(group) => group.tombstones(),
         }
     }
 
@@ -95,7 +107,8 @@ impl Group {
         match self {
             Self::Classic(group) => group.validate_delete(),
             Self::Consumer(group) if group.is_empty() => Ok(()),
-            Self::Consumer(_) => Err(ErrorCode::NonEmptyGroup),
+            Self::Share(group) if group.is_empty() => Ok(()),
+            Self::Consumer(_) | Self::Share(_) => Err(ErrorCode::NonEmptyGroup),
         }
     }
 
@@ -104,6 +117,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.validate_offset_delete(),
             Self::Consumer(_) => Ok(()),
+            Self::Share(_) => Err(ErrorCode::GroupIdNotFound),
         }
     }
 }
@@ -125,6 +139,11 @@ impl Groups {
     /// A group of any kind.
     pub(crate) fn group(&self, id: &StrBytes) -> Option<&Group> {
         self.all.get(id)
+    }
+
+    /// A group of any kind, to change.
+    pub(crate) fn group_mut(&mut self, id: &StrBytes) -> Option<&mut Group> {
+        self.all.get_mut(id)
     }
 
     /// A classic group; `None` also for a group of another kind.

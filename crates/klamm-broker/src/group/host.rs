@@ -6,6 +6,7 @@ use klamm_node::{Ctx, NodeId, Timestamp, TopicPartition};
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 
 use super::GroupTimer;
+use super::modern::share::initialize::{Asks, ShareAsked};
 use crate::core::{Core, GROUP_METADATA_TOPIC, InternalAppend, LogPiece, Timer};
 use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 
@@ -66,6 +67,9 @@ pub(crate) trait Host {
 
     /// What is set on a group itself.
     fn group_override(&self, group: &str, key: &str) -> Option<StrBytes>;
+
+    /// Asks the share coordinator about partitions of a group; the answers come to `Shard::on_share_answers`.
+    fn ask_share_coordinator(&mut self, ctx: &mut Ctx<'_>, asks: Asks, asked: ShareAsked);
 
     /// Sets or moves a deadline.
     fn set_timer(&mut self, timer: GroupTimer, at: Timestamp);
@@ -164,6 +168,10 @@ impl Host for Core {
     fn group_override(&self, group: &str, key: &str) -> Option<StrBytes> {
         let resource = ConfigResource::group(StrBytes::from(group.to_owned()));
         self.metadata.image().configs.value(&resource, key).cloned()
+    }
+
+    fn ask_share_coordinator(&mut self, ctx: &mut Ctx<'_>, asks: Asks, asked: ShareAsked) {
+        self.ask_about_share_partitions(ctx, asks, asked);
     }
 
     fn set_timer(&mut self, timer: GroupTimer, at: Timestamp) {

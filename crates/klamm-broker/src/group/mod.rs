@@ -44,10 +44,11 @@ use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
 use klamm_wire::messages::describe_groups_response::DescribedGroup;
 use klamm_wire::messages::list_groups_response::ListedGroup;
 use klamm_wire::messages::offset_commit_response::OffsetCommitResponseTopic;
+use klamm_wire::messages::share_group_describe_response::DescribedGroup as ShareDescribed;
 use klamm_wire::messages::{
     ConsumerGroupHeartbeatRequest, GroupId, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
     LeaveGroupResponse, OffsetCommitRequest, OffsetDeleteRequest, OffsetDeleteResponse, ResponseKind,
-    SyncGroupRequest,
+    ShareGroupHeartbeatRequest, SyncGroupRequest,
 };
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
@@ -56,6 +57,7 @@ use crate::handlers::group::find_coordinator::WaitingFinds;
 
 pub(crate) use fetch::GroupFetch;
 pub(crate) use host::offsets_partition;
+pub(crate) use modern::share::initialize::{Answers, Asks, ShareAsked};
 pub(crate) use partitioner::partition_for;
 pub(crate) use shard::coordinator_error;
 pub(crate) use timer::GroupTimer;
@@ -69,6 +71,7 @@ use member::Parked;
 pub(crate) use member::own;
 use modern::consumer::heartbeat;
 use modern::refusal::Refusal;
+use modern::share::heartbeat as share_heartbeat;
 
 use shard::{Env, Shard, ShardState};
 
@@ -283,6 +286,58 @@ impl GroupCoordinator {
         }
     }
 
+    /// ShareGroupHeartbeat.
+    pub(crate) fn share_heartbeat(
+        &mut self,
+        host: &mut dyn Host,
+        ctx: &mut Ctx<'_>,
+        rc: &RequestContext,
+        request: ShareGroupHeartbeatRequest,
+    ) {
+        let partition = match share_heartbeat::validate(&request) {
+            Ok(()) => self.lookup(&request.group_id).map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
+        match partition {
+            Ok(partition) => {
+                let (shard, mut env) = self.at(host, ctx, partition);
+                shard.share_heartbeat(&mut env, rc, request);
+            }
+            Err(refusal) => {
+                let response = share_heartbeat::error_response(refusal);
+                ctx.reply(rc.reply_to, ResponseKind::ShareGroupHeartbeat(response));
+            }
+        }
+    }
+
+    /// The share coordinator answered what was asked on behalf of a group.
+    pub(crate) fn on_share_answers(
+        &mut self,
+        core: &mut Core,
+        ctx: &mut Ctx<'_>,
+        asked: ShareAsked,
+        answers: &Answers,
+    ) {
+        let partition = self.partition_for(asked.group());
+        if let Some((shard, mut env)) = self.shard(core, ctx, partition)
+            && shard.state == ShardState::Active
+        {
+            shard.on_share_answers(&mut env, asked, answers);
+        }
+    }
+
+    /// ShareGroupDescribe, one group.
+    pub(crate) fn describe_share(&self, host: &dyn Host, id: &GroupId) -> ShareDescribed {
+        let partition = self.partition_for(id);
+        match (self.shard_state(partition), self.shards.get(&partition)) {
+            (Ok(()), Some(shard)) => shard.describe_share(host, id),
+            (state, _) => {
+                let error = state.err().unwrap_or(ErrorCode::NotCoordinator);
+                ShareDescribed::default().with_group_id(id.clone()).with_error_code(error.code())
+            }
+        }
+    }
+
     /// ConsumerGroupDescribe, one group.
     pub(crate) fn describe_consumer(&self, host: &dyn Host, id: &GroupId) -> ConsumerDescribed {
         let partition = self.partition_for(id);
@@ -485,6 +540,7 @@ impl GroupCoordinator {
                 && shard.state == ShardState::Active
             {
                 shard.forget_topics(&mut env, topics);
+                shard.share_topics_deleted(&mut env, &topics.iter().map(|(_, id)| *id).collect());
             }
         }
     }

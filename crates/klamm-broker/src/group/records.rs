@@ -14,6 +14,7 @@ use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
 use super::classic::ClassicGroup;
 use super::member::{Member, Protocol, own, own_bytes};
 use super::modern::consumer::records::ConsumerRecord;
+use super::modern::share::records::ShareRecord;
 use super::offsets::OffsetAndMetadata;
 
 /// The version that Kafka 4 writes (`GROUP_METADATA_VALUE_VERSION`).
@@ -51,6 +52,13 @@ pub(crate) enum Record {
         group: StrBytes,
         /// The record.
         record: ConsumerRecord,
+    },
+    /// A record of a share group.
+    Share {
+        /// The group.
+        group: StrBytes,
+        /// The record.
+        record: ShareRecord,
     },
 }
 
@@ -169,6 +177,7 @@ fn encode_record(record: &Record) -> Result<(Bytes, Option<Bytes>), SchemaError>
             Ok((GroupRecordKey::from(key).encode()?, value))
         }
         Record::Consumer { group, record } => record.encode(group),
+        Record::Share { group, record } => record.encode(group),
     }
 }
 
@@ -248,6 +257,9 @@ fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {
             Some(Record::Group { group: own(&group), value })
         }
         key => {
+            if let Some((group, record)) = ShareRecord::decode(key.clone(), value) {
+                return Some(Record::Share { group, record });
+            }
             let (group, record) = ConsumerRecord::decode(key, value)?;
             Some(Record::Consumer { group, record })
         }

@@ -67,7 +67,8 @@ impl Env<'_, '_> {
         self.of_group(group, CONSUMER_ASSIGNMENT_INTERVAL_MS, self.config.consumer.assignment_interval_ms)
     }
 
-    fn of_group(&self, group: &StrBytes, key: Key<i32>, default: i32) -> i32 {
+    /// A number that is set on a group, or else for all of them.
+    pub(crate) fn of_group(&self, group: &StrBytes, key: Key<i32>, default: i32) -> i32 {
         let own = self.host.group_override(group, key.name());
         own.and_then(|value| value.trim().parse().ok()).unwrap_or(default)
     }
@@ -277,6 +278,7 @@ impl Shard {
                 }
             }
             Record::Consumer { group, record } => self.groups.replay_consumer(&group, record),
+            Record::Share { group, record } => self.groups.replay_share(&group, record),
         }
     }
 
@@ -319,6 +321,7 @@ impl Shard {
         let ids: Vec<StrBytes> = self.groups.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.schedule_consumer_sessions(env, &id, true);
+            self.schedule_share_sessions(env, &id);
             let Some(group) = self.groups.classic(&id) else { continue };
             for member in group.members() {
                 let timer = GroupTimer::Session {
@@ -350,6 +353,12 @@ impl Shard {
                 Group::Consumer(group) => {
                     for member in group.members() {
                         self.cancel_member_timers(env, &id, &member.id);
+                    }
+                    continue;
+                }
+                Group::Share(group) => {
+                    for member in group.members() {
+                        self.cancel_session(env, &id, &member.id);
                     }
                     continue;
                 }

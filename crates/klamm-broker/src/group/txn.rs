@@ -170,6 +170,7 @@ impl Shard {
                     error => error,
                 })
             }
+            Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
             None if request.generation_id < 0 => Ok(()),
             None if version >= 6 => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),

@@ -15,7 +15,7 @@ use super::shard::Shard;
 pub struct GroupView {
     /// The epoch in which the broker leads the group's partition of `__consumer_offsets`.
     pub coordinator_epoch: i32,
-    /// Kafka's name of its type: `classic` or `consumer`.
+    /// Kafka's name of its type: `classic`, `consumer` or `share`.
     pub kind: &'static str,
     /// Kafka's name of its state; `Empty` where there are only offsets.
     pub state: &'static str,
@@ -69,6 +69,7 @@ fn protocol(group: &Group) -> Option<StrBytes> {
     match group {
         Group::Classic(group) => group.protocol_name().cloned(),
         Group::Consumer(group) => group.preferred_assignor().cloned(),
+        Group::Share(_) => Some(StrBytes::from_static_str(super::modern::share::simple::NAME)),
     }
 }
 
@@ -76,5 +77,6 @@ fn members(group: &Group) -> BTreeMap<StrBytes, StrBytes> {
     match group {
         Group::Classic(group) => group.members().map(|m| (m.id.clone(), m.client_id.clone())).collect(),
         Group::Consumer(group) => group.members().map(|m| (m.id.clone(), m.client_id.clone())).collect(),
+        Group::Share(group) => group.members().map(|m| (m.id.clone(), m.client_id.clone())).collect(),
     }
 }

@@ -92,6 +92,8 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::ConsumerGroupHeartbeat(_)
         | Request::ConsumerGroupDescribe(_)
         | Request::DeleteGroups(_)
+        | Request::ShareGroupHeartbeat(_)
+        | Request::ShareGroupDescribe(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
         Request::ShareFetch(request) => share::share_fetch::handle(broker, ctx, &rc, request),
@@ -130,8 +132,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::PushTelemetry(_)
         | Request::AssignReplicasToDirs(_)
         | Request::ListConfigResources(_)
-        | Request::ShareGroupHeartbeat(_)
-        | Request::ShareGroupDescribe(_)
         | Request::AddRaftVoter(_)
         | Request::RemoveRaftVoter(_)
         | Request::UpdateRaftVoter(_)

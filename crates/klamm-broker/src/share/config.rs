@@ -2,7 +2,7 @@
 
 use klamm_log::FetchIsolation;
 use klamm_metadata::ConfigResource;
-use klamm_node::config::share;
+use klamm_node::config::{Key, duration_ms, group_resource as own, share};
 use klamm_wire::StrBytes;
 
 use super::partition::Limits;
@@ -44,15 +44,17 @@ impl ShareConfig {
 
     /// A group's limits.
     pub(crate) fn limits(&self, core: &Core, group: &StrBytes) -> Limits {
-        let number = |key: &str| core.group_config(group, key).and_then(|value| value.parse::<i64>().ok());
+        let number = |key: Key<i32>| {
+            core.group_config(group, key.name()).and_then(|value| value.trim().parse::<i32>().ok())
+        };
         let mut limits = self.limits;
-        if let Some(value) = number("share.partition.max.record.locks").and_then(|v| i32::try_from(v).ok()) {
+        if let Some(value) = number(own::SHARE_PARTITION_MAX_RECORD_LOCKS) {
             limits.max_in_flight = value;
         }
-        if let Some(value) = number("share.delivery.count.limit").and_then(|v| i16::try_from(v).ok()) {
+        if let Some(value) = number(own::SHARE_DELIVERY_COUNT_LIMIT).and_then(|v| i16::try_from(v).ok()) {
             limits.max_deliveries = value;
         }
-        if let Some(value) = number("share.record.lock.duration.ms").and_then(|v| u64::try_from(v).ok()) {
+        if let Some(value) = number(own::SHARE_RECORD_LOCK_DURATION_MS).and_then(|v| u64::try_from(v).ok()) {
             limits.lock_ms = value;
         }
         limits
@@ -67,7 +69,7 @@ impl Core {
 
     /// How far a share group sees: `share.isolation.level`.
     pub(crate) fn share_isolation(&self, group: &StrBytes) -> FetchIsolation {
-        match self.group_config(group, "share.isolation.level").as_deref() {
+        match self.group_config(group, own::SHARE_ISOLATION_LEVEL.name()).as_deref() {
             Some("read_committed") => FetchIsolation::TxnCommitted,
             _ => FetchIsolation::HighWatermark,
         }
@@ -75,65 +77,13 @@ impl Core {
 
     /// Where a share group begins: `share.auto.offset.reset`.
     pub(crate) fn share_offset_reset(&self, group: &StrBytes) -> OffsetReset {
-        match self.group_config(group, "share.auto.offset.reset").as_deref() {
+        match self.group_config(group, own::SHARE_AUTO_OFFSET_RESET.name()).as_deref() {
             Some("earliest") => OffsetReset::Earliest,
             Some(text) => text
                 .strip_prefix("by_duration:")
                 .and_then(duration_ms)
                 .map_or(OffsetReset::Latest, OffsetReset::ByDuration),
             None => OffsetReset::Latest,
-        }
-    }
-}
-
-/// Reads `PnDTnHnMn.nS` in milliseconds, as `Duration.parse` does; `None` for what is negative or no duration.
-pub(crate) fn duration_ms(text: &str) -> Option<i64> {
-    let (days, time) = match text.to_ascii_uppercase().strip_prefix('P')?.split_once('T') {
-        Some((days, time)) if !time.is_empty() => (days.to_owned(), time.to_owned()),
-        Some(_) => return None,
-        None => (text.to_ascii_uppercase().strip_prefix('P')?.to_owned(), String::new()),
-    };
-    if days.is_empty() && time.is_empty() {
-        return None;
-    }
-    let mut total = 0_i64;
-    if !days.is_empty() {
-        let days: i64 = days.strip_suffix('D')?.parse().ok()?;
-        total = days.checked_mul(86_400_000)?;
-    }
-    let mut rest = time.as_str();
-    for (unit, millis) in [('H', 3_600_000_i64), ('M', 60_000), ('S', 1_000)] {
-        let Some((number, after)) = rest.split_once(unit) else { continue };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if unit != 'S' && !fraction.is_empty() {
-            return None;
-        }
-        let whole: i64 = whole.parse().ok()?;
-        total = total.checked_add(whole.checked_mul(millis)?)?;
-        if !fraction.is_empty() {
-            if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-                return None;
-            }
-            let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
-            total = total.checked_add(digits.parse().ok()?)?;
-        }
-        rest = after;
-    }
-    (rest.is_empty() && total >= 0).then_some(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration_ms;
-
-    #[test]
-    fn durations_are_read_as_java_reads_them() {
-        assert_eq!(duration_ms("PT1H30M"), Some(5_400_000));
-        assert_eq!(duration_ms("P2DT3.5S"), Some(2 * 86_400_000 + 3_500));
-        assert_eq!(duration_ms("P1D"), Some(86_400_000));
-        assert_eq!(duration_ms("pt0.25s"), Some(250));
-        for wrong in ["", "P", "PT", "1H", "PT1X", "PT-1H", "P1H", "PT1S1H", "PT1.5H"] {
-            assert_eq!(duration_ms(wrong), None, "{wrong}");
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Done {
     Changes(SharePartitionKey, u64, Vec<StateBatch>, Option<(PendingId, usize)>),
     /// Records that members lost.
     Expiry(SharePartitionKey, u64),
+    /// One of several questions on behalf of a group.
+    Group(u64),
 }
 
 /// A share-partition, under a name that is never used again.
@@ -274,6 +276,8 @@ impl SharePartitionManager {
                     self.acknowledged(core, ctx, pending, slot, error, answer.message.filter(|_| !written));
                 }
             }
+            // These are put together by the persister.
+            Done::Group(_) => {}
             Done::Expiry(key, instance) => {
                 if let Some(held) = self.held(&key, instance)
                     && held.partition.expiry_written()

@@ -22,6 +22,7 @@ use super::key::SharePartitionKey;
 use super::manager::Done;
 use super::timer::ShareTimer;
 use crate::core::{Call, Core, SHARE_GROUP_STATE_TOPIC, Timer};
+use crate::group::{Answers, Asks, ShareAsked};
 use crate::share_coordinator::ask::{Answer, Ask};
 use crate::share_coordinator::state::StateBatch;
 
@@ -54,12 +55,35 @@ pub(crate) struct Persister {
     without_topic: Vec<u64>,
     /// Answers that nobody looked at yet.
     pub(crate) answered: VecDeque<(Done, Answer)>,
+    /// What group coordinators asked for, until every answer is there.
+    batches: BTreeMap<u64, Batch>,
+    /// Answers for group coordinators that nobody looked at yet.
+    pub(crate) group_answered: VecDeque<(ShareAsked, Answers)>,
+}
+
+/// Questions on behalf of a group.
+#[derive(Debug, Clone)]
+struct Batch {
+    missing: usize,
+    answers: Answers,
+    asked: ShareAsked,
 }
 
 impl Persister {
     /// How many questions have no answer.
     pub(crate) fn len(&self) -> usize {
         self.ops.len()
+    }
+
+    fn note_group_answer(&mut self, id: u64, key: SharePartitionKey, answer: Answer) {
+        let Some(batch) = self.batches.get_mut(&id) else { return };
+        batch.answers.push((key, answer));
+        batch.missing -= 1;
+        if batch.missing == 0
+            && let Some(Batch { answers, asked, .. }) = self.batches.remove(&id)
+        {
+            self.group_answered.push_back((asked, answers));
+        }
     }
 }
 
@@ -80,6 +104,19 @@ impl Core {
         self.persister.ops.insert(id, Op { key, ask, attempts: 0, done });
         if is_first {
             self.send_share_ask(ctx, id);
+        }
+    }
+
+    /// Asks about several share-partitions of a group. The answers come together, in [`Persister::group_answered`].
+    pub(crate) fn ask_about_share_partitions(&mut self, ctx: &mut Ctx<'_>, asks: Asks, asked: ShareAsked) {
+        let id = self.persister.next;
+        self.persister.next += 1;
+        if asks.is_empty() {
+            return self.persister.group_answered.push_back((asked, Answers::new()));
+        }
+        self.persister.batches.insert(id, Batch { missing: asks.len(), answers: Answers::new(), asked });
+        for (key, ask) in asks {
+            self.ask_share_coordinator(ctx, key, ask, Done::Group(id));
         }
     }
 
@@ -167,7 +204,10 @@ impl Core {
 
     fn finish_share_ask(&mut self, ctx: &mut Ctx<'_>, id: u64, answer: Answer) {
         let Some(op) = self.persister.ops.remove(&id) else { return };
-        self.persister.answered.push_back((op.done, answer));
+        match op.done {
+            Done::Group(batch) => self.persister.note_group_answer(batch, op.key.clone(), answer),
+            done => self.persister.answered.push_back((done, answer)),
+        }
         let Some(queue) = self.persister.queues.get_mut(&op.key) else { return };
         queue.retain(|queued| *queued != id);
         match queue.front().copied() {

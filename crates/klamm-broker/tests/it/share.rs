@@ -10,8 +10,9 @@ use klamm_wire::messages::share_acknowledge_request::{
 use klamm_wire::messages::share_fetch_request::{self as fetch, FetchPartition, FetchTopic};
 use klamm_wire::messages::share_fetch_response::PartitionData;
 use klamm_wire::messages::{
-    GroupId, ResponseKind, ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest,
-    ShareFetchResponse,
+    FindCoordinatorRequest, GroupId, ResponseKind, ShareAcknowledgeRequest, ShareAcknowledgeResponse,
+    ShareFetchRequest, ShareFetchResponse, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
+    ShareGroupHeartbeatResponse, TopicName,
 };
 use klamm_wire::{ErrorCode, Uuid};
 use klamm_world::{Command, Input};
@@ -362,4 +363,119 @@ fn acknowledgements_wait_for_the_next_share_coordinator() {
     assert_eq!(member.acknowledge(&mut c, &[(0, 0, &[1])]), ErrorCode::None);
     assert_eq!(member.fetch(&mut c), []);
     assert_ne!(member.broker, at);
+}
+
+/// A heartbeat of a member of the group `g`.
+fn beat(
+    c: &mut Cluster,
+    at: i32,
+    member: &str,
+    epoch: i32,
+    topics: Option<&[&str]>,
+) -> ShareGroupHeartbeatResponse {
+    let topics = topics.map(|topics| topics.iter().map(|topic| TopicName(s(topic))).collect());
+    let request = ShareGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(s("g")))
+        .with_member_id(s(member))
+        .with_member_epoch(epoch)
+        .with_subscribed_topic_names(topics);
+    let ResponseKind::ShareGroupHeartbeat(answer) = c.ask(at, 1, request) else { panic!("another answer") };
+    answer
+}
+
+fn group_coordinator(c: &mut Cluster) -> i32 {
+    for _ in 0..100 {
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![s("g")]);
+        let ResponseKind::FindCoordinator(answer) = c.ask(1, 6, request) else { panic!("another answer") };
+        if answer.coordinators[0].error_code == 0 {
+            return answer.coordinators[0].node_id.0;
+        }
+        c.run(Duration::from_millis(100));
+    }
+    panic!("no coordinator")
+}
+
+fn assigned(answer: &ShareGroupHeartbeatResponse) -> Option<Vec<i32>> {
+    let topics = &answer.assignment.as_ref()?.topic_partitions;
+    Some(topics.iter().flat_map(|topic| topic.partitions.iter().copied()).collect())
+}
+
+#[test]
+fn a_group_is_assigned_the_partitions_whose_state_is_kept() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 4, 3, &[]);
+    let at = group_coordinator(&mut c);
+    let first = beat(&mut c, at, "one", 0, Some(&["t"]));
+    assert_eq!(
+        (error(first.error_code), assigned(&first)),
+        (ErrorCode::None, Some(vec![])),
+        "nothing is initialised"
+    );
+    assert_eq!(first.heartbeat_interval_ms, 5_000);
+    c.run(Duration::from_secs(5));
+    let next = beat(&mut c, at, "one", first.member_epoch, None);
+    assert_eq!(assigned(&next), Some(vec![0, 1, 2, 3]));
+    let same = beat(&mut c, at, "one", next.member_epoch, None);
+    assert_eq!(
+        (error(same.error_code), same.member_epoch, assigned(&same)),
+        (ErrorCode::None, next.member_epoch, None)
+    );
+    // The answer may have been lost: the epoch before is as good, no other is.
+    let again = beat(&mut c, at, "one", first.member_epoch, None);
+    assert_eq!(error(again.error_code), ErrorCode::None);
+    assert_eq!(error(beat(&mut c, at, "one", 99, None).error_code), ErrorCode::FencedMemberEpoch);
+    assert_eq!(error(beat(&mut c, at, "nobody", 3, None).error_code), ErrorCode::UnknownMemberId);
+    assert_eq!(error(beat(&mut c, at, "two", 0, Some(&[])).error_code), ErrorCode::InvalidRequest);
+    assert_eq!(error(beat(&mut c, at, "one", -2, None).error_code), ErrorCode::InvalidRequest);
+
+    c.run(Duration::from_secs(2));
+    let second = beat(&mut c, at, "two", 0, Some(&["t"]));
+    let shared = beat(&mut c, at, "one", next.member_epoch, None);
+    let (mut all, more) = (assigned(&shared).expect("it changed"), assigned(&second).expect("it joined"));
+    assert_eq!((all.len(), more.len()), (2, 2));
+    all.extend(more);
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2, 3]);
+
+    let request = ShareGroupDescribeRequest::default().with_group_ids(vec![GroupId(s("g"))]);
+    let ResponseKind::ShareGroupDescribe(answer) = c.ask(at, 1, request) else { panic!("another answer") };
+    let group = &answer.groups[0];
+    assert_eq!(
+        (group.group_state.as_str(), group.assignor_name.as_str(), group.members.len()),
+        ("Stable", "simple", 2)
+    );
+
+    assert_eq!(error(beat(&mut c, at, "two", -1, None).error_code), ErrorCode::None, "it leaves");
+    c.run(Duration::from_secs(2));
+    let alone = beat(&mut c, at, "one", shared.member_epoch, None);
+    assert_eq!(assigned(&alone), Some(vec![0, 1, 2, 3]));
+    c.run(Duration::from_secs(46));
+    assert_eq!(
+        error(beat(&mut c, at, "one", alone.member_epoch, None).error_code),
+        ErrorCode::UnknownMemberId,
+        "it was silent"
+    );
+}
+
+#[test]
+fn a_share_group_survives_its_coordinator() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 2, 3, &[]);
+    let at = group_coordinator(&mut c);
+    let first = beat(&mut c, at, "one", 0, Some(&["t"]));
+    c.run(Duration::from_secs(5));
+    let next = beat(&mut c, at, "one", first.member_epoch, None);
+    assert_eq!(assigned(&next), Some(vec![0, 1]));
+    c.command(Command::Crash(NodeId(at)));
+    let ask = at % 3 + 1;
+    c.wait_for("another coordinator", Duration::from_secs(30), |c| {
+        c.world.groups().get("g".as_bytes()).is_some_and(|group| group.coordinator != NodeId(at))
+    });
+    let now = c.world.groups()["g".as_bytes()].coordinator.0;
+    let after = beat(&mut c, now, "one", next.member_epoch, None);
+    assert_eq!(
+        (error(after.error_code), after.member_epoch),
+        (ErrorCode::None, next.member_epoch),
+        "through {ask}"
+    );
 }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::duration_ms;
+
 /// The type of a key's value (`ConfigDef.Type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "Kafka's names for its types")]
@@ -95,6 +97,8 @@ pub enum Valid {
     GzipLevel,
     /// `*`, or `partition:broker` pairs.
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` and a duration as ISO 8601 writes it.
+    ShareOffsetReset,
 }
 
 /// A broker key that stands in for a topic key, or one broker key for another (`ConfigSynonym`).
@@ -211,7 +215,22 @@ impl ConfigKey {
                 _ => Err(self.invalid(value, "Value must be between 1 and 9 or equal to -1".to_owned())),
             },
             Valid::ThrottledReplicas => self.check_throttled_replicas(value),
+            Valid::ShareOffsetReset => self.check_share_offset_reset(value),
         }
+    }
+
+    fn check_share_offset_reset(&self, value: &Value) -> Result<(), ConfigError> {
+        let text = value.to_string();
+        let ago = text.strip_prefix("by_duration:").and_then(duration_ms);
+        if ago.is_some() || text == "earliest" || text == "latest" {
+            return Ok(());
+        }
+        let reason = format!(
+            "Invalid value `{text}` for configuration {}. The value must be either 'earliest', 'latest' or of the format \
+             'by_duration:<PnDTnHnMn.nS>'.",
+            self.name
+        );
+        Err(self.invalid(value, reason))
     }
 
     fn check_range(&self, value: &Value, min: i64, max: Option<i64>) -> Result<(), ConfigError> {

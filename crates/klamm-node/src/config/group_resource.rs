@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::def::{ConfigError, ConfigKey, Key, Synonym, Valid, config_keys};
 use super::view::{BrokerConfig, ConfigSource, Described, DescribedSynonym};
-use super::{find, group};
+use super::{find, group, share};
 
 const fn same(name: &'static str) -> Synonym {
     Synonym::same(name)
@@ -22,6 +22,30 @@ config_keys! {
         /// How long a member of the group may be silent, in milliseconds.
         CONSUMER_SESSION_TIMEOUT_MS: i32 = "consumer.session.timeout.ms", default "45000", Valid::AtLeast(1), Medium, ClusterWide,
             synonyms &[same("group.consumer.session.timeout.ms")];
+        /// How far apart two assignments of the share group are at least, in milliseconds.
+        SHARE_ASSIGNMENT_INTERVAL_MS: i32 = "share.assignment.interval.ms", default "1000", Valid::AtLeast(0), Medium, ClusterWide,
+            synonyms &[same("group.share.assignment.interval.ms")];
+        /// Where the share group begins in a partition that it has not read: at its first record, after its last, or at the
+        /// first that is at most so old.
+        SHARE_AUTO_OFFSET_RESET: String = "share.auto.offset.reset", default "latest", Valid::ShareOffsetReset, Medium, ClusterWide;
+        /// How often a record is delivered to the share group before it is given up.
+        SHARE_DELIVERY_COUNT_LIMIT: i32 = "share.delivery.count.limit", default "5", Valid::AtLeast(2), Medium, ClusterWide,
+            synonyms &[same("group.share.delivery.count.limit")];
+        /// How often the share group's members send heartbeats, in milliseconds.
+        SHARE_HEARTBEAT_INTERVAL_MS: i32 = "share.heartbeat.interval.ms", default "5000", Valid::AtLeast(1), Medium, ClusterWide,
+            synonyms &[same("group.share.heartbeat.interval.ms")];
+        /// Whether the share group gets the records of aborted and undecided transactions, or only of those that committed.
+        SHARE_ISOLATION_LEVEL: String = "share.isolation.level", default "read_uncommitted",
+            Valid::OneOf(&["read_committed", "read_uncommitted"]), Medium, ClusterWide;
+        /// How many records of one partition may be in flight to the share group at a time.
+        SHARE_PARTITION_MAX_RECORD_LOCKS: i32 = "share.partition.max.record.locks", default "2000", Valid::AtLeast(100), Medium, ClusterWide,
+            synonyms &[same("group.share.partition.max.record.locks")];
+        /// How long a member of the share group may hold a record before it is given to another, in milliseconds.
+        SHARE_RECORD_LOCK_DURATION_MS: i32 = "share.record.lock.duration.ms", default "30000", Valid::AtLeast(1_000), Medium, ClusterWide,
+            synonyms &[same("group.share.record.lock.duration.ms")];
+        /// How long a member of the share group may be silent, in milliseconds.
+        SHARE_SESSION_TIMEOUT_MS: i32 = "share.session.timeout.ms", default "45000", Valid::AtLeast(1), Medium, ClusterWide,
+            synonyms &[same("group.share.session.timeout.ms")];
     }
 }
 
@@ -48,6 +72,36 @@ const BOUNDED: &[Bounded] = &[
         CONSUMER_ASSIGNMENT_INTERVAL_MS,
         group::GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS,
         group::GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS,
+    ),
+    (
+        SHARE_HEARTBEAT_INTERVAL_MS,
+        share::GROUP_SHARE_MIN_HEARTBEAT_INTERVAL_MS,
+        share::GROUP_SHARE_MAX_HEARTBEAT_INTERVAL_MS,
+    ),
+    (
+        SHARE_SESSION_TIMEOUT_MS,
+        share::GROUP_SHARE_MIN_SESSION_TIMEOUT_MS,
+        share::GROUP_SHARE_MAX_SESSION_TIMEOUT_MS,
+    ),
+    (
+        SHARE_RECORD_LOCK_DURATION_MS,
+        share::GROUP_SHARE_MIN_RECORD_LOCK_DURATION_MS,
+        share::GROUP_SHARE_MAX_RECORD_LOCK_DURATION_MS,
+    ),
+    (
+        SHARE_DELIVERY_COUNT_LIMIT,
+        share::GROUP_SHARE_MIN_DELIVERY_COUNT_LIMIT,
+        share::GROUP_SHARE_MAX_DELIVERY_COUNT_LIMIT,
+    ),
+    (
+        SHARE_PARTITION_MAX_RECORD_LOCKS,
+        share::GROUP_SHARE_MIN_PARTITION_MAX_RECORD_LOCKS,
+        share::GROUP_SHARE_MAX_PARTITION_MAX_RECORD_LOCKS,
+    ),
+    (
+        SHARE_ASSIGNMENT_INTERVAL_MS,
+        share::GROUP_SHARE_MIN_ASSIGNMENT_INTERVAL_MS,
+        share::GROUP_SHARE_MAX_ASSIGNMENT_INTERVAL_MS,
     ),
 ];
 
@@ -94,10 +148,13 @@ pub(super) fn validate_bounds(broker: &BrokerConfig) -> Result<(), ConfigError> 
             return refuse(default, "less than or equal to", max.name());
         }
     }
-    let (heartbeat, session) =
-        (group::GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS, group::GROUP_CONSUMER_SESSION_TIMEOUT_MS);
-    if broker.get(heartbeat) >= broker.get(session) {
-        return refuse(heartbeat.name(), "less than", session.name());
+    for (heartbeat, session) in [
+        (group::GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS, group::GROUP_CONSUMER_SESSION_TIMEOUT_MS),
+        (share::GROUP_SHARE_HEARTBEAT_INTERVAL_MS, share::GROUP_SHARE_SESSION_TIMEOUT_MS),
+    ] {
+        if broker.get(heartbeat) >= broker.get(session) {
+            return refuse(heartbeat.name(), "less than", session.name());
+        }
     }
     Ok(())
 }
@@ -117,7 +174,10 @@ pub fn describe_group(broker: &BrokerConfig, overrides: &BTreeMap<String, String
         synonyms.extend(behind.into_iter().flat_map(|described| described.synonyms));
         Described {
             name: key.name.to_owned(),
-            value: own.map(|value| value.to_string()).or(inherited),
+            value: own
+                .map(|value| value.to_string())
+                .or(inherited)
+                .or_else(|| key.default.map(str::to_owned)),
             source: synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source),
             read_only: false,
             sensitive: false,
@@ -144,6 +204,12 @@ mod tests {
             validate_group_configs(&broker, &map(entries)).map_err(|error| error.to_string())
         };
         assert_eq!(check(&[("consumer.session.timeout.ms", "50000")]), Ok(()));
+        for reset in ["earliest", "latest", "by_duration:PT1H"] {
+            assert_eq!(check(&[("share.auto.offset.reset", reset)]), Ok(()));
+        }
+        for reset in ["", "none", "Earliest", "by_duration:", "by_duration:PT-1H", "by_duration:1h"] {
+            assert!(check(&[("share.auto.offset.reset", reset)]).is_err(), "{reset}");
+        }
         for (entries, message) in [
             (
                 ("consumer.session.timeout.ms", "44999"),
@@ -152,6 +218,10 @@ mod tests {
             (
                 ("consumer.heartbeat.interval.ms", "15001"),
                 "consumer.heartbeat.interval.ms must be in the range 5000 to 15000 inclusive.",
+            ),
+            (
+                ("share.record.lock.duration.ms", "14999"),
+                "share.record.lock.duration.ms must be in the range 15000 to 60000 inclusive.",
             ),
             (("retention.ms", "1"), "Unknown group config name: retention.ms"),
         ] {
@@ -177,7 +247,8 @@ mod tests {
     #[test]
     fn a_group_is_described_over_its_brokers_defaults() {
         let broker = BrokerConfig::new(map(&[("group.consumer.session.timeout.ms", "46000")])).unwrap();
-        let overrides = map(&[("consumer.heartbeat.interval.ms", "6000")]);
+        let overrides =
+            map(&[("consumer.heartbeat.interval.ms", "6000"), ("share.auto.offset.reset", "earliest")]);
         let described: Vec<_> = describe_group(&broker, &overrides)
             .into_iter()
             .map(|described| (described.name, described.value.unwrap(), described.source))
@@ -186,6 +257,14 @@ mod tests {
             ("consumer.assignment.interval.ms", "1000", ConfigSource::Default),
             ("consumer.heartbeat.interval.ms", "6000", ConfigSource::Group),
             ("consumer.session.timeout.ms", "46000", ConfigSource::StaticBroker),
+            ("share.assignment.interval.ms", "1000", ConfigSource::Default),
+            ("share.auto.offset.reset", "earliest", ConfigSource::Group),
+            ("share.delivery.count.limit", "5", ConfigSource::Default),
+            ("share.heartbeat.interval.ms", "5000", ConfigSource::Default),
+            ("share.isolation.level", "read_uncommitted", ConfigSource::Default),
+            ("share.partition.max.record.locks", "2000", ConfigSource::Default),
+            ("share.record.lock.duration.ms", "30000", ConfigSource::Default),
+            ("share.session.timeout.ms", "45000", ConfigSource::Default),
         ];
         assert_eq!(described, expected.map(|(n, v, s)| (n.to_owned(), v.to_owned(), s)));
     }

@@ -19,6 +19,7 @@ use klamm_wire::KafkaVersion;
 
 pub mod broker;
 pub mod def;
+mod duration;
 pub mod group;
 pub mod group_resource;
 mod nearest;
@@ -33,6 +34,7 @@ pub use broker::BROKER_KEYS;
 pub use def::{
     ConfigError, ConfigKey, ConfigKind, ConfigType, Importance, Key, Scope, Synonym, Valid, Value,
 };
+pub use duration::duration_ms;
 pub use group::GROUP_COORDINATOR_KEYS;
 pub use group_resource::{GROUP_KEYS, describe_group, group_key, validate_group_configs};
 pub(crate) use nearest::edits;

@@ -81,6 +81,7 @@ fn valid(valid: Valid) -> String {
         Valid::NonEmptyListOf(words) => format!("one or more of {}", words.join(", ")),
         Valid::GzipLevel => "1 to 9, or -1".to_owned(),
         Valid::ThrottledReplicas => "`*`, or `partition:broker` pairs".to_owned(),
+        Valid::ShareOffsetReset => "earliest, latest, or `by_duration:` and a duration (`PT1H`)".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What every such group has lies here: the group's epoch and the hash of the topics it reads ([`base`]), the target that an
 //! assignor computed ([`target`], [`assignor`]), and who subscribes to what ([`subscriptions`]). The group of the consumer
-//! protocol is [`consumer`].
+//! protocol is [`consumer`], that of share consumers [`share`].
 //!
 //! A group changes by records alone: an operation works out the records, they are appended, and replaying them is what changes
 //! the group. Loading a log is the same replay.
@@ -12,6 +12,7 @@ pub(crate) mod base;
 pub(crate) mod consumer;
 pub(crate) mod hash;
 pub(crate) mod refusal;
+pub(crate) mod share;
 pub(crate) mod subscriptions;
 pub(crate) mod target;
 

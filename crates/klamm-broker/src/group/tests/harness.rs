@@ -27,7 +27,7 @@ use crate::group::fetch::GroupFetch;
 use crate::group::host::{Host, Topic};
 use crate::group::records::{self, GroupValue, Record};
 use crate::group::state::ClassicState;
-use crate::group::{GroupCoordinator, GroupTimer};
+use crate::group::{Asks, GroupCoordinator, GroupTimer, ShareAsked};
 use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 
 /// A request that was sent; its answer is asked for by this name.
@@ -141,6 +141,10 @@ impl Host for FakeBroker {
             .collect();
         let next_offset = batches.last().map_or(offset, |b| b.header.next_offset());
         Ok(LogPiece { batches, next_offset })
+    }
+
+    fn ask_share_coordinator(&mut self, _: &mut Ctx<'_>, _: Asks, _: ShareAsked) {
+        panic!("there is no share coordinator here");
     }
 
     fn log_start(&self, _: i32) -> Option<i64> {

@@ -12,6 +12,8 @@ mod list_groups;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
 mod sync_group;
 
 use klamm_node::Ctx;
@@ -31,6 +33,8 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
         Request::DescribeGroups(request) => describe_groups::handle(broker, ctx, &rc, &request),
         Request::ListGroups(request) => list_groups::handle(broker, ctx, &rc, &request),
         Request::DeleteGroups(request) => delete_groups::handle(broker, ctx, &rc, request),
+        Request::ShareGroupHeartbeat(request) => share_group_heartbeat::handle(broker, ctx, &rc, request),
+        Request::ShareGroupDescribe(request) => share_group_describe::handle(broker, ctx, &rc, &request),
         Request::OffsetCommit(request) => offset_commit::handle(broker, ctx, &rc, request),
         Request::OffsetFetch(request) => offset_fetch::handle(broker, ctx, &rc, request),
         Request::OffsetDelete(request) => offset_delete::handle(broker, ctx, &rc, request),

@@ -20,6 +20,11 @@ pub(crate) fn enabled(core: &Core) -> bool {
     core.metadata.image().features.level(SHARE_VERSION) >= 1
 }
 
+/// Whether a text can be the id of a member (`isMemberIdValid`).
+pub(crate) fn is_member_id(id: &StrBytes) -> bool {
+    !id.is_empty() && id.encode_utf16().count() <= MAX_MEMBER_ID
+}
+
 /// The group and member that a request names.
 fn session_key(
     core: &Core,
@@ -29,8 +34,7 @@ fn session_key(
     if !enabled(core) {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let is_id = |id: &&StrBytes| !id.is_empty() && id.encode_utf16().count() <= MAX_MEMBER_ID;
-    match (group, member.filter(is_id)) {
+    match (group, member.filter(|id| is_member_id(id))) {
         // Copies: what comes in a request shares the memory that its connection was read into.
         (Some(group), Some(member)) => {
             Ok((StrBytes::from_string(group.to_string()), StrBytes::from_string(member.to_string())))

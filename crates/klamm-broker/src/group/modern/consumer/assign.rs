@@ -9,8 +9,9 @@ use klamm_wire::{StrBytes, Uuid};
 use super::super::Partitions;
 use super::super::assignor::{Assignor, GroupSpec, MemberSpec};
 use super::super::refusal::Refusal;
+use super::super::share::records::ShareRecord;
 use super::group::{Changed, ConsumerGroup};
-use super::member::{Assigned, ConsumerMember};
+use super::member::{Assigned, ConsumerMember, MemberState, with_epoch};
 use super::reconcile::Reconciliation;
 use super::records::{ConsumerRecord, CurrentAssignment};
 use crate::group::done::Done;
@@ -91,8 +92,8 @@ impl Shard {
         Ok(updated)
     }
 
-    /// Writes a consumer group's records, and says what they mean.
-    pub(super) fn write_consumer(
+    /// Writes a modern group's records, and says what they mean.
+    pub(crate) fn write_consumer(
         &mut self,
         env: &mut Env<'_, '_>,
         id: &StrBytes,
@@ -132,6 +133,9 @@ fn moved(group: &ConsumerGroup, member: &ConsumerMember) -> bool {
 
 /// What a record says to people.
 fn event(env: &Env<'_, '_>, record: &Record, cause: &'static str) -> Option<TraceKind> {
+    if let Record::Share { group, record } = record {
+        return share_event(env, group.clone(), record, cause);
+    }
     let Record::Consumer { group, record } = record else { return None };
     let group = group.clone();
     match record {
@@ -153,6 +157,35 @@ fn event(env: &Env<'_, '_>, record: &Record, cause: &'static str) -> Option<Trac
             })
         }
         ConsumerRecord::Member(member, None) => {
+            Some(TraceKind::MemberRemoved { group, member: member.clone(), cause })
+        }
+        _ => None,
+    }
+}
+
+/// What a record of a share group says to people.
+fn share_event(
+    env: &Env<'_, '_>,
+    group: StrBytes,
+    record: &ShareRecord,
+    cause: &'static str,
+) -> Option<TraceKind> {
+    match record {
+        ShareRecord::Epoch(Some((epoch, _))) => {
+            Some(TraceKind::GroupEpochBumped { group, epoch: *epoch, cause })
+        }
+        ShareRecord::Target(Some((epoch, _))) => {
+            Some(TraceKind::TargetAssignmentComputed { group, epoch: *epoch })
+        }
+        ShareRecord::Current(member, Some(current)) => Some(TraceKind::MemberReconciled {
+            group,
+            member: member.clone(),
+            epoch: current.epoch,
+            state: MemberState::Stable.name(),
+            assigned: named(env, &with_epoch(&current.assigned, current.epoch)),
+            revoking: Vec::new(),
+        }),
+        ShareRecord::Member(member, None) => {
             Some(TraceKind::MemberRemoved { group, member: member.clone(), cause })
         }
         _ => None,

@@ -86,6 +86,9 @@ impl Shard {
         member: &StrBytes,
         cause: &'static str,
     ) -> bool {
+        if self.fence_silent_share(env, id, member) {
+            return true;
+        }
         let Some(group) = self.groups.consumer(id) else { return false };
         if group.member(member).is_some() {
             let gone = BTreeSet::from([member.clone()]);

@@ -61,7 +61,7 @@ impl TxnEnd {
 }
 
 /// A request whose markers are being written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct MarkersId(u64);
 
 /// What became of one marker.

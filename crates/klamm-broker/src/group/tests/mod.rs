@@ -9,3 +9,4 @@ mod membership;
 mod migration;
 mod offsets;
 mod property;
+mod txn;

@@ -58,7 +58,7 @@ macro_rules! eras {
 }
 
 eras! {
-    TruncateToHw "truncate_to_hw", newest off, since V3_3, replaced "KIP-101 (0.11)", breaks ["S2", "S1"],
+    TruncateToHw "truncate_to_hw", newest off, since V3_3, replaced "KIP-101 (0.11)", breaks ["S16", "S2", "S1"],
         loss "A committed record that a follower has but does not know to be committed is cut off; elected before it has \
               fetched it again, the follower has lost it for all.",
         rule "A replica that begins to follow truncates its log to its own high watermark, and never compares epochs.";

@@ -5,8 +5,8 @@ use klamm_node::era::{Era, EraInfo, Eras};
 use crate::kind::FaultKind;
 use crate::options::{Profile, Wanted};
 use crate::plan::Plan;
-use crate::run::run;
-use crate::shrink::{Shrunk, shrink};
+use crate::run::run_for;
+use crate::shrink::{Shrunk, shrink_for};
 
 /// How an old rule was found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +40,16 @@ pub fn sensitivity(era: Era, seeds: u64, tries: u32) -> Sensitivity {
     let info = era.info();
     for seed in 1..=seeds {
         let plan = Plan::draw(seed, &wanted(era));
-        let outcome = run(&plan);
+        let outcome = run_for(&plan, info.breaks);
         if outcome.broken().is_some() {
-            return Sensitivity { era: info, seeds: Some(seed), shrunk: Some(shrink(&plan, outcome, tries)) };
+            let shrunk = shrink_for(&plan, outcome, tries, info.breaks);
+            return Sensitivity { era: info, seeds: Some(seed), shrunk: Some(shrunk) };
         }
     }
     Sensitivity { era: info, seeds: None, shrunk: None }
+}
+
+/// Runs one seed with one old rule: the id of the first invariant to break of those that the rule is known to break.
+pub fn breaks(era: Era, seed: u64) -> Option<&'static str> {
+    run_for(&Plan::draw(seed, &wanted(era)), era.info().breaks).broken()
 }

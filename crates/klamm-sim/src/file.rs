@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use kdl::{KdlDocument, KdlNode, KdlValue};
 use klamm_node::era::Eras;
+use klamm_node::pause::{PausePoint, UnknownPausePoint};
 use klamm_node::{NodeId, Timestamp};
 use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
-use crate::options::{Options, Profile, Topic};
+use crate::options::{Member, Options, Profile, Topic};
 use crate::plan::{Decision, Plan, What};
+use crate::request::{APIS, Hit, HitRequests};
 
 /// A plan in a file, and the invariant that it broke when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +88,14 @@ impl File {
             let interval = w.interval.as_millis();
             let _ = writeln!(text, "    watcher {:?} interval-ms={interval}", w.topic.to_string());
         }
+        for m in &o.members {
+            let session = m.session.as_millis();
+            let _ = writeln!(
+                text,
+                "    member {:?} static=#{} cooperative=#{} session-ms={session}",
+                m.topic, m.is_static, m.cooperative
+            );
+        }
         for d in &self.plan.decisions {
             let (at, lasts) = (d.at.0 / 1_000_000, d.lasts.as_millis());
             let _ = writeln!(text, "    {} id={} at-ms={at} lasts-ms={lasts}", what(&d.what), d.id);
@@ -127,6 +137,7 @@ impl File {
             producers: Vec::new(),
             consumers: Vec::new(),
             watchers: Vec::new(),
+            members: Vec::new(),
             weights: std::collections::BTreeMap::new(),
             pace: Duration::ZERO,
         };
@@ -166,6 +177,12 @@ impl File {
                     topic: node.word(0)?.to_owned().into(),
                     interval: Duration::from_millis(node.number::<u64>("interval-ms")?.max(1)),
                 }),
+                "member" => options.members.push(Member {
+                    topic: node.word(0)?.to_owned(),
+                    is_static: node.flag("static")?,
+                    cooperative: node.flag("cooperative")?,
+                    session: Duration::from_millis(node.number("session-ms")?),
+                }),
                 _ => decisions.push(Decision {
                     id: node.number("id")?,
                     at: Timestamp::from_millis(node.number("at-ms")?),
@@ -201,6 +218,18 @@ fn what(what: &What) -> String {
             format!("reassign {topic} {partition} {}", replicas.join(" "))
         }
         What::DeleteRecords { topic, partition } => format!("delete-records {topic} {partition}"),
+        What::Request(HitRequests { api, to, percent, action }) => {
+            let (action, by) = action.name();
+            let mut text = format!("request \"{api:?}\" {action:?} percent={percent}");
+            if let Some(by) = by {
+                let _ = write!(text, " by-ms={}", by.as_millis());
+            }
+            if let Some(to) = to {
+                let _ = write!(text, " to={to}");
+            }
+            text
+        }
+        What::Break(node, at) => format!("breakpoint {node} {:?}", at.name()),
     }
 }
 
@@ -250,7 +279,10 @@ impl<'a> Node<'a> {
 
     /// A node of the cluster.
     fn member(&self, at: usize, options: &Options) -> Result<NodeId, FileError> {
-        let id: i32 = self.argument(at)?;
+        self.known(self.argument(at)?, options)
+    }
+
+    fn known(&self, id: i32, options: &Options) -> Result<NodeId, FileError> {
         let known = (1..=options.brokers).contains(&id) || (100..100 + options.controllers).contains(&id);
         if known { Ok(NodeId(id)) } else { Err(self.wrong(&format!("there is no node {id}"))) }
     }
@@ -297,10 +329,37 @@ impl<'a> Node<'a> {
             "delete-records" => {
                 What::DeleteRecords { topic: self.topic(0, options)?, partition: self.argument(1)? }
             }
+            "request" => {
+                let (api, action) = (self.word(0)?, self.word(1)?);
+                let known = APIS.iter().map(|(api, _)| *api).find(|known| format!("{known:?}") == api);
+                let api = known.ok_or_else(|| {
+                    let known = APIS.map(|(api, _)| format!("{api:?}")).join(", ");
+                    self.wrong(&format!("there is no API {api:?} here; there are {known}"))
+                })?;
+                let to = match self.node.get("to") {
+                    Some(_) => Some(self.known(self.number("to")?, options)?),
+                    None => None,
+                };
+                let by = || self.number("by-ms").ok().map(Duration::from_millis);
+                let action = Hit::named(action, by).ok_or_else(|| {
+                    let names = Hit::names();
+                    self.wrong(&format!(
+                        "expected one of {names}, and by-ms=NUMBER with a delay, not {action:?}"
+                    ))
+                })?;
+                What::Request(HitRequests { api, to, percent: self.number("percent")?, action })
+            }
+            "breakpoint" => {
+                let at: PausePoint = self
+                    .word(1)?
+                    .parse()
+                    .map_err(|error: UnknownPausePoint| self.wrong(&error.to_string()))?;
+                What::Break(node()?, at)
+            }
             _ => {
                 return Err(self.wrong(
-                    "unknown; there are cluster, era, config, topic, producer, consumer, crash, power-loss, stop, pause, isolate, cut, slow, skew, \
-                     disk, extra-topic, min-isr, elect, reassign, delete-records",
+                    "unknown; there are cluster, era, config, topic, producer, consumer, watcher, member, crash, power-loss, stop, pause, isolate, cut, slow, skew, \
+                     disk, extra-topic, min-isr, elect, reassign, delete-records, request, breakpoint",
                 ));
             }
         })
@@ -319,7 +378,8 @@ mod tests {
     #[test]
     fn every_plan_comes_back_from_its_file() {
         for seed in 1..60 {
-            let mut plan = Plan::draw(seed, &Wanted::default());
+            let profile = if seed % 2 == 0 { Profile::Wide } else { Profile::Default };
+            let mut plan = Plan::draw(seed, &Wanted { profile, ..Wanted::default() });
             let file = File { plan: plan.clone(), breaks: Some("S2".to_owned()) };
             let text = file.render();
             assert!(File::is_one(&text));

@@ -26,11 +26,15 @@ pub enum FaultKind {
     Controller,
     /// Topics are created and deleted, configurations change, leaders are elected, replicas and records are moved and deleted.
     Admin,
+    /// Requests or their answers are delayed, lost, held, refused, or their connections closed.
+    Request,
+    /// A node is held at a named point.
+    Breakpoint,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Crash,
         Self::Power,
         Self::Stop,
@@ -41,7 +45,12 @@ impl FaultKind {
         Self::Disk,
         Self::Controller,
         Self::Admin,
+        Self::Request,
+        Self::Breakpoint,
     ];
+
+    /// So many of them, from the first, are in every profile; the others are drawn where they are asked for.
+    pub(crate) const USUAL: usize = 10;
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -56,6 +65,8 @@ impl FaultKind {
             Self::Disk => "disk",
             Self::Controller => "controller",
             Self::Admin => "admin",
+            Self::Request => "request",
+            Self::Breakpoint => "breakpoint",
         }
     }
 }

@@ -23,11 +23,13 @@ pub enum Profile {
     Small,
     /// As [`Profile::Default`], with unclean elections allowed and producers that do not wait for all: most losses are expected ones.
     Lossy,
+    /// As [`Profile::Default`], with members of a group, and with faults of requests and breakpoints too.
+    Wide,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 4] = [Self::Default, Self::Calm, Self::Small, Self::Lossy];
+    pub const ALL: [Self; 5] = [Self::Default, Self::Calm, Self::Small, Self::Lossy, Self::Wide];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Profile {
             Self::Calm => "calm",
             Self::Small => "small",
             Self::Lossy => "lossy",
+            Self::Wide => "wide",
         }
     }
 }
@@ -135,6 +138,19 @@ pub struct Topic {
     pub unclean: bool,
 }
 
+/// A member of the run's one group, which reads and commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The topic.
+    pub topic: String,
+    /// Whether it is a static member.
+    pub is_static: bool,
+    /// Whether it gives up only what it has to (cooperative-sticky, not range): all members of the group, or none.
+    pub cooperative: bool,
+    /// `session.timeout.ms`
+    pub session: Duration,
+}
+
 /// Everything that a run is made of besides its decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -162,6 +178,8 @@ pub struct Options {
     pub consumers: Vec<String>,
     /// Clients that ask where partitions end.
     pub watchers: Vec<WatcherSpec>,
+    /// The members of a group.
+    pub members: Vec<Member>,
     /// How often each kind of fault happens, against the others; the rest never do.
     pub weights: BTreeMap<FaultKind, u64>,
     /// The mean time from one fault to the next.
@@ -197,11 +215,16 @@ impl Options {
         let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
         let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
         let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
+        let members = match wanted.profile {
+            Profile::Wide => Self::draw_members(&mut stream("members"), &topics),
+            _ => Vec::new(),
+        };
         let mut swarm = stream("swarm");
         let kinds: Vec<_> = match &wanted.faults {
             Some(kinds) => kinds.clone(),
             None if wanted.profile == Profile::Calm => Vec::new(),
-            None => FaultKind::ALL.to_vec(),
+            None if wanted.profile == Profile::Wide => FaultKind::ALL.to_vec(),
+            None => FaultKind::ALL[..FaultKind::USUAL].to_vec(),
         };
         let asked_for = wanted.faults.is_some();
         let weigh = |kind| {
@@ -222,6 +245,7 @@ impl Options {
             producers,
             consumers,
             watchers,
+            members,
             weights,
             pace,
         }
@@ -229,7 +253,7 @@ impl Options {
 
     /// How many simulated clients there are.
     pub fn clients(&self) -> usize {
-        self.producers.len() + self.consumers.len() + self.watchers.len()
+        self.producers.len() + self.consumers.len() + self.watchers.len() + self.members.len()
     }
 
     fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32) -> Vec<Topic> {
@@ -280,6 +304,15 @@ impl Options {
         };
         topics.iter().map(watcher).collect()
     }
+
+    fn draw_members(rng: &mut Rng, topics: &[Topic]) -> Vec<Member> {
+        let count = 1 + rng.below(4);
+        let (topic, cooperative) = (&topics[rng.below(topics.len() as u64) as usize], rng.chance(0.4));
+        let session = Duration::from_secs([6, 10][rng.below(2) as usize]);
+        let member =
+            |_| Member { topic: topic.name.clone(), is_static: rng.chance(0.3), cooperative, session };
+        (0..count).map(member).collect()
+    }
 }
 
 impl fmt::Display for Options {
@@ -325,6 +358,16 @@ impl fmt::Display for Options {
         }
         for w in &self.watchers {
             writeln!(f, "watcher of {} every {:?}", w.topic, w.interval)?;
+        }
+        for m in &self.members {
+            writeln!(
+                f,
+                "member of a group, of {}, {}{}, session {:?}",
+                m.topic,
+                if m.cooperative { "cooperative" } else { "eager" },
+                if m.is_static { ", static" } else { "" },
+                m.session
+            )?;
         }
         let weights: Vec<_> = self.weights.iter().map(|(kind, weight)| format!("{kind}×{weight}")).collect();
         writeln!(

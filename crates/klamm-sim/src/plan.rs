@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use klamm_node::pause::PausePoint;
 use klamm_node::{NodeId, Rng, Timestamp};
 
 use crate::kind::FaultKind;
 use crate::options::{Options, Wanted};
+use crate::request::HitRequests;
 
 /// Something that happens, and ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,10 @@ pub enum What {
         /// The partition.
         partition: i32,
     },
+    /// Something happens to requests.
+    Request(HitRequests),
+    /// A node is held at a named point, when it gets there.
+    Break(NodeId, PausePoint),
 }
 
 /// One decision. Its id is its own for ever: leaving others out does not change it.
@@ -138,11 +144,21 @@ impl Plan {
     pub fn size(&self) -> String {
         let partitions: i32 = self.options.topics.iter().map(|topic| topic.partitions).sum();
         format!(
-            "{} faults, {} producers, {partitions} partitions, {} brokers",
-            self.decisions.len(),
-            self.options.producers.len(),
-            self.options.brokers
+            "{}, {}, {}, {}",
+            count(self.decisions.len(), "fault"),
+            count(self.options.producers.len(), "producer"),
+            count(partitions as usize, "partition"),
+            count(self.options.brokers as usize, "broker"),
         )
+    }
+}
+
+/// So many of something, in words.
+fn count(count: usize, of: &str) -> String {
+    match count {
+        0 => format!("no {of}"),
+        1 => format!("1 {of}"),
+        _ => format!("{count} {of}s"),
     }
 }
 
@@ -195,6 +211,18 @@ fn draw(kind: FaultKind, options: &Options, id: u32, rng: &mut Rng) -> What {
                 _ => What::DeleteRecords { topic, partition },
             }
         }
+        FaultKind::Request => {
+            let to = broker(rng);
+            What::Request(HitRequests::draw(rng, to))
+        }
+        FaultKind::Breakpoint => {
+            let at = PausePoint::ALL[rng.below(PausePoint::ALL.len() as u64) as usize];
+            let is_controllers = matches!(
+                at,
+                PausePoint::AlterPartitionAnswerInFlight | PausePoint::AfterMetadataAppendBeforeReplication
+            );
+            What::Break(if is_controllers { controller(rng) } else { broker(rng) }, at)
+        }
     }
 }
 
@@ -225,6 +253,8 @@ impl fmt::Display for What {
                 write!(f, "reassign t{topic}-{partition} to {replicas:?}")
             }
             Self::DeleteRecords { topic, partition } => write!(f, "delete records of t{topic}-{partition}"),
+            Self::Request(hit) => write!(f, "{hit}"),
+            Self::Break(node, at) => write!(f, "hold {node} at {at}"),
         }
     }
 }

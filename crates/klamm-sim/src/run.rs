@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use klamm_node::{NodeId, Timestamp, TraceEvent, WallTime};
 use klamm_world::fault::{
-    DiskFault, DiskOperation, DiskScope, Fate, Link, Messages, NetworkFault, NodeFault,
+    Breakpoint, DiskFault, DiskOperation, DiskScope, Fate, Link, Messages, NetworkFault, NodeFault,
 };
 use klamm_world::invariant::{Checker, ExpectedLoss, Violation};
+use klamm_world::scripted::{
+    Assignor, ClientSettings, ConsumerOp, GroupSettings, OffsetReset, OpId, ScriptedConsumerSpec,
+};
 use klamm_world::{
     BrokerSpec, ClientId, ClientSpec, Command, ConsumerSpec, Fault, FaultId, Input, LinkSettings, Output,
     World, WorldSettings,
 };
 
 use crate::admin::{self, Admin};
-use crate::options::Topic;
+use crate::options::{Member, Topic};
 use crate::plan::{Decision, Plan, WARM_UP, What};
 
 /// How long the cluster has to become well once everything is healed: the longest session, lag and retry, several times over.
@@ -27,6 +30,11 @@ const CHECKPOINT: Duration = Duration::from_secs(5);
 const TRACE: usize = 4_096;
 /// The most events of one run: a run that has more than this is cut short, and says so.
 const MAX_EVENTS: u64 = 5_000_000;
+
+/// How often a member reads and commits before it is told anew.
+const READS: usize = 5;
+/// How long it reads before it commits.
+const READ: Duration = Duration::from_secs(1);
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,15 +66,38 @@ impl Outcome {
     }
 }
 
-/// Runs a plan, with the checker attached.
+/// Runs a plan, with the checker attached, until the first invariant breaks.
 pub fn run(plan: &Plan) -> Outcome {
-    let mut runner = Runner::new(plan);
+    run_for(plan, &[])
+}
+
+/// Runs a plan until one of these invariants breaks, whatever else does before; any, where none is named.
+pub fn run_for(plan: &Plan, invariants: &'static [&'static str]) -> Outcome {
+    let mut runner = Runner::new(plan, invariants);
     runner.warm_up();
     runner.safety();
     if runner.goes_on() {
         runner.heal();
     }
     runner.outcome()
+}
+
+/// A member of the group as a client.
+fn spec_of(i: usize, member: &Member) -> ScriptedConsumerSpec {
+    let assignor = if member.cooperative { Assignor::CooperativeSticky } else { Assignor::Range };
+    let group = GroupSettings {
+        instance_id: member.is_static.then(|| format!("instance-{i}").into()),
+        session_timeout: member.session,
+        heartbeat_interval: member.session / 4,
+        assignors: vec![assignor],
+        ..GroupSettings::new("g")
+    };
+    ScriptedConsumerSpec {
+        client: ClientSettings::named(format!("member-{i}")),
+        auto_offset_reset: OffsetReset::Earliest,
+        group: Some(Box::new(group)),
+        ..ScriptedConsumerSpec::default()
+    }
 }
 
 /// What the runner does at its time.
@@ -79,6 +110,8 @@ enum Act {
 
 struct Runner<'a> {
     plan: &'a Plan,
+    /// The invariants that end the run; every one, where none is named.
+    invariants: &'static [&'static str],
     world: World,
     checker: Checker,
     out: Vec<Output>,
@@ -91,7 +124,7 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(plan: &'a Plan) -> Self {
+    fn new(plan: &'a Plan, invariants: &'static [&'static str]) -> Self {
         let options = &plan.options;
         let broker = |id: i32| BrokerSpec {
             node: NodeId(id),
@@ -109,6 +142,7 @@ impl<'a> Runner<'a> {
             link: options.link,
             wall_epoch: WallTime(1_700_000_000_000),
             trace_capacity: TRACE,
+            client_history: 64,
             eras: options.eras,
             ..WorldSettings::default()
         };
@@ -116,6 +150,7 @@ impl<'a> Runner<'a> {
         let checker = Checker::new(&mut world);
         Self {
             plan,
+            invariants,
             world,
             checker,
             out: Vec::new(),
@@ -127,8 +162,13 @@ impl<'a> Runner<'a> {
         }
     }
 
+    fn ends(&self, violation: &Violation) -> bool {
+        self.invariants.is_empty() || self.invariants.contains(&violation.invariant.id)
+    }
+
     fn goes_on(&self) -> bool {
-        self.checker.violations().is_empty() && self.world.stall().is_none() && self.events < MAX_EVENTS
+        let ends = self.checker.violations().iter().any(|violation| self.ends(violation));
+        !ends && self.world.stall().is_none() && self.events < MAX_EVENTS
     }
 
     /// Looks at what a step did.
@@ -185,6 +225,35 @@ impl<'a> Runner<'a> {
         for watcher in &self.plan.options.watchers {
             self.command(Command::AddClient(ClientSpec::Watcher(watcher.clone())));
         }
+        for (i, member) in self.plan.options.members.iter().enumerate() {
+            self.command(Command::AddClient(ClientSpec::ScriptedConsumer(spec_of(i, member))));
+            self.tell(i, ConsumerOp::Subscribe(vec![member.topic.clone().into()]));
+        }
+    }
+
+    fn member(&self, i: usize) -> ClientId {
+        ClientId((self.plan.options.clients() - self.plan.options.members.len() + i) as u32)
+    }
+
+    /// Tells a member of the group what to do next.
+    fn tell(&mut self, i: usize, op: ConsumerOp) {
+        let client = self.member(i);
+        self.command(Command::Client { client, op: Box::new(op.into()) });
+    }
+
+    /// Has every member that is done read on, and commit now and then.
+    fn keep_reading(&mut self) {
+        for i in 0..self.plan.options.members.len() {
+            let client = self.member(i);
+            let last = self.world.next_client_op(client).and_then(|next| next.0.checked_sub(1));
+            let last = last.and_then(|last| self.world.client_op(client, OpId(last)));
+            if last.is_none_or(|op| op.ended.is_some()) {
+                for _ in 0..READS {
+                    self.tell(i, ConsumerOp::Consume { within: READ });
+                    self.tell(i, ConsumerOp::Commit(None));
+                }
+            }
+        }
     }
 
     /// Everything that the plan decides, each at its time.
@@ -211,7 +280,10 @@ impl<'a> Runner<'a> {
             match act {
                 Act::Begin(i) => self.begin(&plan.decisions[i]),
                 Act::End(i) => self.end(&plan.decisions[i]),
-                Act::Checkpoint => self.checker.checkpoint(&self.world),
+                Act::Checkpoint => {
+                    self.checker.checkpoint(&self.world);
+                    self.keep_reading();
+                }
             }
         }
         self.run_until(end);
@@ -226,7 +298,8 @@ impl<'a> Runner<'a> {
             | What::Power(node)
             | What::Stop(node)
             | What::Pause(node)
-            | What::Disk(node, _) => (vec![*node], false),
+            | What::Disk(node, _)
+            | What::Break(node, _) => (vec![*node], false),
             What::Cut { from, to, .. } | What::Slow { from, to, .. } => (vec![*from, *to], false),
             _ => return,
         };
@@ -282,6 +355,11 @@ impl<'a> Runner<'a> {
             What::Reassign { topic, partition, replicas } => {
                 self.ask(asked, admin::reassign(name(*topic), *partition, replicas));
             }
+            What::Request(hit) => self.inject(decision, hit.fault().into()),
+            What::Break(node, at) => {
+                self.checker.held(*node, true);
+                self.inject(decision, Breakpoint::at(*at).node(*node).into());
+            }
             What::DeleteRecords { topic, partition } => {
                 let leader = self.world.partition(name(*topic), *partition).and_then(|status| status.leader);
                 self.ask(leader.unwrap_or(asked), admin::delete_records(name(*topic), *partition));
@@ -293,8 +371,12 @@ impl<'a> Runner<'a> {
         self.disturb(&decision.what, false);
         match &decision.what {
             What::Crash(node) | What::Power(node) | What::Stop(node) => self.bring_up(*node),
-            What::Pause(_) | What::Cut { .. } | What::Isolate(_) | What::Disk(..) => {
+            What::Pause(_) | What::Cut { .. } | What::Isolate(_) | What::Disk(..) | What::Request(_) => {
                 self.command(Command::Heal(FaultId(decision.id)))
+            }
+            What::Break(node, _) => {
+                self.command(Command::Heal(FaultId(decision.id)));
+                self.checker.held(*node, false);
             }
             What::Slow { from, to, .. } => {
                 self.command(Command::SetLink { from: *from, to: *to, link: self.plan.options.link });
@@ -337,6 +419,7 @@ impl<'a> Runner<'a> {
         self.healed = true;
         self.command(Command::HealAll);
         self.checker.calm(self.world.now());
+        self.keep_reading();
         let nodes: Vec<_> = self.world.nodes().iter().map(|node| node.node).collect();
         for from in &nodes {
             self.command(Command::SetWallSkew { node: *from, millis: 0 });
@@ -369,7 +452,7 @@ impl<'a> Runner<'a> {
 
     fn outcome(self) -> Outcome {
         Outcome {
-            violations: self.checker.violations().to_vec(),
+            violations: self.checker.violations().iter().filter(|v| self.ends(v)).cloned().collect(),
             losses: self.checker.losses().to_vec(),
             lost_with_leader_acks: self.checker.lost_with_leader_acks(),
             trace: self.world.trace().events().cloned().collect(),

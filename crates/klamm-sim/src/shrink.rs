@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use klamm_node::NodeId;
+
 use crate::plan::{Plan, What};
-use crate::run::{Outcome, run};
+use crate::run::{Outcome, run_for};
 
 /// A plan that fails as the first did, and is as small as the tries allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +21,18 @@ pub struct Shrunk {
 /// Makes a plan small that breaks `invariant`, in at most `tries` runs. A smaller plan is kept when the same invariant is the first to
 /// break.
 pub fn shrink(plan: &Plan, outcome: Outcome, tries: u32) -> Shrunk {
-    let mut shrinker = Shrinker { best: Shrunk { plan: plan.clone(), outcome, tries: 0 }, most: tries };
+    shrink_for(plan, outcome, tries, &[])
+}
+
+/// As [`shrink`], where the run ends with one of these invariants whatever else breaks before.
+pub(crate) fn shrink_for(
+    plan: &Plan,
+    outcome: Outcome,
+    tries: u32,
+    invariants: &'static [&'static str],
+) -> Shrunk {
+    let best = Shrunk { plan: plan.clone(), outcome, tries: 0 };
+    let mut shrinker = Shrinker { best, most: tries, invariants };
     // What happens after the violation, and recovery, cannot matter.
     shrinker.cut_end();
     loop {
@@ -37,6 +50,7 @@ pub fn shrink(plan: &Plan, outcome: Outcome, tries: u32) -> Shrunk {
 struct Shrinker {
     best: Shrunk,
     most: u32,
+    invariants: &'static [&'static str],
 }
 
 impl Shrinker {
@@ -46,7 +60,7 @@ impl Shrinker {
             return false;
         }
         self.best.tries += 1;
-        let outcome = run(&plan);
+        let outcome = run_for(&plan, self.invariants);
         let same = outcome.broken().is_some() && outcome.broken() == self.best.outcome.broken();
         if same {
             (self.best.plan, self.best.outcome) = (plan, outcome);
@@ -96,6 +110,10 @@ impl Shrinker {
             let plan = self.with(|plan| drop(plan.options.watchers.remove(i)));
             self.keep(plan);
         }
+        for i in (0..self.best.plan.options.members.len()).rev() {
+            let plan = self.with(|plan| drop(plan.options.members.remove(i)));
+            self.keep(plan);
+        }
         for i in 0..self.best.plan.options.producers.len() {
             loop {
                 let plan = self.with(|plan| {
@@ -123,6 +141,7 @@ impl Shrinker {
                 plan.options.producers.retain(|producer| *producer.topic != *name);
                 plan.options.consumers.retain(|topic| *topic != name);
                 plan.options.watchers.retain(|watcher| *watcher.topic != *name);
+                plan.options.members.retain(|member| member.topic != name);
             });
             self.keep(plan);
         }
@@ -161,7 +180,10 @@ impl Shrinker {
 fn names(what: &What, broker: i32) -> bool {
     match what {
         What::Crash(node) | What::Power(node) | What::Stop(node) | What::Pause(node) => node.0 == broker,
-        What::Skew(node, _) | What::Disk(node, _) | What::Isolate(node) => node.0 == broker,
+        What::Skew(node, _) | What::Disk(node, _) | What::Isolate(node) | What::Break(node, _) => {
+            node.0 == broker
+        }
+        What::Request(hit) => hit.to == Some(NodeId(broker)),
         What::Cut { from, to, .. } | What::Slow { from, to, .. } => from.0 == broker || to.0 == broker,
         What::Reassign { replicas, .. } => replicas.contains(&broker),
         _ => false,

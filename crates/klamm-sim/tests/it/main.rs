@@ -1,5 +1,4 @@
 //! The simulator runs, is deterministic, and finds what is wrong.
-#![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may its helpers")]
 
 mod property;
 mod sensitivity;

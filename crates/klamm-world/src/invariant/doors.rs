@@ -247,7 +247,7 @@ impl Checker {
                 Traffic::Request { .. } => continue,
                 _ => self.doors.asked.remove(&(*node, *peer)),
             };
-            self.waiting.answered(*node, *peer, *at, &mut self.report);
+            let in_time = self.waiting.answered(*node, *peer, *at, &mut self.report);
             let Some(asked) = asked else {
                 // What a process answers in the step in which it ends was forgotten with it.
                 if !self.nodes.get(node).is_some_and(|ghost| ghost.up) {
@@ -275,7 +275,7 @@ impl Checker {
                 asked => asked,
             };
             let at_once = self.doors.new.contains(&(*node, *peer));
-            self.answered(*node, asked, response, at_once);
+            self.answered(*node, asked, response, (at_once, in_time));
         }
     }
 
@@ -302,7 +302,14 @@ impl Checker {
         }
     }
 
-    fn answered(&mut self, node: NodeId, asked: Asked, response: &Response, at_once: bool) {
+    /// `at_once` says that it was asked in this event, `in_time` that it had to be answered in time.
+    fn answered(
+        &mut self,
+        node: NodeId,
+        asked: Asked,
+        response: &Response,
+        (at_once, in_time): (bool, bool),
+    ) {
         match (asked, response) {
             (Asked::Fetch, Response::Fetch(response)) => self.shown(node, response),
             (asked, Response::Other(response)) => match (asked, &**response) {
@@ -325,7 +332,7 @@ impl Checker {
                                 sent: *sent,
                                 at_once,
                             };
-                            self.produce_answered(index, answered);
+                            self.produce_answered(index, answered, in_time);
                         }
                     }
                 }
@@ -369,7 +376,7 @@ impl Checker {
         }
     }
 
-    fn produce_answered(&mut self, index: usize, answered: Answered) {
+    fn produce_answered(&mut self, index: usize, answered: Answered, in_time: bool) {
         let Answered { by, level, error, base_offset, sent, .. } = answered;
         self.sends.answered(index, &sent, error);
         let partition = &mut self.partitions[index];
@@ -379,7 +386,7 @@ impl Checker {
             return;
         }
         let last = base_offset + (sent.last - sent.base);
-        if level == -1 && !answered.at_once {
+        if level == -1 && in_time && !answered.at_once {
             s20_purgatory::prompt(partition, by, last, before, &mut self.report);
         }
         partition.acked.push(Ack { entry: Entry { base: base_offset, last, ..sent }, level, by });

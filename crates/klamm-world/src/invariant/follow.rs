@@ -273,6 +273,7 @@ impl Checker {
         partition.min_isr = min_isr.min(registration.replicas.len());
         partition.unclean_allowed = config.get(topic::UNCLEAN_LEADER_ELECTION_ENABLE);
         partition.elr_enabled = image.features.level("eligible.leader.replicas.version") > 0;
+        partition.elr_promised = partition.elr_enabled || self.elr_taken;
         let replicas = &registration.replicas;
         partition.lossy.retain(|id| replicas.contains(id));
     }

@@ -77,6 +77,8 @@ pub(crate) struct Partition {
     pub(crate) unclean_allowed: bool,
     /// Whether eligible leader replicas are kept (KIP-966).
     pub(crate) elr_enabled: bool,
+    /// Whether what they keep is promised.
+    pub(crate) elr_promised: bool,
     /// The highest high watermark that a leader reached that was no stale one.
     pub(crate) true_hw: i64,
     /// What lay below it when it was reached.
@@ -113,6 +115,7 @@ impl Partition {
             min_isr: 1,
             unclean_allowed: false,
             elr_enabled: true,
+            elr_promised: true,
             true_hw: 0,
             committed: Mirror::EMPTY,
             writers: BTreeMap::new(),
@@ -164,7 +167,7 @@ impl Partition {
         }
         let registration = self.registration.as_ref()?;
         if let [last] = registration.isr[..]
-            && !self.elr_enabled
+            && !self.elr_promised
             && self.lossy.contains(&last)
         {
             return Some(format!("the ISR's last member {last} lost power, and the ELR is off"));

@@ -44,6 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use klamm_broker::ReplicaView;
 use klamm_metadata::MetadataPublisher;
 use klamm_node::config::BrokerConfig;
+use klamm_node::era::{Era, Eras};
 use klamm_node::{NodeId, Timestamp};
 use klamm_wire::Uuid;
 
@@ -139,6 +140,8 @@ pub struct Checker {
     index: BTreeMap<(Uuid, i32), usize>,
     nodes: BTreeMap<NodeId, NodeGhost>,
     config: BrokerConfig,
+    /// Whether an era switch took eligible leader replicas away from a release that has them: what is lost then is no expected loss.
+    elr_taken: bool,
     metadata: MetadataPublisher,
     quorum: k01_quorum::Quorum,
     stability: k11_stable_leadership::Stability,
@@ -159,12 +162,14 @@ impl Checker {
     /// A checker of this world, from its beginning on.
     pub fn new(world: &mut World) -> Self {
         world.attach_tap();
-        let config = BrokerConfig::new(world.settings().config.clone()).unwrap_or_default();
+        let settings = world.settings();
+        let config = BrokerConfig::new(settings.config.clone()).unwrap_or_default();
         Self {
             partitions: Vec::new(),
             index: BTreeMap::new(),
             nodes: BTreeMap::new(),
             config,
+            elr_taken: Eras::of(settings.kafka_version).on(Era::Elr) && !settings.eras.on(Era::Elr),
             metadata: MetadataPublisher::new(),
             quorum: k01_quorum::Quorum::default(),
             stability: k11_stable_leadership::Stability::default(),
@@ -260,6 +265,11 @@ impl Checker {
         self.waiting.forget(node);
     }
 
+    /// A breakpoint may hold a node from now on (`true`), or does not any more: what it is asked meanwhile may be answered late.
+    pub fn held(&mut self, node: NodeId, begins: bool) {
+        self.waiting.held(node, begins);
+    }
+
     /// Something begins (`true`) or ends that keeps a controller from talking to others in time; `alone` if nothing gets through to
     /// it at all.
     pub fn disturbed(&mut self, controller: NodeId, begins: bool, alone: bool, at: Timestamp) {
@@ -273,6 +283,7 @@ impl Checker {
     /// Every fault is healed.
     pub fn calm(&mut self, at: Timestamp) {
         self.stability.healed(at);
+        self.waiting.calm();
     }
 
     /// What does not hold, in the order in which it was found.

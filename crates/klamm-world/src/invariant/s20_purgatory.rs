@@ -20,41 +20,70 @@ const SLACK: Duration = Duration::from_millis(250);
 
 /// Requests that wait at brokers, until when.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Waiting(BTreeMap<(NodeId, ReplyTo), Timestamp>);
+pub(super) struct Waiting {
+    until: BTreeMap<(NodeId, ReplyTo), Timestamp>,
+    /// Nodes that breakpoints may hold, and how many: what they are asked may be answered late.
+    held: BTreeMap<NodeId, u32>,
+}
 
 impl Waiting {
     /// A request came that must be answered within `timeout`.
     pub(super) fn came(&mut self, node: NodeId, peer: ReplyTo, at: Timestamp, timeout: Duration) {
-        self.0.insert((node, peer), at + timeout + SLACK);
+        if !self.held.contains_key(&node) {
+            self.until.insert((node, peer), at + timeout + SLACK);
+        }
     }
 
-    /// It was answered, one way or the other.
-    pub(super) fn answered(&mut self, node: NodeId, peer: ReplyTo, at: Timestamp, report: &mut Report) {
-        if let Some(until) = self.0.remove(&(node, peer))
-            && at > until
-        {
+    /// It was answered, one way or the other. Whether it had to be in time.
+    pub(super) fn answered(
+        &mut self,
+        node: NodeId,
+        peer: ReplyTo,
+        at: Timestamp,
+        report: &mut Report,
+    ) -> bool {
+        let Some(until) = self.until.remove(&(node, peer)) else { return false };
+        if at > until {
             report.violation(
                 S20,
                 &format!("node {node}"),
                 format!("answered {peer:?} at {at}, which waited until {until} at most"),
             );
         }
+        true
+    }
+
+    /// A breakpoint may hold a node from now on (`true`), or does not any more.
+    pub(super) fn held(&mut self, node: NodeId, begins: bool) {
+        self.forget(node);
+        let count = self.held.entry(node).or_default();
+        *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.held.remove(&node);
+        }
+    }
+
+    /// Nobody is held any more.
+    pub(super) fn calm(&mut self) {
+        for node in std::mem::take(&mut self.held).into_keys() {
+            self.forget(node);
+        }
     }
 
     /// A node's process ended, or stood still, and what it owed with it.
     pub(super) fn forget(&mut self, node: NodeId) {
-        self.0.retain(|(of, _), _| *of != node);
+        self.until.retain(|(of, _), _| *of != node);
     }
 
     /// A connection ended: nobody is there to be answered.
     pub(super) fn forget_connection(&mut self, id: klamm_node::ConnectionId) {
-        self.0
+        self.until
             .retain(|(_, peer), _| !matches!(peer, ReplyTo::Client { connection, .. } if *connection == id));
     }
 
     /// Whoever waits for too long.
     pub(super) fn scan(&self, at: Timestamp, report: &mut Report) {
-        for ((node, peer), until) in &self.0 {
+        for ((node, peer), until) in &self.until {
             if at > *until {
                 report.violation(
                     S20,
@@ -103,7 +132,7 @@ mod tests {
             waiting.came(LEADER, peer, Timestamp::ZERO, Duration::from_secs(1));
             assert!(found(|report| waiting.scan(Timestamp::from_millis(1_200), report)).is_empty());
             let ids = found(|report| match answered {
-                true => waiting.answered(LEADER, peer, late, report),
+                true => _ = waiting.answered(LEADER, peer, late, report),
                 false => waiting.scan(late, report),
             });
             assert_eq!(ids, ["S20"]);
@@ -111,6 +140,12 @@ mod tests {
         waiting.came(LEADER, peer, Timestamp::ZERO, Duration::ZERO);
         waiting.forget(LEADER);
         assert!(found(|report| waiting.scan(late, report)).is_empty(), "its process ended");
+        waiting.held(LEADER, true);
+        waiting.came(LEADER, peer, Timestamp::ZERO, Duration::ZERO);
+        waiting.held(LEADER, false);
+        assert!(found(|report| waiting.scan(late, report)).is_empty(), "a breakpoint may have held it");
+        waiting.came(LEADER, peer, Timestamp::ZERO, Duration::ZERO);
+        assert_eq!(found(|report| waiting.scan(late, report)), ["S20"]);
     }
 
     #[test]

@@ -518,3 +518,19 @@ fn offsets_expire_by_their_commit_when_nobody_reads_the_topic() {
     h.advance(600_000);
     assert!(!h.has_group("g"));
 }
+
+#[test]
+fn faults_rebalance_a_group_and_end_a_session() {
+    let mut h = with_topic(2);
+    let mut members = [Consumer::new("g", "a", "orders"), Consumer::new("g", "b", "orders")];
+    settle(&mut h, &mut members);
+    let epoch = members[0].epoch;
+    h.step(|coordinator, broker, ctx| coordinator.force_rebalance(broker, ctx, &s("g")));
+    settle(&mut h, &mut members);
+    assert_eq!((members[0].epoch, members[1].epoch), (epoch + 1, epoch + 1));
+    h.step(|coordinator, broker, ctx| coordinator.expire_member(broker, ctx, &s("g"), &s("b")));
+    let [mut a, mut b] = members;
+    assert_eq!(b.beat(&mut h), ErrorCode::UnknownMemberId);
+    a.beat(&mut h);
+    assert_eq!(a.owned, [0, 1]);
+}

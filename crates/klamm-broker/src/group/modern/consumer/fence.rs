@@ -100,6 +100,15 @@ impl Shard {
         true
     }
 
+    /// Raises a group's epoch although nothing changed. True when the group is a consumer group.
+    pub(crate) fn raise_epoch(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, cause: &'static str) -> bool {
+        let Some(group) = self.groups.consumer(id) else { return false };
+        let next = (group.base.epoch.saturating_add(1), group.base.metadata_hash);
+        let records = vec![group.record(ConsumerRecord::Epoch(Some(next)))];
+        let _ = self.write_consumer(env, id, records, Done::Nothing, cause);
+        true
+    }
+
     /// A member had its rebalance timeout to give partitions up.
     pub(crate) fn on_rebalance_timeout(&mut self, env: &mut Env<'_, '_>, id: &StrBytes, member: &StrBytes) {
         let slow = self

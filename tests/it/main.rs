@@ -20,4 +20,5 @@ mod metadata_log;
 mod quorum;
 mod racks;
 mod recording;
+mod share;
 mod streams;

@@ -56,6 +56,16 @@ pub(super) struct Transactions {
     pub(super) failed: bool,
 }
 
+impl Transactions {
+    /// No transaction is open.
+    pub(super) fn start_anew(&mut self) {
+        self.open = false;
+        self.used = false;
+        self.added.clear();
+        self.groups.clear();
+    }
+}
+
 #[derive(Debug)]
 struct Batch {
     to: TopicPartition,

@@ -229,6 +229,8 @@ impl<T: Theatre> Runner<T> {
         let Some(producer) = self.producers.get_mut(&step.client) else { return ErrorCode::None };
         if let Some(ResponseKind::InitProducerId(answer)) = kind(answer) {
             producer.set_identity((answer.producer_id.0, answer.producer_epoch));
+            // It begins anew, whatever became of a transaction before.
+            producer.txn.start_anew();
             producer.txn.failed = false;
         }
         ErrorCode::None
@@ -243,10 +245,7 @@ impl<T: Theatre> Runner<T> {
             producer.set_identity((answer.producer_id.0, answer.producer_epoch));
             producer.txn.failed = false;
         }
-        producer.txn.open = false;
-        producer.txn.used = false;
-        producer.txn.added.clear();
-        producer.txn.groups.clear();
+        producer.txn.start_anew();
     }
 
     /// Asks a coordinator, which is found first where it is not known.

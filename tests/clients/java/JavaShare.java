@@ -62,9 +62,17 @@ public final class JavaShare {
         }
     }
 
-    /** One member that takes every record for processed when it polls again: each record once. */
+    /** A group reads everything and is deleted; the next one of its name reads everything again. */
     private void implicit() throws Exception {
         String group = group("implicit");
+        readAll(group);
+        get(admin.deleteShareGroups(List.of(group)).all());
+        set(group, "share.auto.offset.reset", "earliest");
+        readAll(group);
+    }
+
+    /** One member that takes every record for processed when it polls again: each record once. */
+    private void readAll(String group) throws Exception {
         Map<Long, Integer> seen = new HashMap<>();
         try (KafkaShareConsumer<String, String> consumer = consumer(group, "implicit")) {
             long end = System.currentTimeMillis() + Program.WAIT_MS;

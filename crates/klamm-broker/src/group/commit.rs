@@ -176,8 +176,22 @@ impl Shard {
         }
     }
 
-    /// Groups are deleted with everything they committed. Each comes with its place in the answer.
+    /// Groups are deleted with everything they committed, share groups once the share coordinator has forgotten them. Each comes with
+    /// its place in the answer.
     pub(crate) fn delete_groups(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        gather: GatherId,
+        mut ids: Vec<(usize, StrBytes)>,
+    ) {
+        ids.retain(|(slot, id)| !self.begins_share_deletion(env, gather, *slot, id));
+        if !ids.is_empty() {
+            self.delete_now(env, gather, ids);
+        }
+    }
+
+    /// Deletes groups of which nobody else keeps anything.
+    pub(crate) fn delete_now(
         &mut self,
         env: &mut Env<'_, '_>,
         gather: GatherId,

@@ -17,6 +17,7 @@ use super::gather::GatherId;
 use super::member::{Parked, Protocol};
 use super::modern::consumer::classic_member::MemberJoin;
 use super::modern::consumer::heartbeat::error_response;
+use super::modern::share::delete::ShareDeletion;
 use super::modern::share::heartbeat::error_response as share_error_response;
 use super::modern::share::initialize::{Asks, ShareAsked};
 use super::reply;
@@ -75,6 +76,13 @@ pub(crate) enum Done {
         group: StrBytes,
         /// What to ask the share coordinator for.
         initialize: Option<Asks>,
+    },
+    /// That a share group is being deleted.
+    ShareDelete {
+        /// Its place in a DeleteGroups' answer.
+        deletion: ShareDeletion,
+        /// What to ask the share coordinator for.
+        asks: Asks,
     },
     /// A classic member's JoinGroup to a consumer group.
     MemberJoin(Box<MemberJoin>),
@@ -197,6 +205,9 @@ impl Shard {
                 if let Some(asks) = initialize.filter(|_| error.is_none()) {
                     env.host.ask_share_coordinator(env.ctx, asks, ShareAsked::Initialize(group));
                 }
+            }
+            Done::ShareDelete { deletion, asks } => {
+                Self::finish_share_deletion(env, deletion, asks, failure);
             }
             Done::MemberJoin(join) => self.finish_member_join(env, *join, error),
             Done::MemberSync { group, member, asker, response } => match error {

@@ -323,6 +323,9 @@ impl GroupCoordinator {
             && shard.state == ShardState::Active
         {
             shard.on_share_answers(&mut env, asked, answers);
+        } else if let ShareAsked::Delete(deletion) = asked {
+            let (gather, slot, result) = deletion.refused(ErrorCode::NotCoordinator);
+            self.gathers.deleted(ctx, gather, slot, result);
         }
     }
 

@@ -10,9 +10,9 @@ use klamm_wire::messages::share_acknowledge_request::{
 use klamm_wire::messages::share_fetch_request::{self as fetch, FetchPartition, FetchTopic};
 use klamm_wire::messages::share_fetch_response::PartitionData;
 use klamm_wire::messages::{
-    FindCoordinatorRequest, GroupId, ResponseKind, ShareAcknowledgeRequest, ShareAcknowledgeResponse,
-    ShareFetchRequest, ShareFetchResponse, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
-    ShareGroupHeartbeatResponse, TopicName,
+    DeleteGroupsRequest, FindCoordinatorRequest, GroupId, ResponseKind, ShareAcknowledgeRequest,
+    ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse, ShareGroupDescribeRequest,
+    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, TopicName,
 };
 use klamm_wire::{ErrorCode, Uuid};
 use klamm_world::{Command, Input};
@@ -477,5 +477,49 @@ fn a_share_group_survives_its_coordinator() {
         (error(after.error_code), after.member_epoch),
         (ErrorCode::None, next.member_epoch),
         "through {ask}"
+    );
+}
+
+fn delete_group(c: &mut Cluster, at: i32) -> ErrorCode {
+    let request = DeleteGroupsRequest::default().with_groups_names(vec![GroupId(s("g"))]);
+    let ResponseKind::DeleteGroups(answer) = c.ask(at, 2, request) else { panic!("another answer") };
+    error(answer.results[0].error_code)
+}
+
+#[test]
+fn a_deleted_group_leaves_nothing_to_the_next_of_its_name() {
+    let mut c = Cluster::start(3, &[]);
+    c.create_topic("t", 1, 3, &[]);
+    let at = group_coordinator(&mut c);
+    let joined = beat(&mut c, at, "one", 0, Some(&["t"]));
+    c.run(Duration::from_secs(5));
+    assert_eq!(assigned(&beat(&mut c, at, "one", joined.member_epoch, None)), Some(vec![0]));
+    let leader = c.leader("t", 0);
+    let mut one = Member::new(&mut c, "one", leader);
+    assert_eq!(one.fetch(&mut c), [], "it begins with what comes next");
+    c.produce("t", 0, "a");
+    c.produce("t", 0, "b");
+    assert_eq!(one.fetch(&mut c), [(0, 1, 1)]);
+    assert_eq!(one.acknowledge(&mut c, &[(0, 0, &[1])]), ErrorCode::None);
+    assert_eq!(delete_group(&mut c, at), ErrorCode::NonEmptyGroup);
+    assert_eq!(error(beat(&mut c, at, "one", -1, None).error_code), ErrorCode::None);
+    // With its last connection the leader forgets the group.
+    c.input(Input::Disconnect { connection: one.connection });
+
+    assert_eq!(delete_group(&mut c, at), ErrorCode::None);
+    let t = c.topic_id("t");
+    let keeper = coordinator(&mut c, 1, "g", t, 0);
+    let kept = read(&mut c, keeper, "g", t, 0, 0);
+    assert_eq!(error(kept.error_code), ErrorCode::InvalidRequest, "nothing is kept: {kept:?}");
+    assert_eq!(delete_group(&mut c, at), ErrorCode::GroupIdNotFound);
+
+    let joined = beat(&mut c, at, "two", 0, Some(&["t"]));
+    c.run(Duration::from_secs(5));
+    assert_eq!(assigned(&beat(&mut c, at, "two", joined.member_epoch, None)), Some(vec![0]));
+    let mut two = Member::new(&mut c, "two", leader);
+    assert_eq!(
+        two.fetch(&mut c),
+        [],
+        "the old group still had a record to read, the new one begins at the end"
     );
 }

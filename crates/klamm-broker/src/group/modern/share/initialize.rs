@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::super::subscriptions::Subscriptions;
+use super::delete::ShareDeletion;
 use super::group::{StateMetadata, TopicState};
 use super::records::ShareRecord;
 use crate::group::done::Done;
@@ -25,6 +26,8 @@ pub(crate) type Answers = Vec<(SharePartitionKey, Answer)>;
 pub(crate) enum ShareAsked {
     /// To keep state for partitions that the group reads.
     Initialize(StrBytes),
+    /// To forget a group that is deleted.
+    Delete(ShareDeletion),
 }
 
 impl ShareAsked {
@@ -32,6 +35,7 @@ impl ShareAsked {
     pub(crate) const fn group(&self) -> &StrBytes {
         match self {
             Self::Initialize(group) => group,
+            Self::Delete(deletion) => &deletion.group,
         }
     }
 }
@@ -41,6 +45,7 @@ impl Shard {
     pub(crate) fn on_share_answers(&mut self, env: &mut Env<'_, '_>, asked: ShareAsked, answers: &Answers) {
         match asked {
             ShareAsked::Initialize(group) => self.on_share_state_initialized(env, &group, answers),
+            ShareAsked::Delete(deletion) => self.on_share_state_deleted(env, deletion, answers),
         }
     }
 

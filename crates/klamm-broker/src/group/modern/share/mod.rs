@@ -1,5 +1,6 @@
 //! Groups of the share protocol (KIP-932): several members may read one partition, and none has to give anything up first.
 
+pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod group;
 pub(crate) mod heartbeat;

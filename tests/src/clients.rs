@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::{java, process, toolchain, workspace};
 
 /// How long one program may take. It gives up by itself a little earlier, with a better message.
-pub const DEADLINE: Duration = Duration::from_secs(150);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 /// How long installing one language's packages may take.
 const INSTALL: Duration = Duration::from_secs(420);

@@ -7,13 +7,13 @@ final class Program {
         String run(String bootstrap, String unique) throws Exception;
     }
 
-    static final long WAIT_MS = 40_000;
+    static final long WAIT_MS = 100_000;
 
     private Program() {}
 
     static void main(String name, String[] arguments, Body body) {
         long started = System.currentTimeMillis();
-        int seconds = Integer.parseInt(System.getenv().getOrDefault("KLAMM_CLIENT_DEADLINE", "110"));
+        int seconds = Integer.parseInt(System.getenv().getOrDefault("KLAMM_CLIENT_DEADLINE", "200"));
         Thread watchdog = new Thread(() -> {
             try {
                 Thread.sleep(seconds * 1000L);

@@ -5,7 +5,7 @@ export const PER_CODEC = 20_000
 export const PARTITIONS = 6
 export const REPLICAS = 3
 export const RESUMED = 500
-const WAIT_MS = 40_000
+const WAIT_MS = 100_000
 
 export function check (condition, message) {
   if (!condition) throw new Error(typeof message === 'function' ? message() : message)
@@ -132,7 +132,7 @@ export async function dance (start, checker, stable) {
 
 export function main (name, body) {
   const started = Date.now()
-  const deadline = Number(process.env.KLAMM_CLIENT_DEADLINE ?? 110)
+  const deadline = Number(process.env.KLAMM_CLIENT_DEADLINE ?? 200)
   const finish = (code, line) => process.stdout.write(line + '\n', () => process.exit(code))
   const fail = error => {
     console.error(error)

@@ -17,8 +17,8 @@ KEYS = 997
 PARTITIONS = 6
 REPLICAS = 3
 RESUMED = 500
-DEADLINE_S = float(os.environ.get("KLAMM_CLIENT_DEADLINE", "110"))
-WAIT_S = 40.0
+DEADLINE_S = float(os.environ.get("KLAMM_CLIENT_DEADLINE", "200"))
+WAIT_S = 100.0
 KEEP = bool(os.environ.get("KLAMM_CLIENT_KEEP"))  # leave topics and groups behind
 
 

@@ -20,7 +20,7 @@ const (
 	Partitions = 6
 	Replicas   = 3
 	Resumed    = 500
-	wait       = 40 * time.Second
+	wait       = 100 * time.Second
 )
 
 // Header is a record header, in any client.
@@ -204,7 +204,7 @@ var name, started = "", time.Now()
 // Main runs the program in its own deadline and prints the one line.
 func Main(program string, body func(bootstrap, unique string) string) {
 	name = program
-	deadline := 110
+	deadline := 200
 	if text := os.Getenv("KLAMM_CLIENT_DEADLINE"); text != "" {
 		deadline, _ = strconv.Atoi(text)
 	}

@@ -10,7 +10,7 @@ use records::Outcome;
 pub fn main(name: &'static str, program: fn(&str, &str) -> Outcome<String>) {
     let started = Instant::now();
     let seconds =
-        std::env::var("KLAMM_CLIENT_DEADLINE").ok().and_then(|text| text.parse().ok()).unwrap_or(110);
+        std::env::var("KLAMM_CLIENT_DEADLINE").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(seconds));
         finish(1, format!("FAIL {name}: not done after {seconds} s"));

@@ -7,7 +7,7 @@ use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 
 pub const PER_CODEC: usize = 20_000;
-const WAIT: Duration = Duration::from_secs(40);
+const WAIT: Duration = Duration::from_secs(100);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub type Outcome<T = ()> = Result<T, Failure>;

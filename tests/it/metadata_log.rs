@@ -155,7 +155,7 @@ fn kafkas_tool_decodes_the_metadata_log() {
     assert_eq!(out.matches("LeaderChange: ").count(), 2);
     for (kind, count) in [
         ("BEGIN_TRANSACTION_RECORD", 1),
-        ("FEATURE_LEVEL_RECORD", 2),
+        ("FEATURE_LEVEL_RECORD", SUPPORTED_FEATURES.len()),
         ("END_TRANSACTION_RECORD", 1),
         ("REGISTER_BROKER_RECORD", 3),
         ("TOPIC_RECORD", 3),

@@ -73,8 +73,10 @@ pub(super) fn told(partition: &mut Partition, node: NodeId, epoch: i32, end: i64
         );
         report.violation_unless(partition.excuse(), S9, &partition.name, what);
     }
-    let known = partition.told.entry(epoch).or_insert(end);
-    *known = end.max(*known);
+    // What only a leader has that the controller has given up goes with it, should it lose power.
+    let held = end.min(partition.true_hw);
+    let known = partition.told.entry(epoch).or_insert(held);
+    *known = held.max(*known);
 }
 
 #[cfg(test)]
@@ -93,6 +95,7 @@ mod tests {
     #[test]
     fn an_end_that_goes_back_for_a_client_is_found() {
         let mut partition = healthy();
+        partition.true_hw = 12;
         let mut tell = |epoch, end| found(|report| told(&mut partition, LEADER, epoch, end, report));
         assert!(tell(0, 8).is_empty() && tell(0, 10).is_empty() && tell(2, 10).is_empty());
         assert!(tell(1, 10).is_empty() && tell(2, 12).is_empty(), "epoch 1 is a stale leader's");
@@ -103,6 +106,15 @@ mod tests {
         partition.told.clear();
         let mut tell = |epoch, end| found(|report| told(&mut partition, LEADER, epoch, end, report));
         assert!(tell(3, 12).is_empty() && tell(4, 6).is_empty(), "a stale leader tells what was lost");
+    }
+
+    #[test]
+    fn what_only_a_deposed_leader_had_binds_nobody() {
+        let mut partition = healthy();
+        let mut tell = |epoch, end| found(|report| told(&mut partition, LEADER, epoch, end, report));
+        assert!(tell(1, 15).is_empty(), "the controller has it that 10 is committed");
+        assert!(tell(3, 10).is_empty());
+        assert_eq!(tell(4, 9), ["S9"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Kafka's own tools for elections, reassignments, throttles and what is wrong with partitions, against klamm; what needs
+//! Kafka's own tools for elections, reassignments, throttles, transactions and what is wrong with partitions, against klamm; what needs
 //! no broker to die also against Apache Kafka.
 
 use anyhow::Result;
@@ -351,5 +351,85 @@ fn one_by_one(cluster: &Cluster) -> Result<()> {
         world.metadata().is_some_and(|image| image.cluster.brokers().all(|known| known.id.0 != 1))
     });
     assert!(gone);
+    Ok(())
+}
+
+#[test]
+fn transactions_hang_and_are_aborted() {
+    if missing() {
+        return;
+    }
+    // As before 3.6: leaders ask nobody whether a transaction is one.
+    let cluster = Cluster::builder()
+        .brokers(3)
+        .config("transaction.partition.verification.enable", "false")
+        .start_blocking()
+        .unwrap();
+    let leader = cluster.broker(1).unwrap().address().to_owned();
+    an_open_transaction(&leader).unwrap();
+}
+
+/// The words of each line of a table, without its head and without what a client may warn of (`[thread] WARN …`).
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    let lines = text.lines().filter(|line| !line.starts_with('[')).skip(1);
+    lines.map(|line| line.split_whitespace().collect()).collect()
+}
+
+fn an_open_transaction(leader: &str) -> Result<()> {
+    let desk = &mut Desk::open(leader)?;
+    desk.create("t", "1:2:3", &[])?;
+    let producers = ["describe-producers", "--topic", "t", "--partition", "0"];
+    let describe = ["describe", "--transactional-id", "payments"];
+    let hanging = ["find-hanging", "--topic", "t", "--max-transaction-timeout", "0"];
+
+    desk.tools.ok(Tool::OpenTransaction, &["payments", "t"])?;
+    let text = desk.tools.ok(Tool::Transactions, &["list"])?;
+    let [listed] = &rows(&text)[..] else { panic!("one transaction in:\n{text}") };
+    let [_, coordinator, producer, _] = listed[..] else { panic!("four columns in:\n{text}") };
+    assert_eq!(listed[..], ["payments", coordinator, producer, "Ongoing"]);
+    for nobody in [["--transactional-id-pattern", "pay"], ["--duration-filter", "3600000"]] {
+        let text = desk.tools.ok(Tool::Transactions, &[&["list"], &nobody[..]].concat())?;
+        assert!(rows(&text).is_empty(), "{nobody:?}: {text}");
+    }
+    let text = desk.tools.ok(Tool::Transactions, &["list", "--transactional-id-pattern", "pay.*"])?;
+    assert_eq!(rows(&text).len(), 1, "{text}");
+
+    let text = desk.tools.ok(Tool::Transactions, &describe)?;
+    let described = rows(&text).swap_remove(0);
+    assert_eq!(described[..6], [coordinator, "payments", producer, "0", "Ongoing", "600000"], "{text}");
+    assert_eq!(described.last(), Some(&"t-0"), "{text}");
+    let text = desk.tools.ok(Tool::Transactions, &producers)?;
+    let active = rows(&text).swap_remove(0);
+    assert_eq!((&active[..4], active[5]), (&[producer, "0", "-1", "0"][..], "0"), "{text}");
+    // A follower tells the same.
+    let of_a_follower =
+        desk.tools.ok(Tool::Transactions, &[&producers[..], &["--broker-id", "2"]].concat())?;
+    assert_eq!(rows(&of_a_follower), rows(&text));
+    // Its coordinator knows of it: it does not hang.
+    let text = desk.tools.ok(Tool::Transactions, &hanging)?;
+    assert!(rows(&text).is_empty(), "{text}");
+
+    desk.tools.ok(Tool::Transactions, &["forceTerminateTransaction", "--transactionalId", "payments"])?;
+    let text = desk.tools.until(Tool::Transactions, &describe, |text| !text.contains("t-0"))?;
+    let described = rows(&text).swap_remove(0);
+    assert_eq!((described[2], described[4]), (producer, "Empty"), "{text}");
+    assert_ne!(described[3], "0", "its producer is fenced: {text}");
+    desk.tools.until(Tool::Transactions, &producers, |text| text.contains("None"))?;
+
+    // The marker has offset 1.
+    desk.tools.ok(Tool::OpenTransaction, &["late", "t", "4242"])?;
+    let text = desk.tools.ok(Tool::Transactions, &hanging)?;
+    let found = rows(&text);
+    assert_eq!((found.len(), &found[0][..6]), (1, &["t", "0", "4242", "0", "-1", "2"][..]), "{text}");
+    let abort = ["abort", "--topic", "t", "--partition", "0", "--start-offset", "2"];
+    desk.tools.ok(Tool::Transactions, &abort)?;
+    let text = desk.tools.ok(Tool::Transactions, &hanging)?;
+    assert!(rows(&text).is_empty(), "{text}");
+
+    let again = desk.tools.run(Tool::Transactions, &abort)?;
+    let nothing = "Could not find any open transactions starting at offset 2 on partition t-0";
+    assert!(again.code == 1 && again.text.contains(nothing), "{again:?}");
+    let nobody = desk.tools.run(Tool::Transactions, &["describe", "--transactional-id", "nobody"])?;
+    assert!(nobody.code == 1 && nobody.text.contains("transactional-id `nobody`"), "{nobody:?}");
     Ok(())
 }

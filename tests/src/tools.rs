@@ -23,9 +23,12 @@ pub enum Tool {
     ConsoleConsumer,
     LeaderElection,
     LogDirs,
+    /// None of Kafka's: `tests/clients/java/OpenTransaction.java`, in the same process.
+    OpenTransaction,
     ProducerPerfTest,
     ReassignPartitions,
     Topics,
+    Transactions,
 }
 
 impl Tool {
@@ -37,9 +40,11 @@ impl Tool {
             Self::ConsoleConsumer => "org.apache.kafka.tools.consumer.ConsoleConsumer",
             Self::LeaderElection => "org.apache.kafka.tools.LeaderElectionCommand",
             Self::LogDirs => "org.apache.kafka.tools.LogDirsCommand",
+            Self::OpenTransaction => "OpenTransaction",
             Self::ProducerPerfTest => "org.apache.kafka.tools.ProducerPerformance",
             Self::ReassignPartitions => "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
             Self::Topics => "org.apache.kafka.tools.TopicCommand",
+            Self::Transactions => "org.apache.kafka.tools.TransactionsCommand",
         }
     }
 }

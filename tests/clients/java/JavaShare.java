@@ -49,6 +49,7 @@ public final class JavaShare {
         implicit();
         explicit();
         expired();
+        tools();
         return "records=" + RECORDS + " version=" + org.apache.kafka.common.utils.AppInfoParser.getVersion();
     }
 
@@ -172,6 +173,41 @@ public final class JavaShare {
             var errors = holder.commitSync().values();
             check(errors.stream().anyMatch(error -> error.orElse(null) instanceof InvalidRecordStateException), "late acknowledgements: %s", errors);
         }
+    }
+
+    /** Kafka's own share consumer on the command line, and the tool that looks at its group. */
+    private void tools() throws Exception {
+        String group = group("tools");
+        String read = tool(org.apache.kafka.tools.consumer.ConsoleShareConsumer::main, "--topic", topic, "--group", group,
+                "--max-messages", "" + RECORDS, "--timeout-ms", "" + Program.WAIT_MS);
+        check(read.lines().distinct().count() == RECORDS, "the console consumer read %s", read);
+        check(share("--list").lines().anyMatch(group::equals), "the group is not listed");
+        Program.await("an empty group", () -> describe(group).groupState() == GroupState.EMPTY);
+        String state = share("--describe", "--state", "--group", group);
+        check(state.contains("Empty"), "its state: %s", state);
+        try (KafkaShareConsumer<String, String> consumer = consumer(group, "implicit")) {
+            Program.await("a member", () -> {
+                consumer.poll(Duration.ofMillis(100));
+                return !describe(group).members().isEmpty();
+            });
+            String members = share("--describe", "--members", "--group", group);
+            check(members.contains(topic), "its members: %s", members);
+        }
+        Program.await("an empty group", () -> describe(group).groupState() == GroupState.EMPTY);
+        String deleted = share("--delete", "--group", group);
+        check(deleted.contains("successful"), "its deletion: %s", deleted);
+    }
+
+    private String share(String... arguments) throws Exception {
+        return tool(org.apache.kafka.tools.consumer.group.ShareGroupCommand::main, arguments);
+    }
+
+    private String tool(Tool.Main main, String... arguments) throws Exception {
+        List<String> all = new ArrayList<>(List.of("--bootstrap-server", bootstrap));
+        all.addAll(List.of(arguments));
+        Tool.Result result = Tool.run(main, false, all.toArray(String[]::new));
+        check(result.code() == 0, "%s ended with %s: %s", all, result.code(), result.text());
+        return result.text();
     }
 
     /** A group that begins with the first record. */

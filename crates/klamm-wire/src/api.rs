@@ -247,7 +247,7 @@ apis! {
     WriteShareGroupState 0-0, flexible 0, Broker, served;
     DeleteShareGroupState 0-0, flexible 0, Broker, served;
     ReadShareGroupStateSummary 0-0, flexible 0, Broker, served;
-    DescribeShareGroupOffsets 0-0, flexible 0, Broker, no;
+    DescribeShareGroupOffsets 0-0, flexible 0, Broker, served;
     AlterShareGroupOffsets 0-0, flexible 0, Broker, no;
     DeleteShareGroupOffsets 0-0, flexible 0, Broker, no;
 }

@@ -185,6 +185,9 @@ public final class JavaShare {
         Program.await("an empty group", () -> describe(group).groupState() == GroupState.EMPTY);
         String state = share("--describe", "--state", "--group", group);
         check(state.contains("Empty"), "its state: %s", state);
+        // What is kept is the start with which the last change was written: not yet the end.
+        String offsets = share("--describe", "--offsets", "--group", group);
+        check(offsets.lines().anyMatch(line -> line.matches(".*" + topic + " +0 .*[1-9].*")), "its offsets: %s", offsets);
         try (KafkaShareConsumer<String, String> consumer = consumer(group, "implicit")) {
             Program.await("a member", () -> {
                 consumer.poll(Duration.ofMillis(100));

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use klamm_node::Ctx;
 use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
+use klamm_wire::messages::describe_share_group_offsets_response::DescribeShareGroupOffsetsResponseGroup as ShareOffsets;
 use klamm_wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
 };
-use klamm_wire::messages::{DeleteGroupsResponse, OffsetFetchResponse, ResponseKind};
+use klamm_wire::messages::{
+    DeleteGroupsResponse, DescribeShareGroupOffsetsResponse, OffsetFetchResponse, ResponseKind,
+};
 
 use super::member::Parked;
 
@@ -19,6 +22,7 @@ pub(crate) struct GatherId(u64);
 enum Parts {
     Fetch(Vec<OffsetFetchResponseGroup>),
     Delete(Vec<DeletableGroupResult>),
+    ShareOffsets(Vec<ShareOffsets>),
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +48,16 @@ impl Gathers {
     /// Opens a DeleteGroups answer of `groups` parts.
     pub(crate) fn delete(&mut self, ctx: &mut Ctx<'_>, asker: Parked, groups: usize) -> GatherId {
         self.open(ctx, asker, groups, Parts::Delete(vec![DeletableGroupResult::default(); groups]))
+    }
+
+    /// Opens a DescribeShareGroupOffsets answer of `groups` parts.
+    pub(crate) fn describe_share_offsets(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        asker: Parked,
+        groups: usize,
+    ) -> GatherId {
+        self.open(ctx, asker, groups, Parts::ShareOffsets(vec![ShareOffsets::default(); groups]))
     }
 
     fn open(&mut self, ctx: &mut Ctx<'_>, asker: Parked, missing: usize, parts: Parts) -> GatherId {
@@ -84,6 +98,21 @@ impl Gathers {
         self.close_if_complete(ctx, id);
     }
 
+    /// Fills a part of a DescribeShareGroupOffsets answer; each part is filled once.
+    pub(crate) fn share_offsets_described(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: GatherId,
+        slot: usize,
+        group: ShareOffsets,
+    ) {
+        if let Some(Gather { parts: Parts::ShareOffsets(groups), missing, .. }) = self.open.get_mut(&id) {
+            groups[slot] = group;
+            *missing -= 1;
+        }
+        self.close_if_complete(ctx, id);
+    }
+
     /// How many answers are being put together.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -99,6 +128,10 @@ impl Gathers {
             Parts::Fetch(groups) => ResponseKind::OffsetFetch(fetch_response(groups, gather.asker.version)),
             Parts::Delete(results) => {
                 ResponseKind::DeleteGroups(DeleteGroupsResponse::default().with_results(results))
+            }
+            Parts::ShareOffsets(groups) => {
+                let response = DescribeShareGroupOffsetsResponse::default().with_groups(groups);
+                ResponseKind::DescribeShareGroupOffsets(response)
             }
         };
         ctx.reply(gather.asker.to, response);

@@ -68,7 +68,7 @@ pub(crate) trait Host {
     /// What is set on a group itself.
     fn group_override(&self, group: &str, key: &str) -> Option<StrBytes>;
 
-    /// Asks the share coordinator about partitions of a group; the answers come to `Shard::on_share_answers`.
+    /// Asks the share coordinator about partitions of a group; the answers come to `GroupCoordinator::on_share_answers`.
     fn ask_share_coordinator(&mut self, ctx: &mut Ctx<'_>, asks: Asks, asked: ShareAsked);
 
     /// Sets or moves a deadline.

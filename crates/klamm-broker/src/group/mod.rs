@@ -42,6 +42,8 @@ use klamm_node::Ctx;
 use klamm_wire::messages::consumer_group_describe_response::DescribedGroup as ConsumerDescribed;
 use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
 use klamm_wire::messages::describe_groups_response::DescribedGroup;
+use klamm_wire::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup as ShareOffsetsRequest;
+use klamm_wire::messages::describe_share_group_offsets_response::DescribeShareGroupOffsetsResponseGroup as ShareOffsets;
 use klamm_wire::messages::list_groups_response::ListedGroup;
 use klamm_wire::messages::offset_commit_response::OffsetCommitResponseTopic;
 use klamm_wire::messages::share_group_describe_response::DescribedGroup as ShareDescribed;
@@ -72,6 +74,7 @@ pub(crate) use member::own;
 use modern::consumer::heartbeat;
 use modern::refusal::Refusal;
 use modern::share::heartbeat as share_heartbeat;
+use modern::share::offsets::{self as share_offsets, OffsetsAsked};
 
 use shard::{Env, Shard, ShardState};
 
@@ -319,13 +322,59 @@ impl GroupCoordinator {
         answers: &Answers,
     ) {
         let partition = self.partition_for(asked.group());
-        if let Some((shard, mut env)) = self.shard(core, ctx, partition)
-            && shard.state == ShardState::Active
-        {
-            shard.on_share_answers(&mut env, asked, answers);
-        } else if let ShareAsked::Delete(deletion) = asked {
-            let (gather, slot, result) = deletion.refused(ErrorCode::NotCoordinator);
-            self.gathers.deleted(ctx, gather, slot, result);
+        let active = self.shard(core, ctx, partition).filter(|(shard, _)| shard.state == ShardState::Active);
+        match (asked, active) {
+            (ShareAsked::Offsets(asked), _) => {
+                let (gather, slot) = (asked.gather, asked.slot);
+                let group = asked.answer(core, answers);
+                self.gathers.share_offsets_described(ctx, gather, slot, group);
+            }
+            (ShareAsked::Initialize(group), Some((shard, mut env))) => {
+                shard.on_share_state_initialized(&mut env, &group, answers);
+            }
+            (ShareAsked::Initialize(_), None) => {}
+            (ShareAsked::Delete(deletion), Some((shard, mut env))) => {
+                shard.on_share_state_deleted(&mut env, deletion, answers);
+            }
+            (ShareAsked::Delete(deletion), None) => {
+                let (gather, slot, result) = deletion.refused(ErrorCode::NotCoordinator);
+                self.gathers.deleted(ctx, gather, slot, result);
+            }
+        }
+    }
+
+    /// DescribeShareGroupOffsets, of any number of groups.
+    pub(crate) fn describe_share_offsets(
+        &mut self,
+        host: &mut dyn Host,
+        ctx: &mut Ctx<'_>,
+        rc: &RequestContext,
+        groups: Vec<ShareOffsetsRequest>,
+    ) {
+        let gather = self.gathers.describe_share_offsets(ctx, parked(rc), groups.len());
+        for (slot, ShareOffsetsRequest { group_id, topics, .. }) in groups.into_iter().enumerate() {
+            let planned = match topics {
+                Some(topics) => Ok(share_offsets::ask_about_topics(host, &group_id, topics)),
+                None => {
+                    let partition = self.partition_for(&group_id);
+                    self.shard_state(partition).map(|()| {
+                        let shard = self.shards.get(&partition).into_iter();
+                        let asks = shard.flat_map(|shard| shard.ask_about_share_offsets(host, &group_id));
+                        (asks.collect(), Vec::new())
+                    })
+                }
+            };
+            match planned {
+                // Without questions the answer is there at the end of the step.
+                Ok((asks, unknown)) => {
+                    let asked = OffsetsAsked { group: group_id.0, gather, slot, unknown };
+                    host.ask_share_coordinator(ctx, asks, ShareAsked::Offsets(asked));
+                }
+                Err(error) => {
+                    let group = ShareOffsets::default().with_group_id(group_id).with_error_code(error.code());
+                    self.gathers.share_offsets_described(ctx, gather, slot, group);
+                }
+            }
         }
     }
 

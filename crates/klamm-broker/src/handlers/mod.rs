@@ -94,6 +94,7 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::DeleteGroups(_)
         | Request::ShareGroupHeartbeat(_)
         | Request::ShareGroupDescribe(_)
+        | Request::DescribeShareGroupOffsets(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
         Request::ShareFetch(request) => share::share_fetch::handle(broker, ctx, &rc, request),
@@ -135,7 +136,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::AddRaftVoter(_)
         | Request::RemoveRaftVoter(_)
         | Request::UpdateRaftVoter(_)
-        | Request::DescribeShareGroupOffsets(_)
         | Request::AlterShareGroupOffsets(_)
         | Request::DeleteShareGroupOffsets(_) => ctx.close(rc.reply_to),
         // `Request` is not exhaustive outside its crate.

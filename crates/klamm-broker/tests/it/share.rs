@@ -4,15 +4,18 @@
 use std::time::Duration;
 
 use klamm_node::{ConnectionId, NodeId, TracePattern};
+use klamm_wire::messages::describe_share_group_offsets_request::{
+    DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
+};
 use klamm_wire::messages::share_acknowledge_request::{
     self as acknowledge, AcknowledgePartition, AcknowledgeTopic,
 };
 use klamm_wire::messages::share_fetch_request::{self as fetch, FetchPartition, FetchTopic};
 use klamm_wire::messages::share_fetch_response::PartitionData;
 use klamm_wire::messages::{
-    DeleteGroupsRequest, FindCoordinatorRequest, GroupId, ResponseKind, ShareAcknowledgeRequest,
-    ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse, ShareGroupDescribeRequest,
-    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, TopicName,
+    DeleteGroupsRequest, DescribeShareGroupOffsetsRequest, FindCoordinatorRequest, GroupId, ResponseKind,
+    ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse,
+    ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, TopicName,
 };
 use klamm_wire::{ErrorCode, Uuid};
 use klamm_world::{Command, Input};
@@ -486,6 +489,28 @@ fn delete_group(c: &mut Cluster, at: i32) -> ErrorCode {
     error(answer.results[0].error_code)
 }
 
+/// Where the group `g` is: topics with partitions and start offsets.
+fn offsets(c: &mut Cluster, at: i32, topics: Option<&[(&str, i32)]>) -> Vec<(String, Vec<(i32, i64)>)> {
+    let topic = |(name, partition): &(&str, i32)| {
+        DescribeShareGroupOffsetsRequestTopic::default()
+            .with_topic_name(TopicName(s(name)))
+            .with_partitions(vec![*partition])
+    };
+    let group = DescribeShareGroupOffsetsRequestGroup::default()
+        .with_group_id(GroupId(s("g")))
+        .with_topics(topics.map(|topics| topics.iter().map(topic).collect()));
+    let request = DescribeShareGroupOffsetsRequest::default().with_groups(vec![group]);
+    let ResponseKind::DescribeShareGroupOffsets(answer) = c.ask(at, 0, request) else {
+        panic!("another answer")
+    };
+    assert_eq!(error(answer.groups[0].error_code), ErrorCode::None);
+    let topics = answer.groups[0].topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|p| (p.partition_index, p.start_offset));
+        (topic.topic_name.to_string(), partitions.collect())
+    });
+    topics.collect()
+}
+
 #[test]
 fn a_deleted_group_leaves_nothing_to_the_next_of_its_name() {
     let mut c = Cluster::start(3, &[]);
@@ -501,6 +526,14 @@ fn a_deleted_group_leaves_nothing_to_the_next_of_its_name() {
     c.produce("t", 0, "b");
     assert_eq!(one.fetch(&mut c), [(0, 1, 1)]);
     assert_eq!(one.acknowledge(&mut c, &[(0, 0, &[1])]), ErrorCode::None);
+    let first_is_done_with = ("t".to_owned(), vec![(0, 1)]);
+    c.produce("t", 0, "c");
+    assert_eq!(one.fetch(&mut c), [(2, 2, 1)]);
+    assert_eq!(one.acknowledge(&mut c, &[(2, 2, &[1])]), ErrorCode::None);
+    assert_eq!(offsets(&mut c, at, None), std::slice::from_ref(&first_is_done_with));
+    let unknown = ("no-topic".to_owned(), vec![(3, -1)]);
+    let asked = [("no-topic", 3), ("t", 0)];
+    assert_eq!(offsets(&mut c, at, Some(&asked)), [first_is_done_with, unknown]);
     assert_eq!(delete_group(&mut c, at), ErrorCode::NonEmptyGroup);
     assert_eq!(error(beat(&mut c, at, "one", -1, None).error_code), ErrorCode::None);
     // With its last connection the leader forgets the group.
@@ -512,6 +545,7 @@ fn a_deleted_group_leaves_nothing_to_the_next_of_its_name() {
     let kept = read(&mut c, keeper, "g", t, 0, 0);
     assert_eq!(error(kept.error_code), ErrorCode::InvalidRequest, "nothing is kept: {kept:?}");
     assert_eq!(delete_group(&mut c, at), ErrorCode::GroupIdNotFound);
+    assert_eq!(offsets(&mut c, at, None), [], "no such group");
 
     let joined = beat(&mut c, at, "two", 0, Some(&["t"]));
     c.run(Duration::from_secs(5));

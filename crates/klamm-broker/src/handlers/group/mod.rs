@@ -4,6 +4,7 @@ mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod delete_groups;
 mod describe_groups;
+mod describe_share_group_offsets;
 pub(crate) mod find_coordinator;
 mod heartbeat;
 mod join_group;
@@ -35,6 +36,9 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
         Request::DeleteGroups(request) => delete_groups::handle(broker, ctx, &rc, request),
         Request::ShareGroupHeartbeat(request) => share_group_heartbeat::handle(broker, ctx, &rc, request),
         Request::ShareGroupDescribe(request) => share_group_describe::handle(broker, ctx, &rc, &request),
+        Request::DescribeShareGroupOffsets(request) => {
+            describe_share_group_offsets::handle(broker, ctx, &rc, request);
+        }
         Request::OffsetCommit(request) => offset_commit::handle(broker, ctx, &rc, request),
         Request::OffsetFetch(request) => offset_fetch::handle(broker, ctx, &rc, request),
         Request::OffsetDelete(request) => offset_delete::handle(broker, ctx, &rc, request),

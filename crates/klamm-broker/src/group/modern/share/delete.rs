@@ -84,7 +84,7 @@ impl Shard {
     }
 
     /// The share coordinator has forgotten the group, which can go as well; or it could not, and the group stays.
-    pub(super) fn on_share_state_deleted(
+    pub(crate) fn on_share_state_deleted(
         &mut self,
         env: &mut Env<'_, '_>,
         deletion: ShareDeletion,

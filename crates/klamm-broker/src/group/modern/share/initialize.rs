@@ -8,6 +8,7 @@ use klamm_wire::{ErrorCode, StrBytes, Uuid};
 use super::super::subscriptions::Subscriptions;
 use super::delete::ShareDeletion;
 use super::group::{StateMetadata, TopicState};
+use super::offsets::OffsetsAsked;
 use super::records::ShareRecord;
 use crate::group::done::Done;
 use crate::group::records::Record;
@@ -28,6 +29,8 @@ pub(crate) enum ShareAsked {
     Initialize(StrBytes),
     /// To forget a group that is deleted.
     Delete(ShareDeletion),
+    /// To tell where a group is.
+    Offsets(OffsetsAsked),
 }
 
 impl ShareAsked {
@@ -36,19 +39,12 @@ impl ShareAsked {
         match self {
             Self::Initialize(group) => group,
             Self::Delete(deletion) => &deletion.group,
+            Self::Offsets(asked) => &asked.group,
         }
     }
 }
 
 impl Shard {
-    /// The share coordinator answered.
-    pub(crate) fn on_share_answers(&mut self, env: &mut Env<'_, '_>, asked: ShareAsked, answers: &Answers) {
-        match asked {
-            ShareAsked::Initialize(group) => self.on_share_state_initialized(env, &group, answers),
-            ShareAsked::Delete(deletion) => self.on_share_state_deleted(env, deletion, answers),
-        }
-    }
-
     /// Notes partitions that are subscribed to and have no state yet, and what to ask the share coordinator for.
     pub(super) fn plan_initialization(
         &self,

@@ -5,5 +5,6 @@ pub(crate) mod describe;
 pub(crate) mod group;
 pub(crate) mod heartbeat;
 pub(crate) mod initialize;
+pub(crate) mod offsets;
 pub(crate) mod records;
 pub(crate) mod simple;

@@ -1,6 +1,7 @@
 //! L1 to L5, L7, and L9 to L12: after the faults have healed, all becomes well within a bounded time.
 
 use klamm_metadata::NO_LEADER;
+use klamm_node::NodeId;
 
 use super::ghost::Partition;
 use super::report::{Invariant, Report, When};
@@ -49,7 +50,17 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
         }
         return;
     }
-    if let Some(out) = registration.replicas.iter().find(|id| live(id) && !registration.isr.contains(id)) {
+    let stuck: Vec<NodeId> = registration
+        .replicas
+        .iter()
+        .filter(|id| live(id) && ends_inside_a_batch(partition, **id))
+        .copied()
+        .collect();
+    if let Some(out) = registration
+        .replicas
+        .iter()
+        .find(|id| live(id) && !registration.isr.contains(id) && !stuck.contains(id))
+    {
         report.violation(
             L2,
             &partition.name,
@@ -61,7 +72,8 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
     if registration.adding_replicas.iter().any(|id| registration.removing_replicas.contains(id)) {
         return;
     }
-    if !registration.adding_replicas.is_empty() || !registration.removing_replicas.is_empty() {
+    let unfinished = !registration.adding_replicas.is_empty() || !registration.removing_replicas.is_empty();
+    if unfinished && stuck.is_empty() {
         let what = format!(
             "adding {:?}, removing {:?}",
             registration.adding_replicas, registration.removing_replicas
@@ -87,8 +99,10 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
         );
         report.violation(L7, &partition.name, what);
     }
-    for (id, replica) in
-        partition.replicas.iter().filter(|(id, r)| r.running && registration.replicas.contains(id))
+    for (id, replica) in partition
+        .replicas
+        .iter()
+        .filter(|(id, r)| r.running && registration.replicas.contains(id) && !stuck.contains(id))
     {
         let there = (replica.view.log_end, replica.view.high_watermark);
         if there != (view.log_end, view.high_watermark) {
@@ -101,8 +115,19 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
     }
 }
 
+/// Whether a follower asks for an offset within a batch of its leader's, and is given the whole batch again and again, which does not fit behind its
+/// log (`UnexpectedAppendOffsetException`): it was truncated to where records had been deleted, or an epoch had been noted, in the middle
+/// of a batch (`LocalLog.truncateTo`). Kafka helps a follower whose log is empty, and leaves any other as it is
+/// (`Partition.appendRecordsToFollowerOrFutureReplica`).
+fn ends_inside_a_batch(partition: &Partition, node: NodeId) -> bool {
+    let Some((_, leader)) = partition.true_leader() else { return false };
+    let Some(view) = partition.replicas.get(&node).map(|replica| &replica.view) else { return false };
+    let batch = leader.log.at(view.log_end);
+    view.log_end > view.log_start && batch.is_some_and(|batch| batch.base < view.log_end)
+}
+
 /// A broker has applied the metadata below `applied`.
-pub(super) fn metadata(node: klamm_node::NodeId, applied: i64, committed: i64, report: &mut Report) {
+pub(super) fn metadata(node: NodeId, applied: i64, committed: i64, report: &mut Report) {
     if applied < committed {
         report.violation(
             L4,
@@ -124,7 +149,7 @@ mod tests {
             (|_| {}, &[]),
             (|p| registration(p).leader = NO_LEADER, &["L1"]),
             (|p| registration(p).isr.retain(|id| *id != OTHER), &["L2"]),
-            (|p| of(p, FOLLOWER).view.log_end = 9, &["L3"]),
+            (|p| of(p, FOLLOWER).view.log_end = 5, &["L3"]),
             (|p| registration(p).adding_replicas.push(OTHER), &["L9"]),
             (|p| of(p, LEADER).view.log_end = 11, &["L10", "L3"]),
             (|p| of(p, LEADER).view.last_stable = 9, &["L7"]),
@@ -136,6 +161,10 @@ mod tests {
             ids.dedup();
             assert_eq!(ids, expected);
         }
+        let mut stuck = healthy();
+        of(&mut stuck, OTHER).view.log_end = 7;
+        registration(&mut stuck).isr.retain(|id| *id != OTHER);
+        assert!(found(|report| check(&stuck, report)).is_empty(), "Kafka leaves it there");
         let mut dead = healthy();
         of(&mut dead, OTHER).running = false;
         registration(&mut dead).isr.retain(|id| *id != OTHER);

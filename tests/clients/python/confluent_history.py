@@ -21,8 +21,9 @@ from common import check, main, wait_for
 
 PATIENCE = 150.0
 DEBUG = os.environ.get("KLAMM_CLIENT_DEBUG")  # what librdkafka tells of itself: eos,protocol
-# What these say is certain: the record is not in the log. Of any other error nobody knows.
-NEVER_SENT = (ck.KafkaError._PURGE_QUEUE, ck.KafkaError.MSG_SIZE_TOO_LARGE)
+# What these say is certain: the record is not in the log. Of any other error nobody knows, "purged in queue" included: the queue also
+# holds what was sent and waits to be sent again.
+NEVER_SENT = (ck.KafkaError.MSG_SIZE_TOO_LARGE,)
 
 
 class Book:
@@ -174,12 +175,16 @@ class Producer(Worker):
                 if not error.args[0].txn_requires_abort():
                     raise
                 print(f"{self.who} aborts: {error}", file=sys.stderr, flush=True)
-                self.end(transaction, False)
+                self.end(transaction, False, failed=True)
+                # What waited to be sent once more was purged with the abort, and librdkafka gives its sequence to the next record: the broker
+                # takes that for the same one. A new life has a new epoch.
+                raise
             self.producer.poll(0.02)
 
-    def end(self, transaction, commit):
+    def end(self, transaction, commit, failed=False):
         book = self.stage.book
-        if commit:
+        if not failed:
+            # Before an abort as well: it must not purge what was sent and waits to be sent again.
             self.producer.flush(30)
         book.write(self.who, "commit" if commit else "abort", transaction=transaction)
         try:

@@ -49,7 +49,10 @@ pub(crate) fn handle(
         return ctx.close(rc.reply_to);
     }
     let inspected = inspected.unwrap_or_else(|| inspect_produce(&request, rc.api_version));
-    if request.transactional_id.is_none() && verify::is_transactional(&inspected) {
+    if !verify::is_transactional(&inspected) {
+        return append_all(core, ctx, &rc, request, inspected, &Verdicts::default());
+    }
+    if request.transactional_id.is_none() {
         return refuse_all(ctx, &rc, request, ErrorCode::TransactionalIdAuthorizationFailed);
     }
     if let Err(refused) = verify::verify_and_append(core, ctx, rc, request, inspected) {

@@ -108,7 +108,7 @@ fn transactional(
     (producers, partitions)
 }
 
-/// Appends the records of a request, after asking the transaction coordinator where that is needed.
+/// Appends the records of a request that holds transactional ones, after asking the transaction coordinator where that is needed.
 ///
 /// # Errors
 /// The request itself and `INVALID_PRODUCER_ID_MAPPING`, when transactional records come of more than one producer.
@@ -119,10 +119,6 @@ pub(super) fn verify_and_append(
     request: ProduceRequest,
     inspected: InspectedProduce,
 ) -> Result<(), Box<(RequestContext, ProduceRequest, ErrorCode)>> {
-    if !is_transactional(&inspected) {
-        super::append_all(core, ctx, &rc, request, inspected, &Verdicts::default());
-        return Ok(());
-    }
     let (producers, partitions) = transactional(core, rc.api_version, &request, &inspected);
     if producers.len() > 1 {
         return Err(Box::new((rc, request, ErrorCode::InvalidProducerIdMapping)));

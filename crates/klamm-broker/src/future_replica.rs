@@ -267,7 +267,10 @@ fn follow(source: &Log, copy: &mut Log, disk: &mut dyn klamm_log::Disk, now_ms: 
     if copy.log_start_offset() < start {
         copy.update_high_watermark(source.high_watermark().min(copy.log_end_offset()));
         // What is beyond the copy's end is for later.
-        let _ = copy.maybe_increment_log_start_offset(disk, start.min(copy.high_watermark()));
+        let moved = copy.maybe_increment_log_start_offset(disk, start.min(copy.high_watermark()));
+        if let Err(ReadError::Log(error)) = moved {
+            return Err(error);
+        }
     }
     Ok(())
 }

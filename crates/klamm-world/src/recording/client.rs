@@ -5,8 +5,8 @@ use klamm_wire::{Api, Request};
 use super::codec::{Decoded, Decoder, Encoder, nonsense};
 use super::value::{Value, fields, variants};
 use crate::client::scripted::{
-    AdminSpec, Assignor, ClientOp, ClientSettings, CommittedOffset, ConsumerOp, GroupSettings, NewRecord,
-    OffsetReset, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec, SeekTo, SendOp, Target,
+    AdminSpec, Assignor, ClientOp, ClientSettings, CommittedOffset, ConsumerOp, GroupProtocol, GroupSettings,
+    NewRecord, OffsetReset, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
 
 impl<T: Value> Value for Box<T> {
@@ -48,7 +48,8 @@ fields! {
         max_partition_fetch_bytes, max_poll_records, rack, group,
     }
     GroupSettings {
-        group_id, instance_id, session_timeout, heartbeat_interval, max_poll_interval, assignors,
+        group_id, protocol, instance_id, session_timeout, heartbeat_interval, max_poll_interval, assignors,
+        remote_assignor,
     }
     CommittedOffset { offset, leader_epoch }
     AdminSpec { client }
@@ -57,6 +58,10 @@ fields! {
 }
 
 variants! {
+    GroupProtocol {
+        0 Classic {}
+        1 Consumer {}
+    }
     Assignor {
         0 Range {}
         1 CooperativeSticky {}

@@ -19,7 +19,7 @@ use crate::settings::WorldSettings;
 use crate::world::World;
 
 const MAGIC: &[u8; 8] = b"KLAMMREC";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// No entry is longer: a request is at most 100 MiB unless its cluster allows more.
 const MAX_ENTRY: u32 = 1 << 30;
 

@@ -10,8 +10,8 @@ use klamm_wire::{ApiKey, KafkaVersion, Request};
 use super::*;
 use crate::FaultId;
 use crate::client::scripted::{
-    AdminSpec, Assignor, ClientOp, ConsumerOp, GroupSettings, NewRecord, RequestOp, ScriptedConsumerSpec,
-    ScriptedProducerSpec, SeekTo, SendOp, Target,
+    AdminSpec, Assignor, ClientOp, ConsumerOp, GroupProtocol, GroupSettings, NewRecord, RequestOp,
+    ScriptedConsumerSpec, ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
 use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec, WatcherSpec};
 use crate::input::{ClientRequest, Command};
@@ -204,8 +204,10 @@ fn inputs() -> Vec<(Timestamp, Input)> {
         Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec::default()))),
         Input::Command(Command::AddClient(ClientSpec::ScriptedConsumer(ScriptedConsumerSpec {
             group: Some(Box::new(GroupSettings {
+                protocol: GroupProtocol::Consumer,
                 instance_id: Some("i".into()),
                 assignors: vec![Assignor::CooperativeSticky, Assignor::Range],
+                remote_assignor: Some("range".into()),
                 ..GroupSettings::new("g")
             })),
             ..ScriptedConsumerSpec::default()

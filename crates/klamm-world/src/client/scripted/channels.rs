@@ -102,6 +102,11 @@ impl Channels {
         theirs.map_or(newest, |theirs| newest.min(*theirs))
     }
 
+    /// Whether a broker said that it serves an API.
+    pub(super) fn serves(&self, broker: NodeId, key: ApiKey) -> bool {
+        self.by_broker.get(&broker).is_some_and(|channel| channel.versions.contains_key(&(key as i16)))
+    }
+
     /// A broker that can be asked now: the one with the fewest requests in flight, chance among equals. Begins to connect
     /// when there is none (`NetworkClient.leastLoadedNode`).
     pub(super) fn least_loaded(&mut self, ctx: &mut ClientCtx<'_>) -> Option<NodeId> {

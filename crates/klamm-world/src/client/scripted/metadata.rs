@@ -99,6 +99,11 @@ impl Metadata {
         self.topics.get(topic).map_or(Uuid::nil(), |topic| topic.id)
     }
 
+    /// The topic of an id, as far as is known.
+    pub(super) fn topic_name(&self, id: &Uuid) -> Option<&StrBytes> {
+        self.topics.iter().find(|(_, topic)| topic.id == *id).map(|(name, _)| name)
+    }
+
     /// What the last answer said of a topic; `None` when none has said anything.
     pub(super) fn topic_error(&self, topic: &StrBytes) -> Option<ErrorCode> {
         self.topics.get(topic).map(|topic| topic.error)

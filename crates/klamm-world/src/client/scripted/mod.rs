@@ -41,7 +41,8 @@ pub use self::op::{
 use self::producer::Producer;
 use self::requests::Requests;
 pub use self::settings::{
-    AdminSpec, ClientSettings, GroupSettings, OffsetReset, ScriptedConsumerSpec, ScriptedProducerSpec,
+    AdminSpec, ClientSettings, GroupProtocol, GroupSettings, OffsetReset, ScriptedConsumerSpec,
+    ScriptedProducerSpec,
 };
 use super::{Answer, ClientCtx};
 

@@ -139,21 +139,35 @@ impl Default for ScriptedConsumerSpec {
     }
 }
 
-/// How a consumer is in a group (the classic protocol).
+/// `group.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupProtocol {
+    /// The members' leader shares the partitions out.
+    #[default]
+    Classic,
+    /// The coordinator does (KIP-848). Session timeout and heartbeat interval are the coordinator's too.
+    Consumer,
+}
+
+/// How a consumer is in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSettings {
     /// `group.id`.
     pub group_id: StrBytes,
+    /// `group.protocol`.
+    pub protocol: GroupProtocol,
     /// `group.instance.id`: makes it a static member (KIP-345).
     pub instance_id: Option<StrBytes>,
-    /// `session.timeout.ms`.
+    /// `session.timeout.ms` (classic protocol).
     pub session_timeout: Duration,
-    /// `heartbeat.interval.ms`.
+    /// `heartbeat.interval.ms` (classic protocol).
     pub heartbeat_interval: Duration,
     /// `max.poll.interval.ms`, which is the rebalance timeout too.
     pub max_poll_interval: Duration,
-    /// `partition.assignment.strategy`, in order of preference. Kafka's default is both; here it is range alone.
+    /// `partition.assignment.strategy` (classic protocol), in order of preference. Kafka's default is both; here it is range alone.
     pub assignors: Vec<Assignor>,
+    /// `group.remote.assignor` (consumer protocol): `uniform` or `range`; `None` for what the coordinator prefers.
+    pub remote_assignor: Option<StrBytes>,
 }
 
 impl GroupSettings {
@@ -161,11 +175,13 @@ impl GroupSettings {
     pub fn new(group_id: impl Into<StrBytes>) -> Self {
         Self {
             group_id: group_id.into(),
+            protocol: GroupProtocol::Classic,
             instance_id: None,
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),
             max_poll_interval: Duration::from_secs(300),
             assignors: vec![Assignor::Range],
+            remote_assignor: None,
         }
     }
 }

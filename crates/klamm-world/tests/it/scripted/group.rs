@@ -15,22 +15,22 @@ use klamm_world::{ClientId, Command};
 
 use super::{Stage, TOPIC};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const SECOND: Duration = Duration::from_secs(1);
-const CONFIG: &[(&str, &str)] = &[
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const CONFIG: &[(&str, &str)] = &[
     ("group.initial.rebalance.delay.ms", "0"),
     ("min.insync.replicas", "2"),
     ("offsets.topic.replication.factor", "3"),
     ("offsets.topic.num.partitions", "1"),
 ];
 
-fn stage(seed: u64) -> Stage {
+pub(super) fn stage(seed: u64) -> Stage {
     let mut stage = Stage::new(seed, CONFIG);
     stage.create_topic(TOPIC, &[&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]]);
     stage
 }
 
-fn settings() -> GroupSettings {
+pub(super) fn settings() -> GroupSettings {
     GroupSettings {
         session_timeout: Duration::from_secs(6),
         heartbeat_interval: SECOND,
@@ -38,7 +38,7 @@ fn settings() -> GroupSettings {
     }
 }
 
-fn member(stage: &mut Stage, group: GroupSettings) -> ClientId {
+pub(super) fn member(stage: &mut Stage, group: GroupSettings) -> ClientId {
     let spec = ScriptedConsumerSpec {
         auto_offset_reset: OffsetReset::Earliest,
         group: Some(Box::new(group)),
@@ -50,18 +50,18 @@ fn member(stage: &mut Stage, group: GroupSettings) -> ClientId {
 }
 
 /// Adds a member that polls for an hour.
-fn polling(stage: &mut Stage, group: GroupSettings) -> ClientId {
+pub(super) fn polling(stage: &mut Stage, group: GroupSettings) -> ClientId {
     let member = member(stage, group);
     stage.ask(member, ConsumerOp::Consume { within: HOUR }.into());
     member
 }
 
-fn share(stage: &Stage, member: ClientId) -> Vec<i32> {
+pub(super) fn share(stage: &Stage, member: ClientId) -> Vec<i32> {
     stage.world.client_positions(member).keys().map(|name| name.partition).collect()
 }
 
 /// Waits until members have all partitions among them, one each at least.
-fn settle(stage: &mut Stage, members: &[ClientId], total: usize) {
+pub(super) fn settle(stage: &mut Stage, members: &[ClientId], total: usize) {
     stage.run_until("everybody's share", |world| {
         let shares: Vec<_> = members.iter().map(|member| world.client_positions(*member)).collect();
         let all: BTreeSet<_> = shares.iter().flat_map(BTreeMap::keys).collect();
@@ -73,22 +73,22 @@ fn settle(stage: &mut Stage, members: &[ClientId], total: usize) {
     });
 }
 
-fn generation(stage: &Stage, member: ClientId) -> i32 {
+pub(super) fn generation(stage: &Stage, member: ClientId) -> i32 {
     stage.world.client_member(member).unwrap().generation
 }
 
-fn run_for(stage: &mut Stage, member: ClientId, within: Duration) -> OpId {
+pub(super) fn run_for(stage: &mut Stage, member: ClientId, within: Duration) -> OpId {
     let op = stage.ask(member, ConsumerOp::Consume { within }.into());
     stage.result(member, op).unwrap();
     op
 }
 
-fn commit(stage: &mut Stage, member: ClientId) -> Result<OpValue, ClientError> {
+pub(super) fn commit(stage: &mut Stage, member: ClientId) -> Result<OpValue, ClientError> {
     let op = stage.ask(member, ConsumerOp::Commit(None).into());
     stage.result(member, op)
 }
 
-fn committed(stage: &mut Stage, member: ClientId) -> Option<i64> {
+pub(super) fn committed(stage: &mut Stage, member: ClientId) -> Option<i64> {
     let name = TopicPartition::new(TOPIC, 0);
     let op = stage.ask(member, ConsumerOp::Committed(vec![name.clone()]).into());
     match stage.result(member, op).unwrap() {
@@ -98,7 +98,7 @@ fn committed(stage: &mut Stage, member: ClientId) -> Option<i64> {
 }
 
 /// What members gave up and took over: (client, given up, lost), or (client, taken over).
-fn moves(stage: &Stage, client: ClientId) -> Vec<String> {
+pub(super) fn moves(stage: &Stage, client: ClientId) -> Vec<String> {
     let numbers = |partitions: &[TopicPartition]| {
         let numbers: Vec<_> = partitions.iter().map(|name| name.partition.to_string()).collect();
         numbers.join(" ")

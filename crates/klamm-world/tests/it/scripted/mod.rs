@@ -2,6 +2,7 @@
 
 mod consumer;
 mod group;
+mod modern;
 mod producer;
 mod property;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use klamm_node::{NodeId, Timestamp, WallTime};
 use klamm_wire::messages::create_topics_request::CreatableTopic;
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
-use klamm_wire::{ApiKey, Request, Response};
+use klamm_wire::{ApiKey, KafkaVersion, Request, Response};
 use klamm_world::scripted::{
     AdminSpec, ClientOp, ClientSettings, OpId, OpResult, OpValue, Produced, RequestOp, ScriptedConsumerSpec,
     ScriptedProducerSpec, SendOp,
@@ -34,6 +35,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// Three brokers; links take a millisecond.
     pub(crate) fn new(seed: u64, config: &[(&str, &str)]) -> Self {
+        Self::of_release(KafkaVersion::NEWEST, seed, config)
+    }
+
+    /// The same, as a Kafka of an older release.
+    pub(crate) fn of_release(release: KafkaVersion, seed: u64, config: &[(&str, &str)]) -> Self {
         let settings = WorldSettings {
             seed,
             brokers: (1..=3)
@@ -50,6 +56,7 @@ impl Stage {
             trace_capacity: 1 << 16,
             ..WorldSettings::default()
         };
+        let settings = settings.of_release(release);
         let mut stage = Self { world: World::new(settings, BTreeMap::new()), admin: ClientId(0), clients: 0 };
         for node in [CONTROLLER, NodeId(1), NodeId(2), NodeId(3)] {
             stage.command(Command::Start(node));

@@ -9,6 +9,7 @@ use super::assigned::{Position, State};
 use super::{Consumer, records};
 use crate::client::scripted::base::Base;
 use crate::client::scripted::error::ClientError;
+use crate::client::scripted::group::Member;
 use crate::client::{Answer, ClientCtx};
 
 /// The newest version, and the newest that names topics by their names.
@@ -108,6 +109,9 @@ impl Consumer {
     pub(in crate::client::scripted) fn on_lost(&mut self, broker: NodeId) {
         for assigned in self.assigned.values_mut() {
             assigned.preferred.take_if(|(replica, _)| *replica == broker);
+        }
+        if let Some(Member::Modern(member)) = &mut self.member {
+            member.on_lost(broker);
         }
     }
 

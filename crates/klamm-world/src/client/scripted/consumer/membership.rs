@@ -9,7 +9,7 @@ use super::{API_TIMEOUT, Consumer};
 use crate::client::ClientCtx;
 use crate::client::scripted::base::Base;
 use crate::client::scripted::error::ClientError;
-use crate::client::scripted::group::{Committed, Prepare};
+use crate::client::scripted::group::{Committed, Member, Prepare};
 use crate::client::scripted::history::HistoryEvent;
 use crate::client::scripted::op::CommittedOffset;
 
@@ -24,18 +24,47 @@ impl Consumer {
             let failure = failure.clone();
             return self.fail_poll(failure);
         }
+        match member {
+            Member::Classic(_) => self.poll_classic(ctx, base),
+            Member::Modern(member) => {
+                if let Some(error) = member.take_complaint() {
+                    self.fail_poll(error);
+                } else if let Some(share) = member.reconcile(base) {
+                    self.take_over(ctx, base, share, false);
+                }
+                // It joins, or says what it has now, at once.
+                if let Some(member) = &mut self.member {
+                    member.go_on(ctx, base);
+                }
+                self.give_up_lost(ctx);
+            }
+        }
+    }
+
+    fn poll_classic(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
+        let Some(Member::Classic(member)) = &mut self.member else { return };
         if let Some((partitions, cooperative)) = member.take_joined() {
             self.take_over(ctx, base, partitions, cooperative);
         }
-        let Some(member) = &mut self.member else { return };
+        let Some(Member::Classic(member)) = &mut self.member else { return };
         member.find_coordinator(ctx, base);
         if let Some(prepare) = member.must_prepare() {
             member.prepared();
             self.prepare(ctx, prepare);
         }
         let owned: BTreeSet<_> = self.assigned.keys().cloned().collect();
-        if let Some(member) = &mut self.member {
+        if let Some(Member::Classic(member)) = &mut self.member {
             member.go_on_polled(ctx, base, &owned);
+        }
+    }
+
+    /// What a member of the consumer protocol has lost is read no further, polled or not.
+    pub(super) fn give_up_lost(&mut self, ctx: &mut ClientCtx<'_>) {
+        if let Some(Member::Modern(member)) = &mut self.member
+            && member.take_lost()
+        {
+            let all = self.assigned.keys().cloned().collect();
+            self.give_up(ctx, &all, true);
         }
     }
 
@@ -67,7 +96,7 @@ impl Consumer {
     ) {
         let given_up: BTreeSet<_> =
             self.assigned.keys().filter(|name| !share.contains(*name)).cloned().collect();
-        if let Some(member) = &mut self.member
+        if let Some(Member::Classic(member)) = &mut self.member
             && cooperative
             && !given_up.is_empty()
         {

@@ -120,6 +120,7 @@ impl Consumer {
             }
             member.go_on(ctx, base);
         }
+        self.give_up_lost(ctx);
         loop {
             self.see_leaders(base);
             if let Some(result) = self.advance(ctx, base) {

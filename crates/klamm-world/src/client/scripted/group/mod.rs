@@ -1,46 +1,47 @@
-//! A member of a group, with the rules of Java's (`AbstractCoordinator`, `ConsumerCoordinator`): the classic protocol.
+//! A member of a group, with the rules of Java's, in one of the two protocols that consumers speak: [`classic`] (its members
+//! share the partitions out among themselves) and [`modern`] (KIP-848: the coordinator does).
 //!
-//! It joins and rejoins while its consumer polls; between polls it keeps its place with heartbeats, until
-//! `max.poll.interval.ms` is over. Nothing is committed by itself (`enable.auto.commit=false`).
+//! It joins while its consumer polls; between polls it keeps its place with heartbeats, until `max.poll.interval.ms` is over. Nothing is
+//! committed by itself (`enable.auto.commit=false`).
 
-mod assignor;
+mod classic;
 mod coordinator;
-mod heartbeat;
-mod join;
+mod modern;
 mod offsets;
-mod protocol;
 
-use std::collections::{BTreeMap, BTreeSet};
+use klamm_node::{NodeId, Timestamp};
+use klamm_wire::messages::GroupId;
+use klamm_wire::{ErrorCode, StrBytes};
 
-use klamm_node::{NodeId, Timestamp, TopicPartition};
-use klamm_wire::messages::leave_group_request::MemberIdentity;
-use klamm_wire::messages::{GroupId, LeaveGroupRequest};
-use klamm_wire::{ApiKey, Request, StrBytes};
-
-use self::assignor::Assignment;
-pub use self::assignor::Assignor;
+pub use self::classic::Assignor;
+pub(super) use self::classic::Classic;
 use self::coordinator::Coordinator;
-use self::heartbeat::Heartbeat;
+pub(super) use self::modern::Modern;
 pub(super) use self::offsets::{Commit, Committed, OffsetsAnswer};
 use super::base::Base;
 use super::error::ClientError;
-use super::settings::GroupSettings;
+use super::settings::{GroupProtocol, GroupSettings};
 use crate::client::{Answer, ClientCtx};
-
-const PROTOCOL_TYPE: &str = "consumer";
-const LEAVE_VERSION: i16 = 5;
 
 /// Where a member stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberState {
     /// Not in the group.
     Unjoined,
-    /// It has asked to join.
+    /// Classic protocol: it has asked to join.
     PreparingRebalance,
-    /// It has joined, and has asked for its share.
+    /// Classic protocol: it has joined, and has asked for its share.
     CompletingRebalance,
+    /// Consumer protocol: it has asked to join, or is about to.
+    Joining,
+    /// Consumer protocol: it was told of another share, and does not have it yet.
+    Reconciling,
+    /// Consumer protocol: it has another share, and is about to tell the coordinator.
+    Acknowledging,
     /// It has its share.
     Stable,
+    /// Consumer protocol: it left because it was not polled in time, and joins again at the next poll.
+    Stale,
 }
 
 /// A member, as it sees itself.
@@ -48,274 +49,23 @@ pub enum MemberState {
 pub struct MemberStatus {
     /// Where it stands.
     pub state: MemberState,
-    /// The id that the coordinator gave it; empty for none.
+    /// Its id: the coordinator gives it one in the classic protocol, the member itself in the consumer protocol. Empty for none.
     pub member_id: StrBytes,
-    /// The generation it is in; -1 for none.
+    /// The generation, or member epoch, it is in; -1 for none.
     pub generation: i32,
-    /// Whether it leads the group.
+    /// Whether it leads the group; nobody does in the consumer protocol.
     pub leads: bool,
     /// The broker that it believes to be the coordinator.
     pub coordinator: Option<NodeId>,
 }
 
-#[derive(Debug, Clone)]
-struct Generation {
-    id: i32,
+/// Under which name a member commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Its generation, or member epoch; -1 for who is no member.
+    generation: i32,
     member_id: StrBytes,
-    protocol: Option<Assignor>,
-}
-
-impl Generation {
-    fn none() -> Self {
-        Self { id: -1, member_id: StrBytes::default(), protocol: None }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Member {
-    settings: GroupSettings,
-    /// What it subscribes to; nothing for a consumer that only commits.
-    topics: Vec<StrBytes>,
-    coordinator: Coordinator,
-    state: MemberState,
-    generation: Generation,
-    /// The JoinGroup or SyncGroup under way.
-    asked: Option<i32>,
-    rejoin_needed: bool,
-    rejoin_at: Timestamp,
-    /// What it has must be given up before it joins.
-    needs_prepare: bool,
-    heartbeat: Heartbeat,
-    leads: bool,
-    /// The leader's shares for all, and the partitions that there were when it shared them out.
-    shares: Assignment,
-    counted: BTreeMap<StrBytes, i32>,
-    /// The share that was assigned and not taken over yet.
-    joined: Option<BTreeSet<TopicPartition>>,
-    /// An error after which it does nothing more.
-    failure: Option<ClientError>,
-}
-
-impl Member {
-    pub(super) fn new(settings: GroupSettings) -> Self {
-        Self {
-            settings,
-            topics: Vec::new(),
-            coordinator: Coordinator::default(),
-            state: MemberState::Unjoined,
-            generation: Generation::none(),
-            asked: None,
-            rejoin_needed: false,
-            rejoin_at: Timestamp::ZERO,
-            needs_prepare: true,
-            heartbeat: Heartbeat::default(),
-            leads: false,
-            shares: Assignment::new(),
-            counted: BTreeMap::new(),
-            joined: None,
-            failure: None,
-        }
-    }
-
-    pub(super) fn status(&self) -> MemberStatus {
-        MemberStatus {
-            state: self.state,
-            member_id: self.generation.member_id.clone(),
-            generation: self.generation.id,
-            leads: self.leads && self.state == MemberState::Stable,
-            coordinator: self.coordinator.broker(),
-        }
-    }
-
-    fn group_id(&self) -> GroupId {
-        GroupId(self.settings.group_id.clone())
-    }
-
-    /// Whether it is, or wants to be, in the group.
-    pub(super) const fn is_subscribed(&self) -> bool {
-        !self.topics.is_empty()
-    }
-
-    pub(super) const fn generation(&self) -> i32 {
-        self.generation.id
-    }
-
-    /// Why it can do nothing more.
-    pub(super) const fn failure(&self) -> Option<&ClientError> {
-        self.failure.as_ref()
-    }
-
-    /// Subscribes to these topics instead of what it was subscribed to.
-    pub(super) fn subscribe(&mut self, base: &mut Base, topics: Vec<StrBytes>) {
-        for topic in &topics {
-            base.metadata.want(topic);
-        }
-        self.topics = topics;
-        self.failure = None;
-        self.request_rejoin();
-    }
-
-    /// Leaves the group, and wants nothing any more.
-    pub(super) fn unsubscribe(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
-        self.leave(ctx, base, "the consumer unsubscribed from all topics");
-        self.topics.clear();
-        self.rejoin_needed = false;
-        self.failure = None;
-    }
-
-    /// Heartbeats, and whatever else goes on between polls.
-    pub(super) fn go_on(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
-        if self.failure.is_some() || !self.is_subscribed() {
-            return;
-        }
-        if self.state != MemberState::Unjoined {
-            self.find_coordinator(ctx, base);
-        }
-        self.go_on_heartbeat(ctx, base);
-    }
-
-    pub(super) fn find_coordinator(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
-        let group = self.settings.group_id.clone();
-        self.coordinator.go_on(ctx, base, &group);
-    }
-
-    /// Whether what it has must be given up now, because it is about to join: all of it is lost, or the protocol has it so.
-    pub(super) fn must_prepare(&self) -> Option<Prepare> {
-        let due = self.rejoin_needed && self.needs_prepare && self.asked.is_none() && self.failure.is_none();
-        if !due || self.coordinator.broker().is_none() {
-            return None;
-        }
-        if self.generation.id < 0 || self.generation.member_id.is_empty() {
-            return Some(Prepare::LoseAll);
-        }
-        let cooperative = self.settings.assignors.iter().all(|assignor| assignor.is_cooperative());
-        Some(if cooperative { Prepare::KeepSubscribed } else { Prepare::RevokeAll })
-    }
-
-    pub(super) const fn prepared(&mut self) {
-        self.needs_prepare = false;
-    }
-
-    pub(super) fn topics(&self) -> &[StrBytes] {
-        &self.topics
-    }
-
-    /// The share that was assigned since the last poll, and whether what is not in it must be given up and the group
-    /// joined again.
-    pub(super) fn take_joined(&mut self) -> Option<(BTreeSet<TopicPartition>, bool)> {
-        if self.state != MemberState::Stable {
-            return None;
-        }
-        let joined = self.joined.take()?;
-        self.needs_prepare = true;
-        Some((joined, self.generation.protocol.is_some_and(Assignor::is_cooperative)))
-    }
-
-    /// Joins as long as its consumer polls.
-    pub(super) fn go_on_polled(
-        &mut self,
-        ctx: &mut ClientCtx<'_>,
-        base: &mut Base,
-        owned: &BTreeSet<TopicPartition>,
-    ) {
-        if self.failure.is_some() {
-            return;
-        }
-        self.find_coordinator(ctx, base);
-        // The leader looks after topics that grow.
-        let grown = |(topic, count): (&StrBytes, &i32)| base.metadata.partitions(topic) != *count;
-        if self.leads && self.state == MemberState::Stable && self.counted.iter().any(grown) {
-            self.request_rejoin();
-        }
-        self.go_on_join(ctx, base, owned);
-    }
-
-    /// Takes an answer to something that the member asked; false when it is another's.
-    pub(super) fn on_answer(
-        &mut self,
-        ctx: &mut ClientCtx<'_>,
-        base: &mut Base,
-        correlation_id: i32,
-        answer: &Answer,
-    ) -> bool {
-        if let Some(result) = self.coordinator.on_answer(ctx, base, correlation_id, answer) {
-            if let Err(error) = result {
-                self.fail(error);
-            }
-            return true;
-        }
-        if self.asked == Some(correlation_id) {
-            self.asked = None;
-            match self.state {
-                MemberState::PreparingRebalance => self.on_join(ctx, base, answer),
-                MemberState::CompletingRebalance => self.on_sync(ctx, base, answer),
-                MemberState::Unjoined | MemberState::Stable => {}
-            }
-            return true;
-        }
-        self.on_heartbeat(ctx, base, correlation_id, answer)
-    }
-
-    /// Wants to join again, and keeps its place until then (`requestRejoin`).
-    pub(super) const fn request_rejoin(&mut self) {
-        self.rejoin_needed = true;
-    }
-
-    /// Is out of the group, and wants to join again.
-    fn rejoin(&mut self) {
-        self.state = MemberState::Unjoined;
-        self.asked = None;
-        self.joined = None;
-        self.rejoin_needed = true;
-    }
-
-    /// Forgets its generation (`resetStateAndGeneration`).
-    fn reset_generation(&mut self, member_id_too: bool) {
-        let member_id = std::mem::take(&mut self.generation.member_id);
-        self.generation = Generation::none();
-        if !member_id_too {
-            self.generation.member_id = member_id;
-        }
-        self.state = MemberState::Unjoined;
-        self.needs_prepare = true;
-    }
-
-    fn fail(&mut self, error: ClientError) {
-        self.state = MemberState::Unjoined;
-        self.asked = None;
-        self.failure = Some(error);
-    }
-
-    /// Tells the coordinator that it goes, unless it is a static member, and forgets its generation
-    /// (`maybeLeaveGroup`).
-    fn leave(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base, why: &'static str) {
-        let tells = self.settings.instance_id.is_none()
-            && self.state != MemberState::Unjoined
-            && !self.generation.member_id.is_empty();
-        if tells && let Some(to) = self.coordinator.ready(ctx, base) {
-            let member_id = self.generation.member_id.clone();
-            let request = LeaveGroupRequest::default().with_group_id(self.group_id());
-            base.ask(ctx, to, ApiKey::LeaveGroup, LEAVE_VERSION, |version| {
-                let identity = MemberIdentity::default().with_member_id(member_id.clone());
-                Request::LeaveGroup(match version {
-                    ..3 => request.with_member_id(member_id),
-                    3 | 4 => request.with_members(vec![identity]),
-                    5.. => {
-                        request.with_members(vec![identity.with_reason(Some(StrBytes::from_static_str(why)))])
-                    }
-                })
-            });
-        }
-        self.reset_generation(true);
-        self.rejoin();
-    }
-
-    pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
-        let lives = self.failure.is_none();
-        let rejoin = Some(self.rejoin_at).filter(|_| self.rejoin_needed && lives);
-        let beats = self.heartbeat_deadlines().filter(move |_| lives);
-        self.coordinator.next_deadline().into_iter().chain(rejoin).chain(beats)
-    }
+    instance: Option<StrBytes>,
 }
 
 /// What a member does with what it has before it joins.
@@ -327,4 +77,130 @@ pub(super) enum Prepare {
     RevokeAll,
     /// It gives up what it no longer subscribes to.
     KeepSubscribed,
+}
+
+fn group_id(settings: &GroupSettings) -> GroupId {
+    GroupId(settings.group_id.clone())
+}
+
+/// A member of either protocol.
+#[derive(Debug, Clone)]
+pub(super) enum Member {
+    Classic(Classic),
+    Modern(Modern),
+}
+
+/// The same of a member, whichever protocol it speaks.
+macro_rules! either {
+    ($self:expr, $member:ident => $what:expr) => {
+        match $self {
+            Member::Classic($member) => $what,
+            Member::Modern($member) => $what,
+        }
+    };
+}
+
+impl Member {
+    pub(super) fn new(settings: GroupSettings) -> Self {
+        match settings.protocol {
+            GroupProtocol::Classic => Self::Classic(Classic::new(settings)),
+            GroupProtocol::Consumer => Self::Modern(Modern::new(settings)),
+        }
+    }
+
+    pub(super) fn status(&self) -> MemberStatus {
+        either!(self, member => member.status())
+    }
+
+    /// Its generation, or member epoch; -1 for none.
+    pub(super) const fn generation(&self) -> i32 {
+        either!(self, member => member.generation())
+    }
+
+    /// Whether it is, or wants to be, in the group.
+    pub(super) const fn is_subscribed(&self) -> bool {
+        either!(self, member => member.is_subscribed())
+    }
+
+    /// Why it can do nothing more.
+    pub(super) const fn failure(&self) -> Option<&ClientError> {
+        either!(self, member => member.failure())
+    }
+
+    /// What it subscribes to.
+    pub(super) fn topics(&self) -> &[StrBytes] {
+        either!(self, member => member.topics())
+    }
+
+    /// Subscribes to these topics instead of what it was subscribed to.
+    pub(super) fn subscribe(&mut self, base: &mut Base, topics: Vec<StrBytes>) {
+        for topic in &topics {
+            base.metadata.want(topic);
+        }
+        either!(self, member => member.subscribe(topics));
+    }
+
+    /// Leaves the group, and wants nothing any more.
+    pub(super) fn unsubscribe(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
+        either!(self, member => member.unsubscribe(ctx, base));
+    }
+
+    /// The application polls.
+    pub(super) fn polled(&mut self, now: Timestamp) {
+        either!(self, member => member.polled(now));
+    }
+
+    /// Heartbeats, and whatever else goes on between polls.
+    pub(super) fn go_on(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
+        either!(self, member => member.go_on(ctx, base));
+    }
+
+    pub(super) fn find_coordinator(&mut self, ctx: &mut ClientCtx<'_>, base: &mut Base) {
+        either!(self, member => member.find_coordinator(ctx, base));
+    }
+
+    /// Takes an answer to something that the member asked; false when it is another's.
+    pub(super) fn on_answer(
+        &mut self,
+        ctx: &mut ClientCtx<'_>,
+        base: &mut Base,
+        correlation_id: i32,
+        answer: &Answer,
+    ) -> bool {
+        either!(self, member => member.on_answer(ctx, base, correlation_id, answer))
+    }
+
+    pub(super) fn next_deadlines(&self) -> Box<dyn Iterator<Item = Timestamp> + '_> {
+        either!(self, member => Box::new(member.next_deadlines()))
+    }
+
+    fn settings(&self) -> &GroupSettings {
+        either!(self, member => member.settings())
+    }
+
+    fn coordinator(&mut self) -> &mut Coordinator {
+        either!(self, member => &mut member.coordinator)
+    }
+
+    /// Why it may not commit now.
+    fn objects_to_commit(&self) -> Option<ClientError> {
+        match self {
+            Self::Classic(member) => member.objects_to_commit(),
+            // The coordinator decides (`CommitRequestManager`).
+            Self::Modern(_) => None,
+        }
+    }
+
+    /// Under which name it commits.
+    fn identity(&self) -> Identity {
+        either!(self, member => member.identity())
+    }
+
+    /// The coordinator refused what was committed under a name, for good.
+    fn commit_refused(&mut self, error: ErrorCode, sent: &Identity) -> ClientError {
+        match self {
+            Self::Classic(member) => member.commit_refused(error, sent),
+            Self::Modern(member) => member.commit_refused(error),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use klamm_wire::messages::offset_fetch_request::{
 use klamm_wire::messages::{OffsetCommitRequest, OffsetFetchRequest, ResponseKind, TopicName};
 use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
 
-use super::{Member, MemberState};
+use super::{Identity, Member, group_id};
 use crate::client::scripted::base::Base;
 use crate::client::scripted::error::ClientError;
 use crate::client::scripted::op::{CommittedOffset, Offsets};
@@ -26,8 +26,8 @@ pub(in super::super) struct Commit {
     pub(in super::super) gives_up: Timestamp,
     pub(in super::super) retry_at: Timestamp,
     asked: Option<i32>,
-    /// The generation and member id that they were sent under.
-    sent: (i32, StrBytes),
+    /// Under which name they were sent.
+    sent: Identity,
 }
 
 /// Offsets to be told.
@@ -55,7 +55,7 @@ impl Commit {
         offsets: BTreeMap<TopicPartition, CommittedOffset>,
         gives_up: Timestamp,
     ) -> Self {
-        Self { offsets, gives_up, retry_at: Timestamp::ZERO, asked: None, sent: (-1, StrBytes::default()) }
+        Self { offsets, gives_up, retry_at: Timestamp::ZERO, asked: None, sent: Identity::default() }
     }
 
     /// Sends it when that is possible; an error when the member has no right to commit.
@@ -68,15 +68,11 @@ impl Commit {
         if self.asked.is_some() || self.retry_at > ctx.now {
             return Ok(());
         }
-        // Who subscribes has to be in the group; who assigns for itself commits as nobody in particular.
-        if member.is_subscribed() && member.state != MemberState::Stable {
-            return Err(match member.state {
-                MemberState::Unjoined => ClientError::CommitFailed { error: None },
-                _ => ClientError::Broker(ErrorCode::RebalanceInProgress),
-            });
+        if let Some(error) = member.objects_to_commit() {
+            return Err(error);
         }
         member.find_coordinator(ctx, base);
-        let Some(to) = member.coordinator.ready(ctx, base) else { return Ok(()) };
+        let Some(to) = member.coordinator().ready(ctx, base) else { return Ok(()) };
         let mut by_topic: BTreeMap<&StrBytes, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
         for (name, committed) in &self.offsets {
             by_topic.entry(&name.topic).or_default().push(
@@ -90,13 +86,13 @@ impl Commit {
         let topic = |(name, partitions): (&StrBytes, Vec<_>)| {
             OffsetCommitRequestTopic::default().with_name(TopicName(name.clone())).with_partitions(partitions)
         };
-        self.sent = (member.generation.id, member.generation.member_id.clone());
+        self.sent = member.identity();
         let request = OffsetCommitRequest::default()
-            .with_group_id(member.group_id())
-            .with_generation_id_or_member_epoch(self.sent.0)
-            .with_member_id(self.sent.1.clone())
+            .with_group_id(group_id(member.settings()))
+            .with_generation_id_or_member_epoch(self.sent.generation)
+            .with_member_id(self.sent.member_id.clone())
             .with_topics(by_topic.into_iter().map(topic).collect());
-        let instance = member.settings.instance_id.clone().filter(|_| member.is_subscribed());
+        let instance = self.sent.instance.clone();
         self.asked = Some(base.ask(ctx, to, ApiKey::OffsetCommit, COMMIT_VERSION, |version| {
             let request = if version >= 7 { request.with_group_instance_id(instance) } else { request };
             Request::OffsetCommit(request)
@@ -116,36 +112,17 @@ impl Commit {
             return OffsetsAnswer::NotMine;
         }
         self.asked = None;
-        let unchanged = self.sent == (member.generation.id, member.generation.member_id.clone());
-        let error = commit_error(answer);
-        let error = match error {
+        let error = match commit_error(answer) {
             Some(ErrorCode::None) => return OffsetsAnswer::Ended(Ok(())),
             None
             | Some(
                 ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::RequestTimedOut,
             ) => {
-                member.coordinator.forget();
+                member.coordinator().forget();
                 None
             }
             Some(ErrorCode::CoordinatorLoadInProgress | ErrorCode::UnknownTopicOrPartition) => None,
-            Some(ErrorCode::RebalanceInProgress) => {
-                member.request_rejoin();
-                Some(ClientError::Broker(ErrorCode::RebalanceInProgress))
-            }
-            Some(
-                error @ (ErrorCode::UnknownMemberId
-                | ErrorCode::IllegalGeneration
-                | ErrorCode::FencedInstanceId),
-            ) => Some(if !unchanged && member.state == MemberState::PreparingRebalance {
-                ClientError::Broker(ErrorCode::RebalanceInProgress)
-            } else {
-                if error != ErrorCode::FencedInstanceId {
-                    member.reset_generation(error != ErrorCode::IllegalGeneration);
-                    member.rejoin();
-                }
-                ClientError::CommitFailed { error: Some(error) }
-            }),
-            Some(error) => Some(ClientError::Broker(error)),
+            Some(error) => Some(member.commit_refused(error, &self.sent)),
         };
         match error {
             Some(error) => OffsetsAnswer::Ended(Err(error)),
@@ -177,12 +154,16 @@ impl Committed {
             return;
         }
         member.find_coordinator(ctx, base);
-        let Some(to) = member.coordinator.ready(ctx, base) else { return };
+        let Some(to) = member.coordinator().ready(ctx, base) else { return };
         let mut by_topic: BTreeMap<&StrBytes, Vec<i32>> = BTreeMap::new();
         for TopicPartition { topic, partition } in &self.partitions {
             by_topic.entry(topic).or_default().push(*partition);
         }
-        let group = member.group_id();
+        let group = group_id(member.settings());
+        let identity = match member {
+            Member::Classic(_) => None,
+            Member::Modern(_) => Some(member.identity()).filter(|identity| identity.generation >= 0),
+        };
         self.asked = Some(base.ask(ctx, to, ApiKey::OffsetFetch, FETCH_VERSION, |version| {
             let request = OffsetFetchRequest::default();
             let request = if version >= 8 {
@@ -194,6 +175,12 @@ impl Committed {
                 let group = OffsetFetchRequestGroup::default()
                     .with_group_id(group)
                     .with_topics(Some(by_topic.into_iter().map(topic).collect()));
+                let group = match identity.filter(|_| version >= 9) {
+                    Some(Identity { generation, member_id, .. }) => {
+                        group.with_member_id(Some(member_id)).with_member_epoch(generation)
+                    }
+                    None => group,
+                };
                 request.with_groups(vec![group])
             } else {
                 let topic = |(name, partitions): (&StrBytes, Vec<i32>)| {
@@ -221,6 +208,11 @@ impl Committed {
         self.asked = None;
         match fetched(answer) {
             Ok(offsets) => OffsetsAnswer::Ended(Ok(offsets)),
+            // Whoever is in the group still asks again under its new epoch.
+            Err(Some(ErrorCode::StaleMemberEpoch)) if member.generation() >= 0 => {
+                self.retry_at = ctx.now + base.settings.retry_backoff;
+                OffsetsAnswer::Retry
+            }
             Err(Some(error)) if !error.is_retriable() => {
                 OffsetsAnswer::Ended(Err(ClientError::Broker(error)))
             }
@@ -229,7 +221,7 @@ impl Committed {
                     error,
                     Some(ErrorCode::CoordinatorLoadInProgress | ErrorCode::UnstableOffsetCommit)
                 ) {
-                    member.coordinator.forget();
+                    member.coordinator().forget();
                 }
                 self.retry_at = ctx.now + base.settings.retry_backoff;
                 OffsetsAnswer::Retry

@@ -4,9 +4,10 @@ use klamm_node::Timestamp;
 use klamm_wire::messages::{HeartbeatRequest, ResponseKind};
 use klamm_wire::{ApiKey, ErrorCode, Request, Response};
 
-use super::{Member, MemberState};
+use super::{Classic, MemberState};
 use crate::client::scripted::base::Base;
 use crate::client::scripted::error::ClientError;
+use crate::client::scripted::group::group_id;
 use crate::client::{Answer, ClientCtx};
 
 const VERSION: i16 = 4;
@@ -21,7 +22,7 @@ pub(super) struct Heartbeat {
     pub(super) poll_until: Timestamp,
 }
 
-impl Member {
+impl Classic {
     /// A generation was joined: all clocks start anew.
     pub(super) fn reset_heartbeat(&mut self, now: Timestamp) {
         self.heartbeat = Heartbeat {
@@ -58,7 +59,7 @@ impl Member {
         }
         let Some(to) = self.coordinator.ready(ctx, base) else { return };
         let request = HeartbeatRequest::default()
-            .with_group_id(self.group_id())
+            .with_group_id(group_id(&self.settings))
             .with_generation_id(self.generation.id)
             .with_member_id(self.generation.member_id.clone());
         let instance = self.settings.instance_id.clone();

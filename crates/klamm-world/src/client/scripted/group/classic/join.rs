@@ -13,9 +13,10 @@ use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
 
 use super::assignor::{self, Assignor};
 use super::protocol::{Subscription, decode_assignment, encode_assignment};
-use super::{Member, MemberState, PROTOCOL_TYPE};
+use super::{Classic, MemberState, PROTOCOL_TYPE};
 use crate::client::scripted::base::Base;
 use crate::client::scripted::error::ClientError;
+use crate::client::scripted::group::group_id;
 use crate::client::{Answer, ClientCtx};
 
 const JOIN_VERSION: i16 = 9;
@@ -23,7 +24,7 @@ const SYNC_VERSION: i16 = 5;
 /// How much longer than the rebalance may take a member waits for the answer (`JOIN_GROUP_TIMEOUT_LAPSE`).
 const LAPSE: Duration = Duration::from_secs(5);
 
-impl Member {
+impl Classic {
     /// Joins when that is needed and possible. `owned` is what the member has.
     pub(super) fn go_on_join(
         &mut self,
@@ -48,7 +49,7 @@ impl Member {
         };
         let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
         let request = JoinGroupRequest::default()
-            .with_group_id(self.group_id())
+            .with_group_id(group_id(&self.settings))
             .with_session_timeout_ms(millis(self.settings.session_timeout))
             .with_rebalance_timeout_ms(millis(self.settings.max_poll_interval))
             .with_member_id(self.generation.member_id.clone())
@@ -143,7 +144,7 @@ impl Member {
                 .with_assignment(encode_assignment(partitions))
         };
         let request = SyncGroupRequest::default()
-            .with_group_id(self.group_id())
+            .with_group_id(group_id(&self.settings))
             .with_generation_id(self.generation.id)
             .with_member_id(self.generation.member_id.clone())
             .with_assignments(self.shares.iter().map(share).collect());

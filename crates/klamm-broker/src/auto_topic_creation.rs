@@ -22,8 +22,14 @@ pub(crate) struct AutoTopicCreation {
 }
 
 impl Core {
-    /// Asks the controller to create topics, each once however often it is asked for in the meantime.
-    pub(crate) fn create_topics(&mut self, ctx: &mut Ctx<'_>, topics: &[StrBytes]) {
+    /// Asks the controller to create topics, each once however often it is asked for in the meantime; for a client, where
+    /// it is one that asks.
+    pub(crate) fn create_topics(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        client_id: Option<StrBytes>,
+        topics: &[StrBytes],
+    ) {
         let mut wanted = Vec::new();
         for topic in topics {
             if self.auto_topics.in_flight.insert(topic.clone()) {
@@ -37,8 +43,9 @@ impl Core {
         let request = CreateTopicsRequest::default()
             .with_topics(creatable)
             .with_timeout_ms(i32::try_from(self.config.hot.request_timeout_ms).unwrap_or(i32::MAX));
-        self.call_controller(
+        self.call_controller_for(
             ctx,
+            client_id,
             CREATE_TOPICS_VERSION,
             request.into(),
             self.config.hot.request_timeout_ms,
@@ -136,7 +143,7 @@ impl Core {
     /// often it is called. Answers the caller `COORDINATOR_NOT_AVAILABLE` in the meantime, as Kafka does.
     pub(crate) fn ensure_internal_topic(&mut self, ctx: &mut Ctx<'_>, topic: &'static str) {
         if self.topic_id(topic).is_none() {
-            self.create_topics(ctx, &[StrBytes::from_static_str(topic)]);
+            self.create_topics(ctx, None, &[StrBytes::from_static_str(topic)]);
         }
     }
 

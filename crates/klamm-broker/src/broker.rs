@@ -31,9 +31,10 @@ use crate::metadata::Metadata;
 use crate::partition::Partition;
 use crate::producer_ids::ProducerIdManager;
 use crate::purgatory::Purgatory;
+use crate::quota::ClientQuotas;
+use crate::quota::replication::ReplicationQuotas;
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
-use crate::replication_quota::ReplicationQuotas;
 use crate::share::manager::SharePartitionManager;
 use crate::share::persister::Persister;
 use crate::share_coordinator::ShareCoordinator;
@@ -130,10 +131,12 @@ impl Broker {
             FETCH_SESSION_EVICTION_MS,
         );
         let quotas = ReplicationQuotas::new(&config);
+        let client_quotas = ClientQuotas::new(&config);
         let mut core = Core {
             moves_due: false,
             cleaners: crate::cleaner::Cleaners::default(),
             quotas,
+            client_quotas,
             controller: ControllerChannel::new(settings.controllers.clone()),
             settings,
             config,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::{Ctx, NodeId, Rng, Timestamp};
-use klamm_wire::Request;
+use klamm_wire::{Request, StrBytes};
 
 use crate::core::{Call, Core};
 
@@ -114,7 +114,20 @@ impl Core {
         timeout_ms: u32,
         call: Call,
     ) {
-        let id = ctx.send(self.controller.active(), api_version, request, timeout_ms);
+        self.call_controller_for(ctx, None, api_version, request, timeout_ms, call);
+    }
+
+    /// As [`Core::call_controller`], on behalf of a client.
+    pub(crate) fn call_controller_for(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        client_id: Option<StrBytes>,
+        api_version: i16,
+        request: Request,
+        timeout_ms: u32,
+        call: Call,
+    ) {
+        let id = ctx.send_for(client_id, self.controller.active(), api_version, request, timeout_ms);
         self.calls.insert(id, call);
     }
 

@@ -36,9 +36,10 @@ use crate::purgatory::delete_records::DeleteRecordsOp;
 use crate::purgatory::fetch::FetchOp;
 use crate::purgatory::produce::ProduceOp;
 use crate::purgatory::{OpId, Purgatory};
+use crate::quota::ClientQuotas;
+use crate::quota::replication::ReplicationQuotas;
 use crate::replica_fetcher::Fetchers;
 use crate::replica_manager::ReplicaManager;
-use crate::replication_quota::ReplicationQuotas;
 use crate::share::persister::Persister;
 use crate::share::timer::ShareTimer;
 use crate::share_coordinator::ShareCoordinatorTimer;
@@ -301,6 +302,8 @@ pub(crate) struct Core {
     pub(crate) cleaners: Cleaners,
     /// How fast replicas may catch up.
     pub(crate) quotas: ReplicationQuotas,
+    /// How fast clients may produce and fetch.
+    pub(crate) client_quotas: ClientQuotas,
     /// Fetches to look at again before the step ends.
     pub(crate) fetch_checks: BTreeSet<OpId>,
     /// The fetch that waits on a connection.

@@ -18,6 +18,7 @@ use crate::partition::replica::Replica;
 use crate::partition::{Partition, Slot};
 use crate::purgatory::OpId;
 use crate::purgatory::fetch::{FetchOp, FetchScope};
+use crate::quota::Charge;
 
 /// What reading one partition came to.
 struct PartitionRead {
@@ -138,8 +139,6 @@ impl Core {
 
     /// Counts what an answer to a follower holds of throttled partitions (`KafkaApis.sizeOfThrottledPartitions`).
     fn count_throttled(&mut self, ctx: &Ctx<'_>, api_version: i16, response: &FetchResponse) {
-        /// In front of the answer itself: correlation id and tagged fields, but not the frame's own length.
-        const HEADER: usize = 5;
         let is_throttled = |topic: &FetchTopic, answer: &FetchPartition| {
             let slot = self.replicas.slot_by_id(topic.topic_id, answer.partition);
             slot.and_then(|slot| self.replicas.get(slot)).is_some_and(|p| p.throttled.as_leader)
@@ -150,9 +149,30 @@ impl Core {
             (!partitions.is_empty()).then(|| FetchTopic { partitions, ..topic.clone() })
         });
         let throttled = FetchResponse { topics: topics.collect(), ..FetchResponse::default() };
-        let frame = throttled.encode_frame(api_version, 0);
-        let bytes = frame.iter().map(bytes::Bytes::len).sum::<usize>() - HEADER;
-        self.quotas.leader.record(bytes, ctx.wall.millis());
+        self.quotas.leader.record(throttled.size(api_version), ctx.wall.millis());
+    }
+
+    /// What a consumer gets in place of an answer that takes it above its quota: nothing, and how long it must wait
+    /// (`FetchContext.getThrottledResponse`).
+    fn over_quota(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        op: &FetchOp,
+        answers: &[(&PartitionRef, &FetchPartition)],
+        session_id: i32,
+    ) -> Option<FetchResponse> {
+        let mut whole = FetchResponse::default();
+        for (target, answer) in answers {
+            self.push(&mut whole, op.api_version, target, (*answer).clone(), true);
+        }
+        let client_id = op.client_id.clone().unwrap_or_default();
+        let charge = Charge { client_id, bytes: whole.size(op.api_version) };
+        let throttle_time_ms = self.charge_fetch(ctx, op.reply_to, &charge);
+        (throttle_time_ms > 0).then(|| FetchResponse {
+            throttle_time_ms,
+            session_id,
+            ..FetchResponse::default()
+        })
     }
 
     fn try_full(
@@ -187,6 +207,14 @@ impl Core {
         }
         if !(force || urgent || !known || budget.read >= params.min_bytes.max(0) as usize) {
             return None;
+        }
+        if self.counts_fetched() && !params.is_from_follower() {
+            let FetchScope::Full { items, .. } = &op.scope else { return None };
+            let answers: Vec<_> =
+                items.iter().zip(&reads).map(|(item, read)| (&item.target, &read.answer)).collect();
+            if let Some(throttled) = self.over_quota(ctx, op, &answers, INVALID_SESSION_ID) {
+                return Some(throttled);
+            }
         }
         let mut response = FetchResponse::default();
         let mut session = None;
@@ -288,6 +316,25 @@ impl Core {
         }
         let answer_now =
             force || urgent || unknown == total || budget.read >= params.min_bytes.max(0) as usize;
+        if answer_now && self.counts_fetched() && !params.is_from_follower() {
+            let told: Vec<_> = reads
+                .iter()
+                .filter_map(|(index, read)| {
+                    let cached = self.sessions.get(id)?.get(*index)?;
+                    cached.must_answer(&read.answer).then(|| (cached.target.clone(), &read.answer))
+                })
+                .collect();
+            let answers: Vec<_> = told.iter().map(|(target, answer)| (target, *answer)).collect();
+            if let Some(throttled) = self.over_quota(ctx, op, &answers, id) {
+                // What was read was not told: all of it is looked at again.
+                if let Some(session) = self.sessions.get_mut(id) {
+                    for (index, _) in &reads {
+                        session.touch(*index);
+                    }
+                }
+                return Some(throttled);
+            }
+        }
         let mut response = FetchResponse { session_id: id, ..FetchResponse::default() };
         let mut with_records = Vec::new();
         for (index, read) in reads {

@@ -9,10 +9,12 @@ use klamm_metadata::{MetadataImage, MetadataRecord};
 use klamm_node::config::{BrokerConfig, broker};
 use klamm_node::{CallId, Ctx, Effect, Era, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
 use klamm_wire::messages::ResponseKind;
+use klamm_wire::throttle::{set_throttle_time, throttle_time};
 use klamm_wire::{ErrorCode, Response};
 
 use crate::api_error::ApiError;
 use crate::handlers;
+use crate::mutation_quota::MutationQuotas;
 use crate::raft::{MAX_RECORDS_PER_BATCH, Raft};
 use crate::settings::ControllerSettings;
 use crate::snapshots::SnapshotGenerator;
@@ -33,6 +35,14 @@ pub(crate) enum Timer {
     ElectUncleanLeaders,
 }
 
+/// An answer that waits until records are committed.
+#[derive(Debug, Clone)]
+pub(crate) struct Deferred {
+    pub(crate) to: ReplyTo,
+    pub(crate) response: Response,
+    since: Timestamp,
+}
+
 /// One controller (`QuorumController`): a state machine over requests, answers and timers.
 ///
 /// The one that leads the quorum is active: it decides, on a state that may be ahead of what is committed. The others
@@ -48,8 +58,10 @@ pub struct Controller {
     /// The offset of the next record to be folded into the state.
     pub(crate) applied: i64,
     pub(crate) snapshots: SnapshotGenerator,
+    /// How fast clients may have partitions created and deleted.
+    pub(crate) mutation_quotas: MutationQuotas,
     /// Answers that wait for the records before this offset to be committed.
-    pub(crate) deferred: BTreeMap<i64, Vec<(ReplyTo, Response)>>,
+    pub(crate) deferred: BTreeMap<i64, Vec<Deferred>>,
     /// What nobody may see before this controller's vote or epoch is durable.
     held: Vec<Effect>,
     /// Set once the metadata log cannot be written, or is closed: nothing more is answered.
@@ -72,6 +84,7 @@ impl Controller {
             .map_err(|error| LogError::Invalid(error.to_string()))?;
         let raft = Raft::open(&settings, &config, disk, ctx)?;
         let snapshots = SnapshotGenerator::new(&config, ctx.now);
+        let mutation_quotas = MutationQuotas::new(&config);
         let state = ClusterState::new(settings.node, settings.cluster_id.clone(), config, settings.eras);
         let mut controller = Self {
             settings,
@@ -81,6 +94,7 @@ impl Controller {
             active: None,
             applied: 0,
             snapshots,
+            mutation_quotas,
             deferred: BTreeMap::new(),
             held: Vec::new(),
             failed: false,
@@ -367,7 +381,8 @@ impl Controller {
             return;
         }
         let offset = self.raft.next_offset();
-        self.deferred.entry(offset).or_default().push((to, response.into()));
+        let response = response.into();
+        self.deferred.entry(offset).or_default().push(Deferred { to, response, since: ctx.now });
         self.answer_committed(ctx);
     }
 
@@ -377,7 +392,13 @@ impl Controller {
             if *entry.key() > high_watermark {
                 return;
             }
-            for (to, response) in entry.remove() {
+            for Deferred { to, mut response, since } in entry.remove() {
+                // A client that is told to wait has waited for its answer too (`AbstractControllerMutationQuota`).
+                let throttle_ms = throttle_time(&response);
+                if throttle_ms > 0 {
+                    let waited = i32::try_from(ctx.now.since(since).as_millis()).unwrap_or(i32::MAX);
+                    set_throttle_time(&mut response, throttle_ms.saturating_sub(waited).max(0));
+                }
                 ctx.reply(to, response);
             }
         }

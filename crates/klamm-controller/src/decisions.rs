@@ -2,7 +2,7 @@
 
 use klamm_metadata::{ConfigResource, ConfigResourceKind, MetadataDelta, PartitionRegistration, TopicDelta};
 use klamm_node::{Ctx, NodeId, TopicPartition, TraceKind};
-use klamm_wire::Uuid;
+use klamm_wire::{StrBytes, Uuid};
 
 use crate::state::ClusterState;
 
@@ -32,6 +32,16 @@ pub(crate) fn trace(ctx: &mut Ctx<'_>, state: &ClusterState, delta: &MetadataDel
         }
         if now.in_controlled_shutdown && before.is_some_and(|before| !before.in_controlled_shutdown) {
             ctx.trace(TraceKind::BrokerShuttingDown { broker: *id });
+        }
+    }
+    for (entity, keys) in &delta.client_quotas {
+        for key in keys {
+            let value = state.image.client_quotas.value(entity, key);
+            ctx.trace(TraceKind::ConfigChanged {
+                resource: entity.to_string(),
+                key: key.clone(),
+                value: value.map(|value| StrBytes::from_string(value.to_string())),
+            });
         }
     }
     for (resource, keys) in &delta.configs {

@@ -1,6 +1,7 @@
 //! One file per API key that a controller answers.
 
 mod allocate_producer_ids;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
@@ -54,12 +55,19 @@ pub(crate) fn dispatch(
 fn dispatch_active(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming: Incoming) {
     let (to, version) = (incoming.reply_to, incoming.api_version);
     match incoming.request {
-        Request::CreateTopics(request) => create_topics::handle(controller, ctx, to, &request),
-        Request::DeleteTopics(request) => delete_topics::handle(controller, ctx, to, version, &request),
+        Request::CreateTopics(request) => {
+            create_topics::handle(controller, ctx, to, version, incoming.client_id.as_ref(), &request);
+        }
+        Request::DeleteTopics(request) => {
+            delete_topics::handle(controller, ctx, to, version, incoming.client_id.as_ref(), &request);
+        }
+        Request::AlterClientQuotas(request) => alter_client_quotas::handle(controller, ctx, to, &request),
         Request::AlterConfigs(request) => {
             alter_configs::handle(controller, ctx, to, &incoming.origin, &request)
         }
-        Request::CreatePartitions(request) => create_partitions::handle(controller, ctx, to, &request),
+        Request::CreatePartitions(request) => {
+            create_partitions::handle(controller, ctx, to, version, incoming.client_id.as_ref(), &request);
+        }
         Request::IncrementalAlterConfigs(request) => {
             incremental_alter_configs::handle(controller, ctx, to, &incoming.origin, &request);
         }

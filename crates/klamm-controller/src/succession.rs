@@ -9,7 +9,7 @@ use klamm_node::{Ctx, TraceKind};
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::{Response, StrBytes};
 
-use crate::controller::Controller;
+use crate::controller::{Controller, Deferred};
 use crate::state::ClusterState;
 use crate::{feature_control, handlers};
 
@@ -39,7 +39,8 @@ impl Controller {
     /// Is active no more: answers that wait fail, and what is not committed is undone.
     pub(crate) fn renounce(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
         let Some(epoch) = self.active.take() else { return Ok(()) };
-        for (to, response) in std::mem::take(&mut self.deferred).into_values().flatten() {
+        let deferred = std::mem::take(&mut self.deferred).into_values().flatten();
+        for Deferred { to, response, .. } in deferred {
             match response {
                 Response::Other(kind) => ctx.reply(to, handlers::not_controller::instead_of(*kind)),
                 other => ctx.reply(to, other),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use klamm_node::NodeId;
 use klamm_wire::{StrBytes, Uuid};
 
-use crate::image::{BrokerRegistration, ConfigResource, MetadataImage, PartitionRegistration, TopicImage};
+use crate::image::{
+    BrokerRegistration, ConfigResource, MetadataImage, PartitionRegistration, QuotaEntity, TopicImage,
+};
 
 /// What changed in one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct MetadataDelta {
     pub brokers: BTreeMap<NodeId, Option<Arc<BrokerRegistration>>>,
     /// Configuration keys that were set or deleted.
     pub configs: BTreeMap<ConfigResource, BTreeSet<StrBytes>>,
+    /// Client quotas that were set or removed, by entity.
+    pub client_quotas: BTreeMap<QuotaEntity, BTreeSet<StrBytes>>,
     /// Features whose level changed.
     pub features: BTreeSet<StrBytes>,
     /// Whether a block of producer ids was given out.
@@ -78,6 +82,14 @@ impl MetadataDelta {
                     delta.configs.entry(resource.clone()).or_default().insert(key.clone());
                 }
             }
+            for (entity, quotas) in one.client_quotas.iter() {
+                let of_other = other.client_quotas.get(entity);
+                for (key, value) in quotas {
+                    if of_other.and_then(|quotas| quotas.get(key)) != Some(value) {
+                        delta.client_quotas.entry(entity.clone()).or_default().insert(key.clone());
+                    }
+                }
+            }
             let features = one.features.iter().filter(|(name, level)| other.features.level(name) != *level);
             delta.features.extend(features.map(|(name, _)| name.clone()));
         };
@@ -91,6 +103,7 @@ impl MetadataDelta {
         self.topics.is_empty()
             && self.brokers.is_empty()
             && self.configs.is_empty()
+            && self.client_quotas.is_empty()
             && self.features.is_empty()
             && !self.producer_ids
     }

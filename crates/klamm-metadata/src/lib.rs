@@ -13,11 +13,12 @@ pub mod topic_name;
 
 pub use delta::{MetadataDelta, TopicDelta};
 pub use features::{GROUP_VERSION, SUPPORTED_FEATURES, SupportedFeature, supported_features};
+pub use image::quotas;
 pub use image::{
-    BrokerRegistration, ClusterImage, ConfigResource, ConfigResourceKind, ConfigsImage, DIRECTORY_LOST,
-    DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, FeaturesImage, LeaderRecoveryState, MetadataImage,
-    NO_LEADER, NO_LEADER_CHANGE, PartitionRegistration, ProducerIdsImage, Provenance, TopicImage,
-    TopicsImage, is_reserved_directory,
+    BrokerRegistration, ClientQuotasImage, ClusterImage, ConfigResource, ConfigResourceKind, ConfigsImage,
+    DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, FeaturesImage, LeaderRecoveryState,
+    MetadataImage, NO_LEADER, NO_LEADER_CHANGE, PartitionRegistration, ProducerIdsImage, Provenance,
+    QuotaEntity, TopicImage, TopicsImage, is_reserved_directory,
 };
 pub use publisher::MetadataPublisher;
 pub use record::{MetadataError, MetadataRecord};

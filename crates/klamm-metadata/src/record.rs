@@ -2,10 +2,10 @@
 
 pub use klamm_wire::internal::metadata::{
     AbortTransactionRecord, BeginTransactionRecord, BrokerEndpoint, BrokerFeature,
-    BrokerRegistrationChangeRecord, ClearElrRecord, ConfigRecord, EndTransactionRecord, FeatureLevelRecord,
-    FenceBrokerRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord,
-    RegisterBrokerRecord, RegisterControllerRecord, RemoveTopicRecord, TopicRecord, UnfenceBrokerRecord,
-    UnregisterBrokerRecord,
+    BrokerRegistrationChangeRecord, ClearElrRecord, ClientQuotaRecord, ConfigRecord, EndTransactionRecord,
+    EntityData as QuotaEntityData, FeatureLevelRecord, FenceBrokerRecord, MetadataRecord, NoOpRecord,
+    PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord,
+    RegisterControllerRecord, RemoveTopicRecord, TopicRecord, UnfenceBrokerRecord, UnregisterBrokerRecord,
 };
 
 /// The version in which metadata.version 4.1-IV1 writes a record (`MetadataVersion`).

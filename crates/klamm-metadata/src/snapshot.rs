@@ -140,6 +140,7 @@ pub fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
             out.push(record.into());
         }
     }
+    out.extend(image.client_quotas.records().map(MetadataRecord::from));
     if image.producer_ids.next_producer_id > 0 {
         let next = image.producer_ids.next_producer_id;
         let record = ProducerIdsRecord { broker_id: -1, broker_epoch: -1, next_producer_id: next };

@@ -1,6 +1,8 @@
 //! The context of one step.
 
-use klamm_wire::{Request, Response};
+use std::time::Duration;
+
+use klamm_wire::{Request, Response, StrBytes};
 
 use crate::effect::{CallId, Effect, ReplyTo};
 use crate::ids::NodeId;
@@ -38,11 +40,29 @@ impl Ctx<'_> {
         self.effects.push(Effect::Close { to });
     }
 
+    /// Has a client's connection wait before its next request is begun (KIP-219). Answer the request after this.
+    pub fn throttle(&mut self, to: ReplyTo, by: Duration) {
+        self.effects.push(Effect::Throttle { to, by });
+    }
+
     /// Asks another node; the answer comes to `on_response` under the returned id.
     pub fn send(&mut self, to: NodeId, api_version: i16, request: Request, timeout_ms: u32) -> CallId {
+        self.send_for(None, to, api_version, request, timeout_ms)
+    }
+
+    /// As [`Ctx::send`], with the `client.id` of the client that the request is passed on for.
+    pub fn send_for(
+        &mut self,
+        client_id: Option<StrBytes>,
+        to: NodeId,
+        api_version: i16,
+        request: Request,
+        timeout_ms: u32,
+    ) -> CallId {
         let call = CallId(*self.next_call);
         *self.next_call += 1;
-        self.effects.push(Effect::Send { to, call, api_version, request: Box::new(request), timeout_ms });
+        let request = Box::new(request);
+        self.effects.push(Effect::Send { to, call, api_version, request, timeout_ms, client_id });
         call
     }
 

@@ -1,5 +1,7 @@
 //! What reaches a node, and everything a node can do to the outside.
 
+use std::time::Duration;
+
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{Request, Response, StrBytes};
 
@@ -86,6 +88,8 @@ pub enum Effect {
         request: Box<Request>,
         /// Milliseconds after which the call fails with [`SendError::TimedOut`].
         timeout_ms: u32,
+        /// The `client.id` of the client that the request is passed on for; `None` for the sender's own.
+        client_id: Option<StrBytes>,
     },
     /// Answers a request.
     Reply {
@@ -93,6 +97,14 @@ pub enum Effect {
         to: ReplyTo,
         /// The answer.
         response: Response,
+    },
+    /// Begins no further request of the client's connection for a while: it was throttled (KIP-219). Comes before the
+    /// end of the request.
+    Throttle {
+        /// The request's return address.
+        to: ReplyTo,
+        /// For how long.
+        by: Duration,
     },
     /// Answers nothing: the request is done. A produce with acks=0 ends like this.
     NoReply {

@@ -207,8 +207,8 @@ apis! {
     AlterPartitionReassignments 0-1, flexible 0, Both, served;
     ListPartitionReassignments 0-0, flexible 0, Both, served;
     OffsetDelete 0-0, flexible never, Broker, served;
-    DescribeClientQuotas 0-1, flexible 1, Broker, no;
-    AlterClientQuotas 0-1, flexible 1, Both, no;
+    DescribeClientQuotas 0-1, flexible 1, Broker, served;
+    AlterClientQuotas 0-1, flexible 1, Both, served;
     DescribeUserScramCredentials 0-0, flexible 0, Both, no;
     AlterUserScramCredentials 0-0, flexible 0, Both, no;
     Vote 0-2, flexible 0, Controller, served;

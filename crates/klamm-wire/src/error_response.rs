@@ -1,6 +1,7 @@
 //! The answer to a request that fails as a whole (`AbstractRequest.getErrorResponse`): the same error wherever the
 //! response of its API has room for one, and nothing else.
 
+mod quotas;
 mod share;
 
 mod transactions;
@@ -57,6 +58,7 @@ pub fn error_response(request: &Request, version: i16, error: ErrorCode) -> Opti
         .or_else(|| group(request, version, code))
         .or_else(|| admin(request, version, code))
         .or_else(|| control(request, code))
+        .or_else(|| quotas::answer(request, code))
         .or_else(|| transactions::answer(request, version, code))
         .or_else(|| share::group(request, code))
         .or_else(|| share::state(request, code))

@@ -97,7 +97,17 @@ impl FetchResponse {
         out.response(self);
         out.finish()
     }
+
+    /// How long the response is in `version`, as quotas count it (`FetchResponse.sizeOf`): without its header, but with the
+    /// four bytes of a frame's length.
+    pub fn size(&self, version: i16) -> usize {
+        let header = if version >= FIRST_FLEXIBLE { 5 } else { 4 };
+        self.encode_frame(version, 0).iter().map(Bytes::len).sum::<usize>() - header
+    }
 }
+
+/// The first version with tagged fields.
+const FIRST_FLEXIBLE: i16 = 12;
 
 /// Writes fields into a buffer, and remembers where in it records go between.
 struct Encoder {
@@ -108,7 +118,7 @@ struct Encoder {
 
 impl Encoder {
     const fn flexible(&self) -> bool {
-        self.version >= 12
+        self.version >= FIRST_FLEXIBLE
     }
 
     fn response(&mut self, response: &FetchResponse) {

@@ -13,6 +13,7 @@ pub mod limits;
 mod partitioner;
 pub mod record;
 pub mod release;
+pub mod size;
 pub mod subject;
 pub mod throttle;
 pub mod txn_marker;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::{CallId, NodeId, Rng, SendError, Timestamp};
-use klamm_wire::{Request, Response};
+use klamm_wire::{Request, Response, StrBytes};
 
 use crate::settings::LinkSettings;
 
@@ -30,6 +30,8 @@ pub(crate) enum Body {
         incarnation: Option<u32>,
         /// The request's version.
         api_version: i16,
+        /// The client that it is passed on for.
+        client_id: Option<StrBytes>,
         /// The request.
         request: Box<Request>,
     },

@@ -26,7 +26,7 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
     if !matches!(request.isolation_level, 0 | 1) {
         return refuse(ctx, &rc, &request);
     }
-    let params = params(core, rc.api_version, &request);
+    let params = params(core, &rc, &request);
     let scope = match scope(core, ctx, rc.api_version, &request) {
         Ok(scope) => scope,
         Err(error_code) => {
@@ -35,11 +35,13 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
     };
     let selects = core.config.hot.rack_aware && rc.api_version >= 11 && !params.is_from_follower();
     let rack = selects.then(|| request.rack_id.clone()).filter(|rack| !rack.is_empty());
-    let op = FetchOp { reply_to: rc.reply_to, api_version: rc.api_version, params, rack, scope };
+    let RequestContext { reply_to, api_version, client_id, .. } = rc;
+    let op = FetchOp { reply_to, api_version, client_id, params, rack, scope };
     core.start_fetch(ctx, op, request.max_wait_ms);
 }
 
-fn params(core: &Core, api_version: i16, request: &FetchRequest) -> FetchParams {
+fn params(core: &Core, rc: &RequestContext, request: &FetchRequest) -> FetchParams {
+    let api_version = rc.api_version;
     let (replica, replica_epoch) = if api_version >= 15 {
         (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
     } else {
@@ -52,7 +54,10 @@ fn params(core: &Core, api_version: i16, request: &FetchRequest) -> FetchParams 
     } else {
         FetchIsolation::HighWatermark
     };
-    let max_bytes = request.max_bytes.min(core.config.hot.fetch_max_bytes);
+    let mut max_bytes = request.max_bytes.min(core.config.hot.fetch_max_bytes);
+    if replica < 0 && core.counts_fetched() {
+        max_bytes = max_bytes.min(core.most_fetched_at_once(&rc.client_id()));
+    }
     FetchParams {
         replica: NodeId(replica),
         replica_epoch,

@@ -1,5 +1,5 @@
 //! The keys that the active controller answers: CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs,
-//! IncrementalAlterConfigs, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker, UpdateFeatures,
+//! IncrementalAlterConfigs, AlterClientQuotas, ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments, UnregisterBroker, UpdateFeatures,
 //! DescribeQuorum. Answers to
 //! `ForwardingManager`.
 //!
@@ -8,23 +8,28 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use klamm_metadata::quotas::CONTROLLER_MUTATION_RATE;
 use klamm_node::{ConnectionId, Ctx, ReplyTo, SendError, Timestamp};
+use klamm_wire::error_response::error_response;
 use klamm_wire::messages::{
     AlterConfigsResponse, AlterPartitionReassignmentsResponse, CreatePartitionsResponse,
     CreateTopicsResponse, DeleteTopicsResponse, DescribeQuorumResponse, ElectLeadersResponse,
     IncrementalAlterConfigsResponse, ListPartitionReassignmentsResponse, ResponseKind, TopicName,
     UnregisterBrokerResponse, UpdateFeaturesResponse,
 };
+use klamm_wire::throttle::throttle_time;
 use klamm_wire::{ErrorCode, Request, Response, StrBytes};
 
 use crate::broker::Broker;
 use crate::core::{Call, Core, RequestContext, Timer};
+use crate::quota;
 
 /// A request on its way.
 #[derive(Debug, Clone)]
 struct Forwarded {
     reply_to: ReplyTo,
     api_version: i16,
+    client_id: Option<StrBytes>,
     request: Request,
     deadline: Timestamp,
 }
@@ -60,6 +65,7 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
     let forwarded = Forwarded {
         reply_to: rc.reply_to,
         api_version: rc.api_version,
+        client_id: rc.client_id,
         request,
         deadline: ctx.now + timeout,
     };
@@ -73,11 +79,12 @@ impl Core {
         let Some(forwarded) = self.forwarding.waiting.get(&id) else { return };
         let left = forwarded.deadline.since(ctx.now).as_millis();
         let (api_version, request) = (forwarded.api_version, forwarded.request.clone());
+        let client_id = forwarded.client_id.clone();
         if left == 0 {
             return self.give_up(ctx, id);
         }
         let timeout = u32::try_from(left).unwrap_or(u32::MAX);
-        self.call_controller(ctx, api_version, request, timeout, Call::Forward(id));
+        self.call_controller_for(ctx, client_id, api_version, request, timeout, Call::Forward(id));
     }
 
     /// The controller answered, or could not be reached.
@@ -85,6 +92,10 @@ impl Core {
         match result {
             Ok(response) if !is_not_controller(&response) => {
                 if let Some(forwarded) = self.forwarding.waiting.remove(&id) {
+                    // The controller says how long; its client's channel is here.
+                    let client_id = forwarded.client_id.unwrap_or_default();
+                    let by = throttle_time(&response).into();
+                    quota::throttle(ctx, forwarded.reply_to, &client_id, CONTROLLER_MUTATION_RATE, by);
                     ctx.reply(forwarded.reply_to, response);
                 }
             }
@@ -103,7 +114,9 @@ impl Core {
     fn give_up(&mut self, ctx: &mut Ctx<'_>, id: u64) {
         let Some(forwarded) = self.forwarding.waiting.remove(&id) else { return };
         let message = "The active controller did not answer in time.";
-        match refusal(&forwarded.request, ErrorCode::RequestTimedOut, Some(message)) {
+        let error = ErrorCode::RequestTimedOut;
+        let refused = refusal(&forwarded.request, error, Some(message)).map(Response::from);
+        match refused.or_else(|| error_response(&forwarded.request, forwarded.api_version, error)) {
             Some(response) => ctx.reply(forwarded.reply_to, response),
             None => ctx.close(forwarded.reply_to),
         }
@@ -134,6 +147,7 @@ fn is_not_controller(response: &Response) -> bool {
         ResponseKind::CreatePartitions(r) => r.results.first().map(|t| t.error_code),
         ResponseKind::AlterConfigs(r) => r.responses.first().map(|t| t.error_code),
         ResponseKind::IncrementalAlterConfigs(r) => r.responses.first().map(|t| t.error_code),
+        ResponseKind::AlterClientQuotas(r) => r.entries.first().map(|e| e.error_code),
         ResponseKind::ElectLeaders(r) => Some(r.error_code),
         ResponseKind::AlterPartitionReassignments(r) => Some(r.error_code),
         ResponseKind::ListPartitionReassignments(r) => Some(r.error_code),

@@ -54,7 +54,7 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
                 asked.iter().map(|topic| topic.topic_id).filter(|id| !id.is_nil()).collect();
             if ids.is_empty() {
                 let names = asked.into_iter().filter_map(|topic| topic.name).map(|name| name.0).collect();
-                by_name(core, ctx, &names, request.allow_auto_topic_creation, version, &mut response);
+                by_name(core, ctx, &rc, &names, request.allow_auto_topic_creation, &mut response);
             } else {
                 let image = core.metadata.image();
                 for id in ids {
@@ -77,11 +77,12 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
 fn by_name(
     core: &mut Core,
     ctx: &mut Ctx<'_>,
+    rc: &RequestContext,
     names: &BTreeSet<StrBytes>,
     may_create: bool,
-    version: i16,
     response: &mut MetadataResponse,
 ) {
+    let version = rc.api_version;
     let mut to_create = Vec::new();
     let image = core.metadata.image();
     for name in names {
@@ -98,7 +99,7 @@ fn by_name(
     }
     // Versions before 4 cannot say that they do not want topics created, and Kafka reads that as yes.
     if (may_create || version < 4) && core.config.hot.auto_create_topics && !to_create.is_empty() {
-        core.create_topics(ctx, &to_create);
+        core.create_topics(ctx, rc.client_id.clone(), &to_create);
     }
 }
 

@@ -5,6 +5,7 @@ mod add_partitions_to_txn;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod delete_records;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
@@ -64,6 +65,7 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         Request::DescribeTopicPartitions(request) => {
             describe_topic_partitions::handle(broker, ctx, rc, request);
         }
+        Request::DescribeClientQuotas(request) => describe_client_quotas::handle(broker, ctx, &rc, &request),
         Request::DescribeConfigs(request) => describe_configs::handle(broker, ctx, rc, request),
         Request::AlterReplicaLogDirs(request) => alter_replica_log_dirs::handle(broker, ctx, rc, request),
         Request::DescribeLogDirs(request) => describe_log_dirs::handle(broker, ctx, rc, request),
@@ -73,6 +75,7 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::CreatePartitions(_)
         | Request::AlterConfigs(_)
         | Request::IncrementalAlterConfigs(_)
+        | Request::AlterClientQuotas(_)
         | Request::ElectLeaders(_)
         | Request::AlterPartitionReassignments(_)
         | Request::ListPartitionReassignments(_)
@@ -115,8 +118,6 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::RenewDelegationToken(_)
         | Request::ExpireDelegationToken(_)
         | Request::DescribeDelegationToken(_)
-        | Request::DescribeClientQuotas(_)
-        | Request::AlterClientQuotas(_)
         | Request::DescribeUserScramCredentials(_)
         | Request::AlterUserScramCredentials(_)
         | Request::Vote(_)

@@ -24,6 +24,7 @@ use klamm_wire::messages::{BrokerId, ProduceRequest, ResponseKind};
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::record::inspect::{InspectedBatch, InspectedProduce, RecordError, inspect_produce};
 use klamm_wire::record::legacy;
+use klamm_wire::size::produce_request_size;
 use klamm_wire::{ErrorCode, Request, StrBytes};
 
 use self::verify::Verdicts;
@@ -31,6 +32,7 @@ use crate::broker::Broker;
 use crate::core::{Core, RequestContext, is_internal};
 use crate::partition::Slot;
 use crate::purgatory::produce::{Appended, Awaited, ProduceOp};
+use crate::quota::Charge;
 
 /// The client id that Kafka lets write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
@@ -84,6 +86,10 @@ fn append_all(
         internal_allowed: rc.client_id.as_deref() == Some(ADMIN_CLIENT),
         verdicts,
     };
+    let charge = core.counts_produced().then(|| Charge {
+        client_id: rc.client_id(),
+        bytes: produce_request_size(&request, rc.api_version, rc.client_id.as_ref()),
+    });
     let mut response = ProduceResponse::default();
     let mut awaited = Vec::new();
     let mut failed = false;
@@ -153,6 +159,12 @@ fn append_all(
         response.responses.push(answer);
     }
 
+    if request.acks == 0 || awaited.is_empty() {
+        // Without an answer the client is not told, but waits all the same.
+        if let Some(charge) = &charge {
+            response.throttle_time_ms = core.charge_produce(ctx, rc.reply_to, charge);
+        }
+    }
     if request.acks == 0 {
         // Nobody waits for an answer. A closed connection is how the client learns that something is wrong.
         if failed {
@@ -163,7 +175,7 @@ fn append_all(
     } else if awaited.is_empty() {
         ctx.reply(rc.reply_to, ResponseKind::Produce(response));
     } else {
-        let then = Appended::Produce { reply_to: rc.reply_to, response };
+        let then = Appended::Produce { reply_to: rc.reply_to, response, charge };
         let timeout = Duration::from_millis(request.timeout_ms.max(0).unsigned_abs().into());
         core.await_replication(ctx, ProduceOp { then, awaited }, timeout);
     }

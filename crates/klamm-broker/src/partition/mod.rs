@@ -19,7 +19,7 @@ use crate::future_replica::FutureReplica;
 use crate::log_dirs::Dir;
 use crate::partition::isr::IsrState;
 use crate::partition::replica::Replica;
-use crate::replication_quota::Throttled;
+use crate::quota::replication::Throttled;
 
 /// A partition's place in the replica manager's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -47,6 +47,8 @@ pub(crate) struct FetchOp {
     pub(crate) api_version: i16,
     /// Who fetches, and how much.
     pub(crate) params: FetchParams,
+    /// The fetcher's `client.id`.
+    pub(crate) client_id: Option<StrBytes>,
     /// The rack that a consumer is in, where this broker heeds it.
     pub(crate) rack: Option<StrBytes>,
     /// What is read.

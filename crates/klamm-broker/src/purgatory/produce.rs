@@ -10,6 +10,7 @@ use klamm_wire::messages::produce_response::ProduceResponse;
 use crate::core::Core;
 use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId};
 use crate::partition::Slot;
+use crate::quota::Charge;
 
 /// One partition that a produce waits for.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,8 @@ pub(crate) enum Appended {
         reply_to: ReplyTo,
         /// What it says.
         response: ProduceResponse,
+        /// What it counts for, where that is counted.
+        charge: Option<Charge>,
     },
     /// The fates of a request's markers; an awaited one is found by its `partition`.
     Markers {
@@ -90,7 +93,10 @@ impl Core {
     /// Answers, or adds to an answer.
     pub(crate) fn complete_produce(&mut self, ctx: &mut Ctx<'_>, op: ProduceOp) {
         match op.then {
-            Appended::Produce { reply_to, response } => {
+            Appended::Produce { reply_to, mut response, charge } => {
+                if let Some(charge) = charge {
+                    response.throttle_time_ms = self.charge_produce(ctx, reply_to, &charge);
+                }
                 ctx.reply(reply_to, ResponseKind::Produce(response));
             }
             Appended::Markers { id, outcomes } => self.markers_written(ctx, id, outcomes),

@@ -51,6 +51,8 @@ pub(crate) struct Cluster {
     pub(crate) produce_timeout_ms: i32,
     /// The topic that a test is about, where it does not say.
     pub(crate) topic: &'static str,
+    /// The `client.id` of what is sent.
+    pub(crate) client_id: &'static str,
     connections: BTreeMap<i32, ConnectionId>,
     outcomes: BTreeMap<Sent, Outcome>,
     waiting: Vec<Sent>,
@@ -108,6 +110,7 @@ impl Cluster {
             next_correlation: 0,
             produce_timeout_ms: 5_000,
             topic: "t",
+            client_id: "test",
             connections: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             waiting: Vec::new(),
@@ -226,7 +229,7 @@ impl Cluster {
             correlation_id,
             api_key: key_of(&request),
             api_version: version,
-            client_id: Some(StrBytes::from_static_str("test")),
+            client_id: Some(StrBytes::from_static_str(self.client_id)),
             request,
             inspected: None,
         }));

@@ -15,6 +15,7 @@ mod fork;
 mod groups;
 mod partitions;
 mod produce_and_fetch;
+mod quotas;
 mod reassignment;
 mod recovery;
 mod replication;

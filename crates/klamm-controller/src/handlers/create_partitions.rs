@@ -5,18 +5,28 @@ use klamm_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use klamm_wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use klamm_wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse, ResponseKind};
 
+use klamm_wire::StrBytes;
+
 use crate::controller::{Controller, check_size};
 use crate::replication_control;
+
+/// From this version on a client understands `THROTTLING_QUOTA_EXCEEDED` (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 3;
 
 pub(super) fn handle(
     controller: &mut Controller,
     ctx: &mut Ctx<'_>,
     to: ReplyTo,
+    version: i16,
+    client_id: Option<&StrBytes>,
     request: &CreatePartitionsRequest,
 ) {
     let mut records = Vec::new();
+    let strict = version >= STRICT_QUOTA_SINCE;
+    let quotas = &controller.state.image.client_quotas;
+    let mut quota = controller.mutation_quotas.of_request(quotas, client_id, strict, ctx.wall.millis());
     let mut response =
-        replication_control::create_partitions(&controller.state, ctx.rng, request, &mut records);
+        replication_control::create_partitions(&controller.state, ctx.rng, request, &mut quota, &mut records);
     if let Err(error) = check_size(&records) {
         records.clear();
         let refuse = |topic: &CreatePartitionsTopic| {
@@ -28,6 +38,7 @@ pub(super) fn handle(
         let results = request.topics.iter().map(refuse).collect();
         response = CreatePartitionsResponse::default().with_results(results);
     }
+    response.throttle_time_ms = quota.throttle_ms();
     if request.validate_only {
         records.clear();
     }

@@ -2,14 +2,15 @@
 //! asked (`AbstractRequest.getErrorResponse`, `ControllerExceptions.newWrongControllerException`).
 
 use klamm_wire::messages::{
-    AllocateProducerIdsResponse, AlterConfigsResponse, AlterPartitionReassignmentsResponse,
-    AlterPartitionResponse, BrokerHeartbeatResponse, BrokerRegistrationResponse, CreatePartitionsResponse,
-    CreateTopicsResponse, DeleteTopicsResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
-    ListPartitionReassignmentsResponse, ResponseKind, UnregisterBrokerResponse, UpdateFeaturesResponse,
+    AllocateProducerIdsResponse, AlterClientQuotasResponse, AlterConfigsResponse,
+    AlterPartitionReassignmentsResponse, AlterPartitionResponse, BrokerHeartbeatResponse,
+    BrokerRegistrationResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsResponse,
+    ElectLeadersResponse, IncrementalAlterConfigsResponse, ListPartitionReassignmentsResponse, ResponseKind,
+    UnregisterBrokerResponse, UpdateFeaturesResponse,
 };
 use klamm_wire::messages::{
-    alter_configs_response, alter_partition_reassignments_response, create_partitions_response,
-    create_topics_response, delete_topics_response, elect_leaders_response,
+    alter_client_quotas_response, alter_configs_response, alter_partition_reassignments_response,
+    create_partitions_response, create_topics_response, delete_topics_response, elect_leaders_response,
     incremental_alter_configs_response,
 };
 use klamm_wire::{ErrorCode, Request, StrBytes, Uuid};
@@ -74,6 +75,20 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                     .with_error_message(message())
             });
             IncrementalAlterConfigsResponse::default().with_responses(results.collect()).into()
+        }
+        Request::AlterClientQuotas(r) => {
+            let entries = r.entries.iter().map(|entry| {
+                let parts = entry.entity.iter().map(|part| {
+                    alter_client_quotas_response::EntityData::default()
+                        .with_entity_type(part.entity_type.clone())
+                        .with_entity_name(part.entity_name.clone())
+                });
+                alter_client_quotas_response::EntryData::default()
+                    .with_error_code(CODE)
+                    .with_error_message(message())
+                    .with_entity(parts.collect())
+            });
+            AlterClientQuotasResponse::default().with_entries(entries.collect()).into()
         }
         Request::ElectLeaders(r) => {
             let results = r.topic_partitions.iter().flatten().map(|topic| {
@@ -204,6 +219,13 @@ pub(crate) fn instead_of(response: ResponseKind) -> ResponseKind {
         ResponseKind::BrokerHeartbeat(_) => BrokerHeartbeatResponse::default().with_error_code(CODE).into(),
         ResponseKind::UnregisterBroker(_) => {
             UnregisterBrokerResponse::default().with_error_code(CODE).with_error_message(message()).into()
+        }
+        ResponseKind::AlterClientQuotas(mut r) => {
+            for entry in &mut r.entries {
+                entry.error_code = CODE;
+                entry.error_message = message();
+            }
+            r.into()
         }
         ResponseKind::UpdateFeatures(_) => {
             UpdateFeaturesResponse::default().with_error_code(CODE).with_error_message(message()).into()

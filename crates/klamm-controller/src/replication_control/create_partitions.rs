@@ -11,6 +11,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 
 use super::{new_partition, usable_brokers, validate_assignment};
 use crate::api_error::ApiError;
+use crate::mutation_quota::MutationQuota;
 use crate::placement;
 use crate::state::ClusterState;
 
@@ -22,6 +23,7 @@ pub(crate) fn create_partitions(
     state: &ClusterState,
     rng: &mut Rng,
     request: &CreatePartitionsRequest,
+    quota: &mut MutationQuota<'_>,
     records: &mut Vec<MetadataRecord>,
 ) -> CreatePartitionsResponse {
     let mut seen = BTreeSet::new();
@@ -31,7 +33,7 @@ pub(crate) fn create_partitions(
     let mut results: Vec<CreatePartitionsTopicResult> =
         duplicates.iter().map(|name| result(name, Some(&duplicate))).collect();
     for topic in request.topics.iter().filter(|topic| !duplicates.contains(&topic.name.0)) {
-        let outcome = grow(state, rng, topic, records);
+        let outcome = grow(state, rng, topic, quota, records);
         results.push(result(&topic.name.0, outcome.err().as_ref()));
     }
     CreatePartitionsResponse::default().with_results(results)
@@ -48,10 +50,12 @@ fn grow(
     state: &ClusterState,
     rng: &mut Rng,
     request: &CreatePartitionsTopic,
+    quota: &mut MutationQuota<'_>,
     records: &mut Vec<MetadataRecord>,
 ) -> Result<(), ApiError> {
     let topic = state.image.topics.by_name(&request.name.0).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let additional = additional_partitions(topic, request)?;
+    quota.record(additional)?;
     let existing = topic.partitions.len();
     let replication_factor = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
     let cluster = &state.image.cluster;

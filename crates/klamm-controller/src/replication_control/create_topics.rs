@@ -14,6 +14,7 @@ use klamm_wire::{ErrorCode, StrBytes, Uuid};
 use super::{MAX_PARTITIONS_PER_BATCH, new_partition, usable_brokers, validate_assignment};
 use crate::api_error::ApiError;
 use crate::config_control::{self, ConfigOp};
+use crate::mutation_quota::MutationQuota;
 use crate::placement;
 use crate::state::ClusterState;
 use klamm_metadata::topic_name;
@@ -23,6 +24,7 @@ pub(crate) fn create_topics(
     state: &ClusterState,
     rng: &mut Rng,
     request: &CreateTopicsRequest,
+    quota: &mut MutationQuota<'_>,
     records: &mut Vec<MetadataRecord>,
 ) -> Result<CreateTopicsResponse, ApiError> {
     let duplicates = duplicate_names(request);
@@ -33,7 +35,7 @@ pub(crate) fn create_topics(
         .collect();
     check_total_partitions(state, &wanted)?;
     let mut results: Vec<CreatableTopicResult> =
-        wanted.into_iter().map(|topic| create_topic_result(state, rng, topic, records)).collect();
+        wanted.into_iter().map(|topic| create_topic_result(state, rng, topic, quota, records)).collect();
     results.extend(
         duplicates.iter().map(|name| {
             not_created(name, &ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
@@ -87,15 +89,17 @@ fn create_topic_result(
     state: &ClusterState,
     rng: &mut Rng,
     topic: &CreatableTopic,
+    quota: &mut MutationQuota<'_>,
     records: &mut Vec<MetadataRecord>,
 ) -> CreatableTopicResult {
-    create_topic(state, rng, topic, records).unwrap_or_else(|error| not_created(&topic.name.0, &error))
+    create_topic(state, rng, topic, quota, records).unwrap_or_else(|error| not_created(&topic.name.0, &error))
 }
 
 fn create_topic(
     state: &ClusterState,
     rng: &mut Rng,
     topic: &CreatableTopic,
+    quota: &mut MutationQuota<'_>,
     records: &mut Vec<MetadataRecord>,
 ) -> Result<CreatableTopicResult, ApiError> {
     let name = &topic.name.0;
@@ -110,6 +114,7 @@ fn create_topic(
         partitions
             .push(MetadataRecord::Partition(partition.ok_or_else(|| no_active(topic, index, replicas))?));
     }
+    quota.record(partitions.len())?;
     records.push(MetadataRecord::Topic(TopicRecord { name: name.clone(), topic_id }));
     records.extend(config_records);
     records.extend(partitions);

@@ -10,6 +10,7 @@ use klamm_wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::api_error::ApiError;
+use crate::mutation_quota::MutationQuota;
 use crate::state::ClusterState;
 
 /// The answer, and the records of the deletions. An error refuses the whole request.
@@ -17,6 +18,7 @@ pub(crate) fn delete_topics(
     state: &ClusterState,
     version: i16,
     request: &DeleteTopicsRequest,
+    quota: &mut MutationQuota<'_>,
     records: &mut Vec<MetadataRecord>,
 ) -> Result<DeleteTopicsResponse, ApiError> {
     if !state.config.get(broker::DELETE_TOPIC_ENABLE) {
@@ -94,8 +96,12 @@ pub(crate) fn delete_topics(
         }
     }
     for (id, name) in chosen {
-        records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id }));
-        responses.push(result(Some(&name), id, None));
+        let partitions = topics.by_id(id).map_or(0, |topic| topic.partitions.len());
+        let refused = quota.record(partitions).err();
+        if refused.is_none() {
+            records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id }));
+        }
+        responses.push(result(Some(&name), id, refused.as_ref()));
     }
     Ok(DeleteTopicsResponse::default().with_responses(responses))
 }

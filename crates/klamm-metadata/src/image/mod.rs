@@ -3,11 +3,13 @@
 mod cluster;
 mod configs;
 mod features;
+pub mod quotas;
 mod topics;
 
 pub use cluster::{BrokerRegistration, ClusterImage, Endpoint};
 pub use configs::{ConfigResource, ConfigResourceKind, ConfigsImage};
 pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, FeaturesImage, METADATA_VERSION, SHARE_VERSION};
+pub use quotas::{ClientQuotasImage, QuotaEntity};
 pub use topics::{
     DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, LeaderRecoveryState, NO_LEADER,
     NO_LEADER_CHANGE, PartitionRegistration, TopicImage, TopicsImage, is_reserved_directory,
@@ -56,6 +58,8 @@ pub struct MetadataImage {
     pub topics: Arc<TopicsImage>,
     /// Dynamic configuration.
     pub configs: Arc<ConfigsImage>,
+    /// Client quotas.
+    pub client_quotas: Arc<ClientQuotasImage>,
     /// Producer id blocks.
     pub producer_ids: ProducerIdsImage,
 }
@@ -82,6 +86,10 @@ impl MetadataImage {
             }
             MetadataRecord::ClearElr(r) => Arc::make_mut(&mut self.topics).clear_elr(r, delta),
             MetadataRecord::Config(r) => Arc::make_mut(&mut self.configs).apply(r, delta),
+            MetadataRecord::ClientQuota(r) => {
+                Arc::make_mut(&mut self.client_quotas).apply(r, delta);
+                Ok(())
+            }
             MetadataRecord::FeatureLevel(r) => {
                 Arc::make_mut(&mut self.features).apply(r, delta);
                 Ok(())

@@ -64,6 +64,10 @@ config_keys! {
         CONTROLLER_QUORUM_REQUEST_TIMEOUT_MS: i32 = "controller.quorum.request.timeout.ms", default "2000", Valid::AtLeast(0), Medium, ReadOnly;
         /// How long a controller or broker waits before it asks a controller again that answered with an error, in milliseconds.
         CONTROLLER_QUORUM_RETRY_BACKOFF_MS: i32 = "controller.quorum.retry.backoff.ms", default "20", Valid::AtLeast(0), Low, ReadOnly;
+        /// Over how many samples the permits of a client's quota of created and deleted partitions are saved up.
+        CONTROLLER_QUOTA_WINDOW_NUM: i32 = "controller.quota.window.num", default "11", Valid::AtLeast(1), Low, ReadOnly;
+        /// How long one of these samples is, in seconds.
+        CONTROLLER_QUOTA_WINDOW_SIZE_SECONDS: i32 = "controller.quota.window.size.seconds", default "1", Valid::AtLeast(1), Low, ReadOnly;
         /// How many replicas a topic gets that is created without saying how many, or created by being asked for.
         DEFAULT_REPLICATION_FACTOR: i32 = "default.replication.factor", default "1", Valid::Any, Medium, ReadOnly;
         /// Whether topics can be deleted.
@@ -180,6 +184,10 @@ config_keys! {
         PROCESS_ROLES: Vec<String> = "process.roles", default "broker", Valid::NonEmptyListOf(&["broker", "controller"]), High, Managed;
         /// How long the state of an idempotent producer is kept after its last batch, in milliseconds.
         PRODUCER_ID_EXPIRATION_MS: i32 = "producer.id.expiration.ms", default "86400000", Valid::AtLeast(1), Low, ClusterWide;
+        /// Over how many samples the rate of what a client produces or fetches is taken.
+        QUOTA_WINDOW_NUM: i32 = "quota.window.num", default "11", Valid::AtLeast(1), Low, ReadOnly;
+        /// How long one of these samples is, in seconds.
+        QUOTA_WINDOW_SIZE_SECONDS: i32 = "quota.window.size.seconds", default "1", Valid::AtLeast(1), Low, ReadOnly;
         /// How many bytes a second this broker copies when replicas move from one of its log directories to another; where it is
         /// not set, as many as there are.
         REPLICA_ALTER_LOG_DIRS_IO_MAX_BYTES_PER_SECOND: Option<i64> = "replica.alter.log.dirs.io.max.bytes.per.second", default null, Valid::AtLeast(0), Medium, ClusterWide, internal true;

@@ -1,5 +1,7 @@
 //! Every decision as a typed event, and its one-line rendering.
 
+use std::time::Duration;
+
 use std::fmt;
 
 use klamm_wire::{ErrorCode, StrBytes};
@@ -144,6 +146,15 @@ pub enum TraceKind {
         key: StrBytes,
         /// The new value, `None` for deleted.
         value: Option<StrBytes>,
+    },
+    /// A broker has a client wait that is over a quota.
+    ClientThrottled {
+        /// The client.
+        client_id: StrBytes,
+        /// The quota's key.
+        quota: &'static str,
+        /// For how long.
+        by: Duration,
     },
     /// The controller created a topic.
     TopicCreated {
@@ -719,6 +730,9 @@ impl fmt::Display for TraceKind {
                 write!(f, "{resource} {key}={value}")
             }
             Self::ConfigChanged { resource, key, value: None } => write!(f, "{resource} {key} deleted"),
+            Self::ClientThrottled { client_id, quota, by } => {
+                write!(f, "client {client_id} throttled for {} ms: {quota}", by.as_millis())
+            }
             Self::TopicCreated { topic, partitions } => {
                 write!(f, "topic {topic} created, {partitions} partitions")
             }

@@ -36,6 +36,7 @@ names! {
     IsrRefused,
     PartitionsAdded,
     ConfigChanged,
+    ClientThrottled,
     TopicCreated,
     TopicDeleted,
     LeaderElected,

@@ -1,5 +1,7 @@
 //! Clients, outside and simulated: their connections, their requests on the way in and their answers on the way out.
 
+use std::time::Duration;
+
 use klamm_node::{ConnectionId, Incoming, NodeId, Origin, ReplyTo, WallTime};
 use klamm_wire::{Response, StrBytes};
 
@@ -83,6 +85,16 @@ impl World {
         } else {
             self.emit(broker, Output::Close { connection: id }, out);
             self.disconnect(id, out);
+        }
+    }
+
+    /// Begins no further request of a client's connection for a while (KIP-219).
+    pub(crate) fn mute(&mut self, to: ReplyTo, by: Duration) {
+        let until = self.now + by;
+        if let ReplyTo::Client { connection, .. } = to
+            && let Some(connection) = self.connections.get(connection)
+        {
+            connection.muted_until = connection.muted_until.max(until);
         }
     }
 

@@ -60,7 +60,7 @@ impl World {
     pub(super) fn arrive(&mut self, message: Message, out: &mut Vec<Output>) {
         let Message { from, to, body } = message;
         match body {
-            Body::Request { call, incarnation, api_version, request } => {
+            Body::Request { call, incarnation, api_version, client_id, request } => {
                 let slot = self.slot(to).filter(|slot| {
                     let slot = &self.slots[*slot];
                     slot.node.is_some() && incarnation.is_none_or(|sent_to| sent_to == slot.incarnation)
@@ -73,7 +73,7 @@ impl World {
                     reply_to: ReplyTo::Node { node: from, call },
                     origin: Origin::Node(from),
                     api_version,
-                    client_id: None,
+                    client_id,
                     request: *request,
                     inspected: None,
                 };
@@ -149,14 +149,15 @@ impl World {
         for effect in effects.drain(..) {
             self.listen_to_effect(node, &effect);
             match effect {
-                Effect::Send { to, call, api_version, request, timeout_ms } => {
+                Effect::Send { to, call, api_version, request, timeout_ms, client_id } => {
                     let times_out = self.now + Duration::from_millis(u64::from(timeout_ms));
                     self.slots[slot].calls.open(call, to, times_out);
                     let incarnation = self.slot(to).and_then(|to| {
                         let to = &self.slots[to];
                         to.node.is_some().then_some(to.incarnation)
                     });
-                    self.send(node, to, Body::Request { call, incarnation, api_version, request });
+                    let body = Body::Request { call, incarnation, api_version, client_id, request };
+                    self.send(node, to, body);
                 }
                 Effect::Reply { to, response } if !self.faults.hit_answers() => {
                     self.answer(node, to, response, None, out);
@@ -166,6 +167,7 @@ impl World {
                         self.answer(node, to, response, None, out);
                     }
                 }
+                Effect::Throttle { to, by } => self.mute(to, by),
                 Effect::NoReply { to } => {
                     if !self.faults.answers.is_empty() && self.strike_no_answer(to) {
                         self.close_reply(node, to, out);

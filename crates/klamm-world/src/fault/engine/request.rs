@@ -312,12 +312,7 @@ impl World {
                 if !set_throttle_time(&mut response, i32::try_from(by.as_millis()).unwrap_or(i32::MAX)) {
                     return Some(response);
                 }
-                let until = self.now() + by;
-                if let ReplyTo::Client { connection, .. } = to
-                    && let Some(connection) = self.connections.get(connection)
-                {
-                    connection.muted_until = until;
-                }
+                self.mute(to, by);
                 self.answer(node, to, response, None, out);
             }
             RequestAction::DropAnswer

@@ -6,6 +6,7 @@
 use klamm_log::LogConfig;
 use klamm_node::NodeId;
 
+use super::samples::Samples;
 use crate::config::BrokerConfig;
 use klamm_node::config::broker;
 
@@ -98,63 +99,27 @@ impl ReplicationQuota {
     }
 }
 
-/// Bytes of a stretch of time.
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    start_ms: i64,
-    last_event_ms: i64,
-    value: f64,
-}
-
-impl Sample {
-    const fn new(now_ms: i64) -> Self {
-        Self { start_ms: now_ms, last_event_ms: now_ms, value: 0.0 }
-    }
-}
-
 /// What happened within the last samples, by the time since the oldest of them began, but at least one sample's
-/// (`SimpleRate`, `SampledStat`).
+/// (`SimpleRate`).
 #[derive(Debug, Clone)]
 struct SimpleRate {
-    /// A place more than samples that count, for the one that overlaps the beginning of the measured time.
-    samples: Vec<Sample>,
-    current: usize,
-    max_samples: usize,
+    samples: Samples,
     window_ms: i64,
 }
 
 impl SimpleRate {
     const fn new(max_samples: usize, window_ms: i64) -> Self {
-        Self { samples: Vec::new(), current: 0, max_samples, window_ms }
+        Self { samples: Samples::new(max_samples, window_ms), window_ms }
     }
 
     fn record(&mut self, value: f64, now_ms: i64) {
-        if self.samples.is_empty() {
-            self.samples.push(Sample::new(now_ms));
-        }
-        if now_ms - self.samples[self.current].start_ms >= self.window_ms {
-            self.current = (self.current + 1) % (self.max_samples + 1);
-            match self.samples.get_mut(self.current) {
-                Some(oldest) => *oldest = Sample::new(now_ms),
-                None => self.samples.push(Sample::new(now_ms)),
-            }
-        }
-        let sample = &mut self.samples[self.current];
-        sample.value += value;
-        sample.last_event_ms = now_ms;
+        self.samples.record(value, now_ms);
     }
 
     /// Units a second.
     fn measure(&mut self, now_ms: i64) -> f64 {
-        let expire_age = self.window_ms * self.max_samples as i64;
-        for sample in &mut self.samples {
-            if now_ms - sample.last_event_ms >= expire_age {
-                *sample = Sample::new(now_ms);
-            }
-        }
-        let Some(oldest) = self.samples.iter().map(|sample| sample.start_ms).min() else { return 0.0 };
-        let total: f64 = self.samples.iter().map(|sample| sample.value).sum();
-        total * 1_000.0 / (now_ms - oldest).max(self.window_ms) as f64
+        let (total, elapsed) = self.samples.measure(now_ms);
+        total * 1_000.0 / elapsed.max(self.window_ms) as f64
     }
 }
 

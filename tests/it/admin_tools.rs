@@ -5,7 +5,7 @@ use anyhow::Result;
 use klamm::blocking::Cluster;
 use klamm_tests::kafka::{ApacheKafka, KafkaSettings};
 use klamm_tests::tools::{Tool, Tools};
-use klamm_tests::{java, toolchain};
+use klamm_tests::{PATIENCE, java, toolchain};
 
 /// The tools, and a folder for the files that they want.
 struct Desk {
@@ -272,7 +272,7 @@ fn between_directories(bootstrap: &str) -> Result<()> {
 fn crash(cluster: &Cluster, broker: i32) {
     cluster.broker(broker).unwrap().crash().unwrap();
     cluster
-        .wait_until(|world| {
+        .wait_until_for(PATIENCE, |world| {
             let image = world.metadata();
             image.is_some_and(|image| {
                 image.cluster.brokers().all(|known| known.id.0 != broker || known.fenced)

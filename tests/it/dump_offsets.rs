@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use klamm::blocking::Cluster;
-use klamm_tests::{java, toolchain};
+use klamm_tests::{PATIENCE, java, toolchain};
 
 const GROUP: &str = "readers";
 
@@ -49,7 +49,7 @@ fn kafkas_tool_decodes_committed_offsets() {
     }
 
     let cluster = start(dir.path());
-    cluster.wait_until(|world| world.groups().contains_key(GROUP.as_bytes())).unwrap();
+    cluster.wait_until_for(PATIENCE, |world| world.groups().contains_key(GROUP.as_bytes())).unwrap();
     let group = cluster.look(|world| world.groups().remove(GROUP.as_bytes())).unwrap();
     let offsets: Vec<_> = group.group.offsets.iter().map(|(p, offset)| format!("{p} at {offset}")).collect();
     assert_eq!(offsets, ["orders-0 at 0", "orders-1 at 0"]);

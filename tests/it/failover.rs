@@ -2,11 +2,9 @@
 //! A real group, while brokers crash that lead and coordinate it. And real transactions, while every broker crashes in its turn: what
 //! they read and write is there exactly once.
 
-use std::time::Duration;
-
 use klamm::blocking::Cluster;
 use klamm::{NodeId, World};
-use klamm_tests::{clients, toolchain, wait_until};
+use klamm_tests::{PATIENCE, clients, toolchain, wait_until};
 
 const TOPIC: &str = "orders";
 const CRASHES: usize = 5;
@@ -64,7 +62,7 @@ fn survives(survivor: &Survivor) {
     let started = std::time::Instant::now();
     let mut running = clients::start_beside(neighbour, program, &arguments).unwrap();
     let mut acked_reaches = |count: u64| {
-        let found = wait_until(Duration::from_secs(40), || {
+        let found = wait_until(PATIENCE, || {
             let ended = running.try_wait().unwrap();
             assert!(ended.is_none(), "it ended early: {}\n{}", running.stdout(), running.stderr());
             let said = running.stdout();
@@ -88,12 +86,12 @@ fn survives(survivor: &Survivor) {
             let moved = |world: &World| {
                 (0..3).all(|p| world.partition(TOPIC, p).is_some_and(|p| p.leader != Some(id)))
             };
-            cluster.wait_until(moved).unwrap();
+            cluster.wait_until_for(PATIENCE, moved).unwrap();
         }
         assert!(!led || epoch() > before, "a crash makes a new leader epoch");
         cluster.broker(victim).unwrap().restart().unwrap();
         cluster
-            .wait_until(|world| {
+            .wait_until_for(PATIENCE, |world| {
                 (0..3).all(|p| world.partition(TOPIC, p).is_some_and(|status| status.isr.len() == 3))
             })
             .unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use klamm_node::NodeId;
-use klamm_tests::wait_until;
+use klamm_tests::{PATIENCE, wait_until};
 use klamm_wire::{ApiKey, StrBytes};
 use klamm_world::fault::{
     ClusterFault, DiskFault, DiskScope, Fault, Link, NetworkFault, NodeFault, Peer, RequestAction,
@@ -30,7 +30,10 @@ fn lost_acknowledgements() {
     // Handled, and the connection closed instead of an answer; then handled and silence, until the connection breaks.
     let closed = stage.inject(Fault::Request(produce().first(3).then(RequestAction::CloseAfter)));
     let fired = |stage: &Stage, fault, times| {
-        stage.cluster.wait_until(|world| world.fault(fault).is_some_and(|it| it.fired >= times)).unwrap();
+        stage
+            .cluster
+            .wait_until_for(PATIENCE, |world| world.fault(fault).is_some_and(|it| it.fired >= times))
+            .unwrap();
     };
     fired(&stage, closed, 3);
     stage.flows("after lost acknowledgements");
@@ -69,7 +72,9 @@ fn controller_failover() {
     stage.to_node(old, NodeFault::Crash);
     stage
         .cluster
-        .wait_until(|world| world.active_controller().is_some_and(|controller| controller != old))
+        .wait_until_for(PATIENCE, |world| {
+            world.active_controller().is_some_and(|controller| controller != old)
+        })
         .unwrap();
     stage.flows("under another controller");
     // The new one decides: it finds that a leader is gone, and elects another.
@@ -126,7 +131,7 @@ fn slow_follower() {
         stage.inject(Fault::Network(NetworkFault::Latency { link: Link::one_way(follower, leader), by }));
     stage.flows("behind a slow follower");
     // What waits for all waits for the slowest that is in sync.
-    let waited = wait_until(Duration::from_secs(10), || {
+    let waited = wait_until(PATIENCE, || {
         let waited: f64 = last(&mut stage.producer, "WAITED ")?.parse().unwrap();
         (waited >= 0.25).then_some(waited)
     });
@@ -153,7 +158,10 @@ fn disk_full() {
     let elsewhere = |world: &klamm::World, partition| {
         world.partition(TOPIC, partition).is_some_and(|it| it.leader.is_some_and(|it| it != leader))
     };
-    stage.cluster.wait_until(|world| led.iter().any(|partition| elsewhere(world, *partition))).unwrap();
+    stage
+        .cluster
+        .wait_until_for(PATIENCE, |world| led.iter().any(|partition| elsewhere(world, *partition)))
+        .unwrap();
     stage.flows("with a full disk");
     assert!(stage.fired(full) > 0);
     assert!(stage.cluster.broker(leader).unwrap().is_up(), "its other directory is well");
@@ -172,8 +180,7 @@ fn coordinator_move() {
     };
     let commits = |stage: &mut Stage, when: &str| {
         let before = stage.counted("COMMITTED ");
-        let more =
-            wait_until(Duration::from_secs(30), || (stage.counted("COMMITTED ") > before).then_some(()));
+        let more = wait_until(PATIENCE, || (stage.counted("COMMITTED ") > before).then_some(()));
         assert!(more.is_some(), "{when}, nothing is committed");
     };
     commits(&mut stage, "at the beginning");
@@ -181,12 +188,12 @@ fn coordinator_move() {
     let old = coordinator(&stage);
     let to = NodeId(old.0 % 3 + 1);
     stage.inject(Fault::Cluster(ClusterFault::MoveCoordinator { group: group(), to }));
-    stage.cluster.wait_until(|world| world.groups()[&group()].coordinator == to).unwrap();
+    stage.cluster.wait_until_for(PATIENCE, |world| world.groups()[&group()].coordinator == to).unwrap();
     commits(&mut stage, "with another coordinator");
     stage.to_node(to, NodeFault::Crash);
     stage
         .cluster
-        .wait_until(|world| world.groups().get(&group()).is_some_and(|it| it.coordinator != to))
+        .wait_until_for(PATIENCE, |world| world.groups().get(&group()).is_some_and(|it| it.coordinator != to))
         .unwrap();
     commits(&mut stage, "after the coordinator crashed");
     stage.flows("after the coordinator crashed");

@@ -2,13 +2,13 @@
 //! in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use klamm::blocking::Cluster;
 use klamm_node::NodeId;
 use klamm_tests::clients::{self, DEADLINE};
 use klamm_tests::process::Running;
-use klamm_tests::{toolchain, wait_until};
+use klamm_tests::{PATIENCE, toolchain, wait_until};
 use klamm_wire::StrBytes;
 use klamm_world::fault::{Fault, NodeFault};
 use klamm_world::{Command, FaultId};
@@ -16,8 +16,6 @@ use klamm_world::{Command, FaultId};
 pub(crate) const TOPIC: &str = "orders";
 /// The first controller's node id.
 pub(crate) const CONTROLLER: NodeId = NodeId(100);
-/// How long anything may take that a fault or its end brings about.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// So many more records, in each partition, show that the cluster works.
 const MORE: u64 = 30;
 
@@ -130,7 +128,9 @@ impl Stage {
     pub(crate) fn moved(&self, partition: i32, old: NodeId) {
         let other = |leader: Option<NodeId>| leader.is_some_and(|leader| leader != old);
         self.cluster
-            .wait_until(|world| world.partition(TOPIC, partition).is_some_and(|status| other(status.leader)))
+            .wait_until_for(PATIENCE, |world| {
+                world.partition(TOPIC, partition).is_some_and(|status| other(status.leader))
+            })
             .unwrap();
     }
 
@@ -138,7 +138,7 @@ impl Stage {
     pub(crate) fn whole(&self) {
         let partitions = self.cluster.look(|world| world.topics()[&StrBytes::from_static_str(TOPIC)]);
         self.cluster
-            .wait_until(|world| {
+            .wait_until_for(PATIENCE, |world| {
                 (0..partitions).all(|p| world.partition(TOPIC, p).is_some_and(|it| it.isr.len() == 3))
             })
             .unwrap();
@@ -178,7 +178,9 @@ impl Stage {
         // Everything that was acknowledged by all is replicated, and the rest soon will be.
         let settled = |status: klamm::PartitionStatus| status.high_watermark() == status.log_end();
         cluster
-            .wait_until(|world| (0..partitions).all(|p| world.partition(TOPIC, p).is_some_and(settled)))
+            .wait_until_for(PATIENCE, |world| {
+                (0..partitions).all(|p| world.partition(TOPIC, p).is_some_and(settled))
+            })
             .unwrap();
         let end = |p| cluster.partition(TOPIC, p).unwrap().log_end().unwrap();
         let ends: Vec<_> = (0..partitions).map(|p| format!("{}\n", end(p))).collect();

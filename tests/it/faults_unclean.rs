@@ -2,7 +2,7 @@
 //! (KIP-320).
 
 use klamm_node::NodeId;
-use klamm_tests::wait_until;
+use klamm_tests::{PATIENCE, wait_until};
 use klamm_world::fault::{Fault, Link, NetworkFault, NodeFault, Peer};
 
 use crate::faults_harness::{Consumer, Stage, TOPIC, last};
@@ -22,7 +22,7 @@ fn truncation_is_detected_and_costs_what_it_must() {
         stage.to_node(other, NodeFault::Crash);
     }
     let alone = |world: &klamm::World| world.partition(TOPIC, 0).is_some_and(|it| it.isr == [leader]);
-    stage.cluster.wait_until(alone).unwrap();
+    stage.cluster.wait_until_for(PATIENCE, alone).unwrap();
     stage.flows("with a lone leader");
     stage.to_node(leader, NodeFault::Crash);
     // Nobody reaches the new leader before it was looked at.
@@ -32,14 +32,13 @@ fn truncation_is_detected_and_costs_what_it_must() {
     stage.to_node(heir, NodeFault::Start);
     stage
         .cluster
-        .wait_until(|world| {
+        .wait_until_for(PATIENCE, |world| {
             world.partition(TOPIC, 0).is_some_and(|it| it.leader == Some(heir) && it.logs.contains_key(&heir))
         })
         .unwrap();
     let parted_at = stage.cluster.partition(TOPIC, 0).unwrap().logs[&heir].log_end;
     stage.heal(cut);
-    let truncated =
-        wait_until(std::time::Duration::from_secs(30), || last(&mut stage.consumer, "TRUNCATED "));
+    let truncated = wait_until(PATIENCE, || last(&mut stage.consumer, "TRUNCATED "));
     let words: Vec<i64> =
         truncated.expect("the consumer noticed").split(' ').map(|word| word.parse().unwrap()).collect();
     let (position, divergent) = (words[1], words[2]);

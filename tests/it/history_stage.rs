@@ -1,14 +1,14 @@
 //! A cluster, and a program of many clients that work on it and write down what they do and see.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use klamm::blocking::Cluster;
 use klamm::{PartitionStatus, World};
 use klamm_node::NodeId;
 use klamm_tests::history::History;
 use klamm_tests::process::Running;
-use klamm_tests::{clients, toolchain, wait_until, workspace};
+use klamm_tests::{PATIENCE, clients, toolchain, wait_until, workspace};
 use klamm_world::fault::{Fault, NodeFault};
 use klamm_world::{Command, FaultId};
 
@@ -20,8 +20,6 @@ pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) const GROUPS: [&str; 2] = ["classic", "consumer"];
 /// How many transactional producers there are.
 const TRANSACTIONAL: u32 = 2;
-/// How long anything may take that a fault or its end brings about, on a machine that is busy with much else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long the program may take in all; it gives up by itself a little earlier, with a better message.
 const DEADLINE: &str = "480";
 

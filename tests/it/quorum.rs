@@ -2,11 +2,10 @@
 //! controller failed.
 
 use std::path::Path;
-use std::time::Duration;
 
 use klamm::blocking::Cluster;
 use klamm_tests::serve::Serve;
-use klamm_tests::{java, toolchain, wait_until};
+use klamm_tests::{PATIENCE, java, toolchain, wait_until};
 use klamm_world::fault::{Fate, NetworkFault, Peer};
 use klamm_world::{Command, FaultId};
 
@@ -89,7 +88,7 @@ fn a_controller_fails_in_the_middle_of_a_topics_creation() {
     create.args(["--partitions", "3", "--replication-factor", "3"]);
     let running =
         create.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let written = wait_until(Duration::from_secs(20), || uncommitted(&cluster).then_some(()));
+    let written = wait_until(PATIENCE, || uncommitted(&cluster).then_some(()));
     assert!(
         written.is_some(),
         "the topic was not written:\n{}",
@@ -108,7 +107,7 @@ fn a_controller_fails_in_the_middle_of_a_topics_creation() {
     assert!(!listed.contains("Leader: none"), "{listed}");
     cluster.command(Command::HealAll);
     cluster.controller(leader).unwrap().restart().unwrap();
-    cluster.wait_until(|world| world.is_ready()).unwrap();
+    cluster.wait_until_for(PATIENCE, |world| world.is_ready()).unwrap();
     let status = describe(&bootstrap, "--status");
     assert_eq!(field(&status, "LeaderId"), now.0.to_string(), "{status}");
     cluster.stop();
@@ -131,7 +130,7 @@ fn kafkas_tool_decodes_snapshots_of_the_metadata() {
     };
     let cluster = start(dir.path());
     let taken = |cluster: &Cluster| cluster.controller(100).unwrap().quorum().unwrap().latest_snapshot;
-    let snapshot = wait_until(Duration::from_secs(10), || taken(&cluster)).expect("no snapshot was taken");
+    let snapshot = wait_until(PATIENCE, || taken(&cluster)).expect("no snapshot was taken");
     cluster.stop();
     let name = format!("{:020}-{:010}.checkpoint", snapshot.0, snapshot.1);
     let file = dir.path().join("node-100/logs/__cluster_metadata-0").join(name);

@@ -1,10 +1,9 @@
 //! A run of real clients, and the same run from its recording.
 
 use std::process::Command;
-use std::time::Duration;
 
 use klamm::blocking::Cluster;
-use klamm_tests::{clients, process, serve, toolchain};
+use klamm_tests::{PATIENCE, clients, process, serve, toolchain};
 
 #[test]
 fn a_run_of_real_clients_replays_to_the_state_it_ended_in() {
@@ -26,7 +25,7 @@ fn a_run_of_real_clients_replays_to_the_state_it_ended_in() {
     });
 
     // Nothing may happen between the recording's end and the look at the live state.
-    cluster.wait_until(|world| world.connections() == 0).unwrap();
+    cluster.wait_until_for(PATIENCE, |world| world.connections() == 0).unwrap();
     cluster.clock().pause();
     cluster.end_recording();
     let live = cluster.look(|world| world.status().to_string());
@@ -36,6 +35,6 @@ fn a_run_of_real_clients_replays_to_the_state_it_ended_in() {
 
     let mut replay = Command::new(serve::binary().unwrap());
     replay.arg("replay").arg(&file);
-    let said = process::run("klamm-replay", replay, folder.path(), Duration::from_secs(120)).unwrap();
+    let said = process::run("klamm-replay", replay, folder.path(), 2 * PATIENCE).unwrap();
     assert_eq!(said.trim_end(), live.trim_end());
 }

@@ -1,19 +1,17 @@
 //! Kafka Streams counts words in an application of two instances, with a repartition topic, a state store, its changelog and a
 //! standby, while every broker crashes in its turn, and so do two of its own threads.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use klamm::blocking::Cluster;
 use klamm_tests::process::Running;
-use klamm_tests::{clients, toolchain, wait_until};
+use klamm_tests::{PATIENCE, clients, toolchain, wait_until};
 
 const LINES: &str = "lines";
 const COUNTS: &str = "counts";
 const PARTITIONS: i32 = 4;
 /// What Kafka Streams calls the topic by which it brings equal words together.
 const REPARTITION: &str = "word-count-by-word-repartition";
-/// A crash, and what an application makes of it, may take that long on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How many words are counted, as far as the application has told.
 fn counted(application: &mut Running) -> u64 {
@@ -64,7 +62,9 @@ fn counts_words(guarantee: &str) {
         let whole = |topic, world: &klamm::World| {
             (0..PARTITIONS).all(|p| world.partition(topic, p).is_some_and(|status| status.isr.len() == 3))
         };
-        cluster.wait_until(|world| [LINES, COUNTS, REPARTITION].iter().all(|it| whole(it, world))).unwrap();
+        cluster
+            .wait_until_for(PATIENCE, |world| [LINES, COUNTS, REPARTITION].iter().all(|it| whole(it, world)))
+            .unwrap();
     }
     flows(&cluster, &mut application, "with all brokers back");
     std::fs::write(path("stop"), "").unwrap();

@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 use crate::{java, process, toolchain, workspace};
 
 /// How long one program may take. It gives up by itself a little earlier, with a better message.
-pub const DEADLINE: Duration = Duration::from_secs(240);
+pub const DEADLINE: Duration = Duration::from_secs(440);
+
+/// The variable that says after how many seconds a program gives up, and what it says here. By itself, a program gives up after 200.
+const GIVES_UP: (&str, &str) = ("KLAMM_CLIENT_DEADLINE", "400");
 
 /// How long installing one language's packages may take.
 const INSTALL: Duration = Duration::from_secs(420);
@@ -206,6 +209,9 @@ fn command(language: Language, program: &str, bootstrap: &str) -> Result<Command
         Language::Rust => Command::new(cache.join("rust/debug").join(program)),
     };
     command.arg(bootstrap);
+    if std::env::var_os(GIVES_UP.0).is_none() {
+        command.env(GIVES_UP.0, GIVES_UP.1);
+    }
     Ok(command)
 }
 

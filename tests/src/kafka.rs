@@ -217,7 +217,7 @@ fn format_storage(settings: &KafkaSettings, dir: &Path, class_path: &str) -> Res
         "kafka.tools.StorageTool",
     ]);
     format.args(["format", "--cluster-id", CLUSTER_ID, "--config"]).arg(properties_file(dir, 1));
-    process::run("kafka-format", format, dir, Duration::from_secs(60))?;
+    process::run("kafka-format", format, dir, crate::PATIENCE)?;
     let formatted = log_dir(dir, 1);
     let meta =
         std::fs::read_to_string(formatted.join("meta.properties")).context("Kafka formatted nothing")?;

@@ -17,6 +17,10 @@ pub mod workspace;
 
 use std::time::{Duration, Instant};
 
+/// How long anything may take that a test waits for. No test takes so long, unless something hangs: a machine that is busy with much
+/// else must not fail one.
+pub const PATIENCE: Duration = Duration::from_secs(100);
+
 /// Polls `condition` until it gives a value or `deadline` has passed; `None` then.
 ///
 /// It yields the processor for a moment between two looks, so a condition that holds already costs nothing.

@@ -202,11 +202,10 @@ mod tests {
         let mut shell = Command::new("sh");
         // The child's output goes elsewhere, as that of a console consumer does; it says who it is, and the shell fails.
         shell.args(["-c", "sleep 600 >/dev/null & echo $!; exit 1"]);
-        let finished =
-            Running::start("leaver", shell, logs.path()).unwrap().finish(Duration::from_secs(60)).unwrap();
+        let finished = Running::start("leaver", shell, logs.path()).unwrap().finish(crate::PATIENCE).unwrap();
         assert!(!finished.status.success());
         let left: u32 = finished.stdout.trim().parse().unwrap();
-        let gone = crate::wait_until(Duration::from_secs(60), || (!is_running(left)).then_some(()));
+        let gone = crate::wait_until(crate::PATIENCE, || (!is_running(left)).then_some(()));
         assert!(gone.is_some(), "process {left} is still there");
     }
 

@@ -8,10 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{self, Running};
-use crate::{wait_until, workspace};
-
-/// How long `klamm serve` may take until it accepts connections, and to stop.
-const DEADLINE: Duration = Duration::from_secs(20);
+use crate::{PATIENCE, wait_until, workspace};
 
 /// A running `klamm serve`; dropping it kills the process.
 #[derive(Debug)]
@@ -30,7 +27,7 @@ impl Serve {
         command.args(["serve", "--json", "--port", "0"]).args(arguments);
         let name = format!("klamm-{}-{:?}", std::process::id(), std::thread::current().id());
         let mut process = Running::start(&name, command, &workspace::cache().join("logs"))?;
-        let line = wait_until(DEADLINE, || {
+        let line = wait_until(PATIENCE, || {
             let said = process.stdout();
             if said.contains('\n') {
                 return Some(said);
@@ -63,7 +60,7 @@ impl Serve {
     /// # Errors
     /// When it does not end in time.
     pub fn stop(self) -> Result<ExitStatus> {
-        self.process.terminate(DEADLINE)?.context("klamm serve did not stop on SIGTERM")
+        self.process.terminate(PATIENCE)?.context("klamm serve did not stop on SIGTERM")
     }
 }
 

@@ -4,14 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{clients, java, process, wait_until, workspace};
-
-/// How long one tool may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::{PATIENCE, clients, java, process, wait_until, workspace};
 
 /// A tool of Kafka's, by the script that starts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +112,7 @@ impl Tools {
         ensure!(!words.iter().any(|word| word.contains(['\t', '\n'])), "no tabs or lines in {words:?}");
         writeln!(self.stdin, "{}", words.join("\t"))?;
         self.stdin.flush()?;
-        self.answers.recv_timeout(DEADLINE).with_context(|| format!("{tool:?} {arguments:?} does not end"))
+        self.answers.recv_timeout(PATIENCE).with_context(|| format!("{tool:?} {arguments:?} does not end"))
     }
 
     /// Runs a tool that must end well, and gives back what it printed.
@@ -134,7 +130,7 @@ impl Tools {
     /// Runs a tool until what it prints satisfies `condition`, and gives that back.
     ///
     /// # Errors
-    /// When it does not within ten seconds; with what it printed last.
+    /// When it does not within [`PATIENCE`]; with what it printed last.
     pub fn until(
         &mut self,
         tool: Tool,
@@ -142,7 +138,7 @@ impl Tools {
         mut condition: impl FnMut(&str) -> bool,
     ) -> Result<String> {
         let mut last = Ok(String::new());
-        let found = wait_until(Duration::from_secs(10), || {
+        let found = wait_until(PATIENCE, || {
             last = self.ok(tool, arguments);
             last.as_ref().ok().filter(|text| condition(text)).cloned()
         });

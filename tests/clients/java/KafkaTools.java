@@ -251,7 +251,7 @@ public final class KafkaTools {
     }
 
     private String consume(String... arguments) throws Exception {
-        List<String> all = new ArrayList<>(List.of("--topic", topic, "--timeout-ms", "30000", "--command-property", "fetch.max.wait.ms=100"));
+        List<String> all = new ArrayList<>(List.of("--topic", topic, "--timeout-ms", "" + Program.WAIT_MS, "--command-property", "fetch.max.wait.ms=100"));
         all.addAll(List.of(FORMAT));
         all.addAll(List.of(arguments));
         return tool(org.apache.kafka.tools.consumer.ConsoleConsumer::main, all.toArray(String[]::new));
@@ -307,7 +307,7 @@ public final class KafkaTools {
                 "--record-size", "100", "--throughput", "-1", "--command-property", "acks=all");
         check(produced.contains("20000 records sent"), "producer test: %s", produced);
         String consumed = tool(org.apache.kafka.tools.ConsumerPerformance::main, "--topic", other, "--num-records", "20000",
-                "--group", group + "-perf", "--timeout", "30000", "--hide-header");
+                "--group", group + "-perf", "--timeout", "" + Program.WAIT_MS, "--hide-header");
         check(Arrays.asList(consumed.split("[,\\s]+")).contains("20000"), "consumer test: %s", consumed);
         topics("--delete", "--topic", other);
     }

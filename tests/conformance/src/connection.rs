@@ -2,15 +2,11 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion, Request, StrBytes};
-
-/// Longer than any request here lets a broker wait.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a broker did with a request.
 #[derive(Debug)]
@@ -37,7 +33,7 @@ impl Connection {
     pub(crate) fn open(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("nobody listens on {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(klamm_tests::PATIENCE))?;
         Ok(Self { stream, correlation_id: 0 })
     }
 

@@ -1,7 +1,6 @@
 //! A subject's conversation with one cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
@@ -22,9 +21,6 @@ use crate::connection::{Connection, Outcome};
 use crate::mask::{Names, mask};
 use crate::transcript::Transcript;
 use crate::value::Value;
-
-/// How long a cluster may take until all of it knows what one of it was told.
-const SETTLING: Duration = Duration::from_secs(30);
 
 /// A string of the protocol.
 pub(crate) fn text(text: &str) -> StrBytes {
@@ -326,7 +322,7 @@ impl Session {
         let before = self.broker;
         let mut id = Uuid::nil();
         for broker in [1, 2, 3] {
-            let found = klamm_tests::wait_until(SETTLING, || {
+            let found = klamm_tests::wait_until(klamm_tests::PATIENCE, || {
                 let metadata = self.on(broker).metadata(name).ok()?;
                 let topic = metadata.topics.first().filter(|topic| topic.error_code == 0)?;
                 let led = topic.partitions.iter().all(|partition| {
@@ -370,7 +366,7 @@ impl Session {
     pub(crate) fn forget(&mut self, name: &str) -> anyhow::Result<()> {
         let before = self.broker;
         for broker in [1, 2, 3] {
-            klamm_tests::wait_until(SETTLING, || {
+            klamm_tests::wait_until(klamm_tests::PATIENCE, || {
                 let metadata = self.on(broker).metadata(name).ok()?;
                 metadata.topics.first().filter(|topic| topic.error_code == 3).map(drop)
             })
@@ -396,14 +392,14 @@ impl Session {
     /// Goes to the group's coordinator, once it is ready.
     pub(crate) fn coordinate(&mut self, name: &str) -> anyhow::Result<&mut Self> {
         let request = FindCoordinatorRequest::default().with_key(text(name)).with_key_type(0);
-        let coordinator = klamm_tests::wait_until(SETTLING, || {
+        let coordinator = klamm_tests::wait_until(klamm_tests::PATIENCE, || {
             let answer: FindCoordinatorResponse = self.quiet(3, &request).ok()?;
             (answer.error_code == 0).then_some(answer.node_id.0)
         })
         .context("there is no coordinator")?;
         let fetch = OffsetFetchRequest::default().with_group_id(group(name)).with_topics(None);
         self.on(coordinator);
-        klamm_tests::wait_until(SETTLING, || {
+        klamm_tests::wait_until(klamm_tests::PATIENCE, || {
             let answer = self.quiet(5, &fetch).ok()?;
             (answer.error_code == 0).then_some(())
         })

@@ -201,7 +201,7 @@ fn topics(s: &mut Session) -> anyhow::Result<()> {
 /// Records some keys once the broker shows `segment.ms` to be `until`.
 fn shown(s: &mut Session, label: &str, name: &str, keys: &[&str], until: &str) -> anyhow::Result<()> {
     let request = of(TOPIC, name, Some(keys)).with_include_synonyms(true);
-    klamm_tests::wait_until(std::time::Duration::from_secs(20), || {
+    klamm_tests::wait_until(klamm_tests::PATIENCE, || {
         let answer = s.quiet(4, &request).ok()?;
         let configs = &answer.results.first()?.configs;
         configs
@@ -252,7 +252,7 @@ fn brokers(s: &mut Session) -> anyhow::Result<()> {
 /// Records a key of broker 1 once it has a value.
 fn told(s: &mut Session, label: &str, key: &str, until: Option<&str>) -> anyhow::Result<()> {
     let request = of(BROKER, "1", Some(&[key])).with_include_synonyms(true);
-    klamm_tests::wait_until(std::time::Duration::from_secs(20), || {
+    klamm_tests::wait_until(klamm_tests::PATIENCE, || {
         let answer = s.quiet(4, &request).ok()?;
         (answer.results.first()?.configs.first()?.value.as_deref() == until).then_some(())
     });

@@ -151,7 +151,6 @@ fn elsewhere(s: &mut Session) -> anyhow::Result<()> {
 
 /// A second member comes and goes.
 fn two_members(s: &mut Session) -> anyhow::Result<()> {
-    const SOON: std::time::Duration = std::time::Duration::from_secs(20);
     let name = "two";
     s.coordinate(name)?;
     let in_protocol = |request: SyncGroupRequest| {
@@ -163,7 +162,9 @@ fn two_members(s: &mut Session) -> anyhow::Result<()> {
     let second = named(s, second.as_ref(), "member B");
     let joining = s.begin(9, &join_with(9, name, &second, &["sticky", "range"]))?;
     let beat = heartbeat(name, 1, &first);
-    klamm_tests::wait_until(SOON, || (s.quiet(4, &beat).ok()?.error_code != 0).then_some(()));
+    klamm_tests::wait_until(klamm_tests::PATIENCE, || {
+        (s.quiet(4, &beat).ok()?.error_code != 0).then_some(())
+    });
     s.at("two: A hears of it", 4, beat)?;
     s.at("two: A syncs too late", 5, in_protocol(sync(name, 1, &first, &[])))?;
     s.at("two: described while B waits", 6, DescribeGroupsRequest::default().with_groups(vec![group(name)]))?;
@@ -176,7 +177,9 @@ fn two_members(s: &mut Session) -> anyhow::Result<()> {
     s.at("two: B joins as it was", 9, join_with(9, name, &second, &["sticky", "range"]))?;
     let rejoining = s.begin(9, &join_with(9, name, &second, &["range"]))?;
     let beat = heartbeat(name, 2, &first);
-    klamm_tests::wait_until(SOON, || (s.quiet(4, &beat).ok()?.error_code != 0).then_some(()));
+    klamm_tests::wait_until(klamm_tests::PATIENCE, || {
+        (s.quiet(4, &beat).ok()?.error_code != 0).then_some(())
+    });
     s.at("two: A hears that B wants other protocols", 4, beat)?;
     s.at("two: A leaves", 5, leave(5, name, &first))?;
     s.finish_one("two: B leads now", rejoining)?;
@@ -333,7 +336,7 @@ fn listings(s: &mut Session) -> anyhow::Result<()> {
             Ok(())
         };
     // A coordinator lists what its log has committed.
-    klamm_tests::wait_until(std::time::Duration::from_secs(20), || {
+    klamm_tests::wait_until(klamm_tests::PATIENCE, || {
         let answer = s.quiet(5, &ListGroupsRequest::default()).ok()?;
         answer.groups.iter().any(|found| &*found.group_id.0 == name).then_some(())
     });

@@ -1,7 +1,5 @@
 //! AlterPartitionReassignments and ListPartitionReassignments; the throttles that keep a move from ending.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
@@ -70,7 +68,7 @@ pub(super) fn until(s: &mut Session, name: &str, index: i32, wanted: &str) -> an
     for broker in [2, 3, 1] {
         s.on(broker);
         let mut last = None;
-        klamm_tests::wait_until(Duration::from_secs(30), || {
+        klamm_tests::wait_until(klamm_tests::PATIENCE, || {
             last = state(s, name, index);
             (last.as_deref() == Some(wanted)).then_some(())
         })

@@ -9,7 +9,8 @@ use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage};
 use klamm_node::config::{broker, log_dir_paths};
 use klamm_node::pause::Pauses;
 use klamm_node::{
-    CallId, ConnectionId, Ctx, Eras, Incoming, NodeId, SendError, TimerTable, Timestamp, TopicPartition,
+    CallId, ConnectionId, Ctx, Eras, EventId, Incoming, NodeId, SendError, TimerTable, Timestamp,
+    TopicPartition,
 };
 use klamm_wire::{KafkaVersion, Response, StrBytes, Uuid};
 use rustc_hash::FxHashMap;
@@ -205,7 +206,8 @@ impl Broker {
 
     /// Time passed: everything due at `ctx.now` happens.
     pub fn on_timer(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(timer) = self.core.timers.pop_due(ctx.now) {
+        while let Some((timer, cause)) = self.core.timers.pop_due(ctx.now) {
+            ctx.follow(cause);
             match timer {
                 Timer::Group(timer) => self.groups.on_timer(&mut self.core, ctx, timer),
                 Timer::Share(timer) => self.share.on_timer(&mut self.core, ctx, timer),
@@ -213,10 +215,16 @@ impl Broker {
                 Timer::Transaction(timer) => self.transactions.on_timer(&mut self.core, ctx, timer),
                 timer => self.core.on_core_timer(ctx, timer),
             }
+            self.core.timers.stamp(ctx.trace.effect());
         }
         self.core.expire_operations(ctx);
         self.share.expire(&mut self.core, ctx);
         self.settle(ctx);
+    }
+
+    /// Ends a step: the deadlines that it set follow from `cause`.
+    pub fn stamp_timers(&mut self, cause: Option<EventId>) {
+        self.core.timers.stamp(cause);
     }
 
     /// When [`Broker::on_timer`] must be called next.

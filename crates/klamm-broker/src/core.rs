@@ -404,19 +404,22 @@ impl Core {
 
     /// Ends the wait of every operation whose time is up.
     pub(crate) fn expire_operations(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(id) = self.produce_ops.first_due(ctx.now) {
+        while let Some((id, cause)) = self.produce_ops.first_due(ctx.now) {
+            ctx.follow(cause);
             if let Some(mut op) = self.produce_ops.take(id) {
                 op.expire();
                 self.complete_produce(ctx, op);
             }
         }
-        while let Some(id) = self.delete_ops.first_due(ctx.now) {
+        while let Some((id, cause)) = self.delete_ops.first_due(ctx.now) {
+            ctx.follow(cause);
             if let Some(mut op) = self.delete_ops.take(id) {
                 op.expire();
                 op.complete(ctx);
             }
         }
-        while let Some(id) = self.fetch_ops.first_due(ctx.now) {
+        while let Some((id, cause)) = self.fetch_ops.first_due(ctx.now) {
+            ctx.follow(cause);
             self.check_fetch(ctx, id, true);
         }
     }

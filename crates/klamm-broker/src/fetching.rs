@@ -58,7 +58,7 @@ impl Core {
             FetchScope::Full { items, .. } => (items.iter().filter_map(|item| item.slot).collect(), None),
             FetchScope::Session { id, .. } => (Vec::new(), Some(*id)),
         };
-        let id = self.fetch_ops.insert(op, keys, deadline);
+        let id = self.fetch_ops.insert(op, keys, deadline, ctx.trace.effect());
         if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
             session.parked = Some(id);
         }

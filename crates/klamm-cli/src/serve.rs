@@ -115,7 +115,7 @@ fn trace(mut events: TraceStream, print: bool, mut file: Option<Writer>) -> Join
                 }
             };
             if print {
-                writeln!(std::io::stderr(), "{event}")?;
+                writeln!(std::io::stderr(), "{event:#}")?;
             }
             if let Some(file) = &mut file {
                 file.event(&event)?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{NodeId, Timestamp};
+use klamm_node::{EventId, NodeId, Timestamp};
 
 /// What the controller lets a broker do (`BrokerControlState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl Broker {
 pub(crate) struct HeartbeatManager {
     session_timeout: Duration,
     brokers: BTreeMap<NodeId, Broker>,
-    /// The last contact with each incarnation, by broker and epoch.
-    contacts: BTreeMap<(NodeId, i64), Timestamp>,
+    /// The last contact with each incarnation, by broker and epoch, and what that followed from.
+    contacts: BTreeMap<(NodeId, i64), (Timestamp, Option<EventId>)>,
 }
 
 impl HeartbeatManager {
@@ -67,8 +67,8 @@ impl HeartbeatManager {
         self.contacts.clear();
     }
 
-    pub(crate) fn contact(&mut self, id: NodeId, epoch: i64, now: Timestamp) {
-        self.contacts.insert((id, epoch), now);
+    pub(crate) fn contact(&mut self, id: NodeId, epoch: i64, now: Timestamp, cause: Option<EventId>) {
+        self.contacts.insert((id, epoch), (now, cause));
     }
 
     /// Ends the session of an incarnation that is gone for good.
@@ -77,19 +77,19 @@ impl HeartbeatManager {
     }
 
     pub(crate) fn has_valid_session(&self, id: NodeId, epoch: i64, now: Timestamp) -> bool {
-        self.contacts.get(&(id, epoch)).is_some_and(|last| !self.is_expired(*last, now))
+        self.contacts.get(&(id, epoch)).is_some_and(|(last, _)| !self.is_expired(*last, now))
     }
 
     fn is_expired(&self, last: Timestamp, now: Timestamp) -> bool {
         last + self.session_timeout < now
     }
 
-    /// Takes out one incarnation whose session ended.
-    pub(crate) fn remove_expired(&mut self, now: Timestamp) -> Option<(NodeId, i64)> {
-        let (key, _) = self.contacts.iter().find(|(_, last)| self.is_expired(**last, now))?;
-        let key = *key;
+    /// Takes out one incarnation whose session ended, with what its last contact followed from.
+    pub(crate) fn remove_expired(&mut self, now: Timestamp) -> Option<((NodeId, i64), Option<EventId>)> {
+        let (key, (_, cause)) = self.contacts.iter().find(|(_, (last, _))| self.is_expired(*last, now))?;
+        let (key, cause) = (*key, *cause);
         self.contacts.remove(&key);
-        Some(key)
+        Some((key, cause))
     }
 
     /// Follows a registration, or a change of one, in the metadata log.

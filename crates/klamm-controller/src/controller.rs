@@ -7,7 +7,9 @@ use klamm_log::disk::FlushOutcome;
 use klamm_log::{AppendError, Disk, LogError};
 use klamm_metadata::{MetadataImage, MetadataRecord};
 use klamm_node::config::{BrokerConfig, broker};
-use klamm_node::{CallId, Ctx, Effect, Era, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind};
+use klamm_node::{
+    CallId, Ctx, Effect, Era, EventId, Incoming, ReplyTo, SendError, TimerTable, Timestamp, TraceKind,
+};
 use klamm_wire::messages::ResponseKind;
 use klamm_wire::throttle::{set_throttle_time, throttle_time};
 use klamm_wire::{ErrorCode, Response};
@@ -208,8 +210,10 @@ impl Controller {
             return;
         }
         self.step(ctx, |controller, ctx| {
-            while let Some(timer) = controller.timers.pop_due(ctx.now) {
+            while let Some((timer, cause)) = controller.timers.pop_due(ctx.now) {
+                ctx.follow(cause);
                 controller.run_task(ctx, timer)?;
+                controller.stamp_timers(ctx.trace.effect());
             }
             Ok(())
         });
@@ -241,7 +245,8 @@ impl Controller {
         let expired = self.state.heartbeats.remove_expired(ctx.now);
         let interval = if expired.is_some() { IMMEDIATELY } else { self.fence_interval() };
         self.timers.set(Timer::FenceStaleBroker, ctx.now + interval);
-        let Some((id, epoch)) = expired else { return Ok(()) };
+        let Some(((id, epoch), cause)) = expired else { return Ok(()) };
+        ctx.follow(cause);
         match self.state.image.cluster.broker(id) {
             None => self.state.heartbeats.remove(id),
             Some(broker) if broker.epoch == epoch => {
@@ -253,6 +258,12 @@ impl Controller {
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Ends a step: the deadlines that it set follow from `cause`.
+    pub fn stamp_timers(&mut self, cause: Option<EventId>) {
+        self.timers.stamp(cause);
+        self.raft.stamp_timers(cause);
     }
 
     /// When `on_timer` wants to be called next.

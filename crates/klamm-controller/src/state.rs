@@ -8,7 +8,7 @@ use klamm_metadata::{
     Provenance,
 };
 use klamm_node::config::{BrokerConfig, broker, topic};
-use klamm_node::{Eras, NodeId, Timestamp};
+use klamm_node::{Eras, EventId, NodeId, Timestamp};
 use klamm_wire::record::batch::RecordBatch;
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
@@ -172,12 +172,13 @@ impl ClusterState {
     }
 
     /// Gives every registered broker a fresh session: a new controller cannot know when it last heard of them.
-    pub(crate) fn activate(&mut self, now: Timestamp) {
+    /// Those follow from `cause`.
+    pub(crate) fn activate(&mut self, now: Timestamp, cause: Option<EventId>) {
         self.heartbeats.clear();
         for broker in self.image.cluster.brokers() {
             self.heartbeats.register(broker.id, broker.fenced);
             if !broker.fenced {
-                self.heartbeats.contact(broker.id, broker.epoch, now);
+                self.heartbeats.contact(broker.id, broker.epoch, now, cause);
             }
         }
     }

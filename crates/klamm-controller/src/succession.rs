@@ -19,7 +19,7 @@ impl Controller {
     pub(crate) fn claim(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
         self.active = Some(self.raft.epoch());
         ctx.trace(TraceKind::ControllerElected { epoch: self.raft.epoch() });
-        self.state.activate(ctx.now);
+        self.state.activate(ctx.now, ctx.trace.effect());
         let mut records = Vec::new();
         if self.state.abort_open_transaction() {
             let reason = Some(StrBytes::from_static_str("Controller failover"));

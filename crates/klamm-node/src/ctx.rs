@@ -8,7 +8,7 @@ use crate::effect::{CallId, Effect, ReplyTo};
 use crate::ids::NodeId;
 use crate::rng::Rng;
 use crate::time::{Timestamp, WallTime};
-use crate::trace::{Trace, TraceKind};
+use crate::trace::{EventId, Trace, TraceKind};
 
 /// Everything a node is handed for one step: the time, its random stream, and where its effects and trace events go.
 #[derive(Debug)]
@@ -71,8 +71,13 @@ impl Ctx<'_> {
         self.trace.is_enabled()
     }
 
+    /// Something goes off that was set earlier: what is decided and asked for from here on follows from `cause`.
+    pub fn follow(&mut self, cause: Option<EventId>) {
+        self.trace.turn(cause, self.effects.len());
+    }
+
     /// Records a decision.
-    pub fn trace(&mut self, kind: TraceKind) {
-        self.trace.record(self.now, Some(self.node), kind);
+    pub fn trace(&mut self, kind: impl Into<TraceKind>) {
+        self.trace.record(self.now, Some(self.node), kind.into());
     }
 }

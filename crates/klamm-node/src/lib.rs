@@ -25,4 +25,7 @@ pub use pause::PausePoint;
 pub use rng::Rng;
 pub use time::{Timestamp, WallTime};
 pub use timer::TimerTable;
-pub use trace::{EventId, Trace, TraceEvent, TraceKind, TracePattern};
+pub use trace::{
+    ClientDid, EventId, EventKind, GroupEvent, ShareEvent, Trace, TraceEvent, TraceKind, TracePattern,
+    TransactionEvent, UnknownKind,
+};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{CallId, NodeId, Rng, SendError, Timestamp};
+use klamm_node::{CallId, EventId, NodeId, Rng, SendError, Timestamp};
 use klamm_wire::{Request, Response, StrBytes};
 
 use crate::settings::LinkSettings;
@@ -136,6 +136,8 @@ pub(crate) struct Calls {
 struct Call {
     to: NodeId,
     times_out: Timestamp,
+    /// What it follows from that it times out: what it was sent in.
+    cause: Option<EventId>,
 }
 
 impl Default for Calls {
@@ -146,8 +148,8 @@ impl Default for Calls {
 
 impl Calls {
     /// Notes a call.
-    pub(crate) fn open(&mut self, call: CallId, to: NodeId, times_out: Timestamp) {
-        self.open.insert(call, Call { to, times_out });
+    pub(crate) fn open(&mut self, call: CallId, to: NodeId, times_out: Timestamp, cause: Option<EventId>) {
+        self.open.insert(call, Call { to, times_out, cause });
         self.earliest = self.earliest.min(times_out);
     }
 
@@ -161,13 +163,13 @@ impl Calls {
         self.earliest
     }
 
-    /// Ends and returns the calls that have timed out.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<CallId> {
+    /// Ends and returns the calls that have timed out, each with what that follows from.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<(CallId, Option<EventId>)> {
         let mut expired = Vec::new();
         let mut earliest = Timestamp::MAX;
         self.open.retain(|id, call| {
             if call.times_out <= now {
-                expired.push(*id);
+                expired.push((*id, call.cause));
                 return false;
             }
             earliest = earliest.min(call.times_out);
@@ -243,15 +245,15 @@ mod tests {
     #[test]
     fn calls_expire_once_and_only_if_unanswered() {
         let mut calls = Calls::default();
-        calls.open(CallId(1), NodeId(2), Timestamp(10));
-        calls.open(CallId(2), NodeId(2), Timestamp(20));
-        calls.open(CallId(3), NodeId(3), Timestamp(10));
+        calls.open(CallId(1), NodeId(2), Timestamp(10), Some(EventId(7)));
+        calls.open(CallId(2), NodeId(2), Timestamp(20), Some(EventId(7)));
+        calls.open(CallId(3), NodeId(3), Timestamp(10), Some(EventId(7)));
         assert!(calls.close(CallId(3)) && !calls.close(CallId(3)));
         assert_eq!(calls.earliest_timeout(), Timestamp(10));
-        assert_eq!(calls.expire(Timestamp(10)), [CallId(1)]);
+        assert_eq!(calls.expire(Timestamp(10)), [(CallId(1), Some(EventId(7)))]);
         assert_eq!(calls.earliest_timeout(), Timestamp(20));
         assert_eq!(calls.to(NodeId(2)).collect::<Vec<_>>(), [CallId(2)]);
-        assert_eq!(calls.expire(Timestamp(30)), [CallId(2)]);
+        assert_eq!(calls.expire(Timestamp(30)), [(CallId(2), Some(EventId(7)))]);
         assert_eq!((calls.len(), calls.earliest_timeout()), (0, Timestamp::MAX));
     }
 }

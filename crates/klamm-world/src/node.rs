@@ -4,7 +4,9 @@ use klamm_broker::Broker;
 use klamm_controller::Controller;
 use klamm_log::Disk;
 use klamm_log::disk::FlushOutcome;
-use klamm_node::{CallId, ConnectionId, Ctx, Effect, Incoming, NodeId, Rng, SendError, Timestamp, Trace};
+use klamm_node::{
+    CallId, ConnectionId, Ctx, Effect, EventId, Incoming, NodeId, Rng, SendError, Timestamp, Trace,
+};
 use klamm_wire::Response;
 
 use crate::clocks::Clocks;
@@ -53,6 +55,16 @@ impl Node {
             Self::Controller(node) => node.on_timer(ctx),
             #[cfg(test)]
             Self::Probe(node) => node.on_timer(ctx),
+        }
+    }
+
+    /// Ends a step: the deadlines that it set follow from `cause`.
+    fn stamp_timers(&mut self, cause: Option<EventId>) {
+        match self {
+            Self::Broker(node) => node.stamp_timers(cause),
+            Self::Controller(node) => node.stamp_timers(cause),
+            #[cfg(test)]
+            Self::Probe(_) => {}
         }
     }
 
@@ -177,6 +189,7 @@ impl Slot {
         }
         let result = step(node, &mut ctx);
         trace.set_clock(None);
+        node.stamp_timers(trace.effect());
         self.refresh_deadline();
         Some(result)
     }
@@ -215,10 +228,11 @@ impl Slot {
         }
         let booted = boot(disk, &mut ctx);
         trace.set_clock(None);
-        let node = match booted {
+        let mut node = match booted {
             Ok(node) => node,
             Err(error) => return Some(Err(error)),
         };
+        node.stamp_timers(trace.effect());
         self.incarnation += 1;
         self.deadline = node.next_deadline().map_or(Timestamp::MAX, |at| self.clocks.to_world(at));
         self.node = Some(node);

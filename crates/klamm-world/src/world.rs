@@ -233,6 +233,8 @@ impl World {
         self.stepped = None;
         self.budget.reset();
         if self.stall.is_none() {
+            self.trace.begin(None);
+            self.schedule.follow(None);
             self.apply(input, out);
         }
     }
@@ -279,11 +281,13 @@ impl World {
             .iter()
             .position(|slot| slot.calls.earliest_timeout() <= self.now && slot.door.can_step(self.now))
         {
-            for call in self.slots[slot].calls.expire(self.now) {
+            for (call, cause) in self.slots[slot].calls.expire(self.now) {
+                self.trace.begin(cause);
                 self.respond(slot, call, Err(SendError::TimedOut), out);
             }
         } else if let Some(client) = self.clients.iter().position(|client| client.deadline <= self.now) {
             if self.take_step(out, || format!("timer of client {client}")) {
+                self.trace.begin(self.clients[client].timer_cause());
                 self.client_step(client, ClientEvent::Time);
             }
         } else {

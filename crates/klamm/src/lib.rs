@@ -33,7 +33,7 @@ pub use clock::Clock;
 pub use cluster::{Broker, BrokerId, Cluster, Controller};
 pub use error::Error;
 pub use fault::{ArmedBreakpoint, BreakpointBuilder, FaultHandle, Faults, Network, Node, RequestRule};
-pub use klamm_node::{EventId, NodeId, TraceEvent, TracePattern};
+pub use klamm_node::{EventId, EventKind, NodeId, TraceEvent, TracePattern};
 pub use klamm_server::{StartError, TopicSpec, TraceStream};
 pub use klamm_wire::{ApiKey, ErrorCode};
 pub use klamm_world::fault::{

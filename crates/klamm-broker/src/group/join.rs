@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use klamm_node::TraceKind;
+use klamm_node::GroupEvent;
 use klamm_wire::messages::{JoinGroupRequest, JoinGroupResponse};
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -246,7 +246,7 @@ impl Shard {
         };
         group.join(member, join.protocol_type);
         if env.ctx.tracing() {
-            env.ctx.trace(TraceKind::MemberJoined { group: join.group.clone(), member: id.clone() });
+            env.ctx.trace(GroupEvent::MemberJoined { group: join.group.clone(), member: id.clone() });
         }
         self.restart_session(env, &join.group, &id, NEW_MEMBER_JOIN_TIMEOUT_MS);
         self.rebalance_or_complete(env, &join.group, "new member")
@@ -302,7 +302,7 @@ impl Shard {
             reply::sync_error(env.ctx, parked, ErrorCode::FencedInstanceId);
         }
         if env.ctx.tracing() {
-            env.ctx.trace(TraceKind::MemberReplaced {
+            env.ctx.trace(GroupEvent::MemberReplaced {
                 group: join.group.clone(),
                 instance: instance_id.clone(),
                 from: old_id.clone(),

@@ -12,7 +12,7 @@ use klamm_node::config::Key;
 use klamm_node::config::group_resource::{
     CONSUMER_ASSIGNMENT_INTERVAL_MS, CONSUMER_HEARTBEAT_INTERVAL_MS, CONSUMER_SESSION_TIMEOUT_MS,
 };
-use klamm_node::{Ctx, Timestamp, TopicPartition, TraceKind};
+use klamm_node::{Ctx, GroupEvent, Timestamp, TopicPartition};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use super::GroupTimer;
@@ -310,7 +310,7 @@ impl Shard {
 
     fn on_loaded(&mut self, env: &mut Env<'_, '_>) {
         if env.ctx.tracing() && !(self.groups.is_empty() && self.offsets.len() == 0) {
-            env.ctx.trace(TraceKind::GroupsLoaded {
+            env.ctx.trace(GroupEvent::GroupsLoaded {
                 partition: TopicPartition::new("__consumer_offsets", self.partition),
                 epoch: self.leader_epoch,
                 groups: self.groups.iter().len(),
@@ -443,7 +443,7 @@ impl Shard {
 /// Says that a group changed state.
 pub(crate) fn trace_state(ctx: &mut Ctx<'_>, group: &ClassicGroup, from: ClassicState, cause: &'static str) {
     if ctx.tracing() {
-        ctx.trace(TraceKind::GroupState {
+        ctx.trace(GroupEvent::GroupState {
             group: group.id().clone(),
             from: from.name(),
             to: group.state().name(),
@@ -456,7 +456,7 @@ pub(crate) fn trace_state(ctx: &mut Ctx<'_>, group: &ClassicGroup, from: Classic
 /// Says that a member was removed.
 pub(crate) fn trace_removed(ctx: &mut Ctx<'_>, group: &StrBytes, member: &StrBytes, cause: &'static str) {
     if ctx.tracing() {
-        ctx.trace(TraceKind::MemberRemoved { group: group.clone(), member: member.clone(), cause });
+        ctx.trace(GroupEvent::MemberRemoved { group: group.clone(), member: member.clone(), cause });
     }
 }
 

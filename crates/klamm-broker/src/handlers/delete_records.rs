@@ -63,7 +63,7 @@ pub(crate) fn handle(
     }
     let deadline = ctx.now + Duration::from_millis(request.timeout_ms.max(0).unsigned_abs().into());
     let keys = op.awaited.iter().map(|awaited| awaited.slot).collect();
-    core.delete_ops.insert(op, keys, deadline);
+    core.delete_ops.insert(op, keys, deadline, ctx.trace.effect());
 }
 
 fn delete(

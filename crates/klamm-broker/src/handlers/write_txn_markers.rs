@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_log::{AppendAs, AppendOrigin};
-use klamm_node::{Ctx, ReplyTo, TopicPartition, TraceKind};
+use klamm_node::{Ctx, ReplyTo, TopicPartition, TransactionEvent};
 use klamm_wire::messages::write_txn_markers_request::WritableTxnMarker;
 use klamm_wire::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -48,7 +48,7 @@ impl TxnEnd {
     /// Tells that it is in a partition's log.
     pub(crate) fn trace(&self, ctx: &mut Ctx<'_>, partition: &TopicPartition, offset: i64) {
         if ctx.tracing() {
-            ctx.trace(TraceKind::MarkerAppended {
+            ctx.trace(TransactionEvent::MarkerAppended {
                 partition: partition.clone(),
                 offset,
                 producer_id: self.producer_id,

@@ -7,7 +7,7 @@ pub(crate) mod produce;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 
-use klamm_node::Timestamp;
+use klamm_node::{EventId, Timestamp};
 
 /// A waiting operation; never reused within a purgatory's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ struct Waiting<K, O> {
     op: Option<O>,
     keys: Vec<K>,
     deadline: Timestamp,
+    /// What it follows from when its time is up: what it began to wait in.
+    cause: Option<EventId>,
 }
 
 /// Operations of one kind, found by what they watch and by when they end.
@@ -40,15 +42,21 @@ impl<K, O> Default for Purgatory<K, O> {
 }
 
 impl<K: Ord + Clone, O> Purgatory<K, O> {
-    /// Lets an operation wait, watching `keys`, until `deadline` at the latest.
-    pub(crate) fn insert(&mut self, op: O, keys: Vec<K>, deadline: Timestamp) -> OpId {
+    /// Lets an operation wait, watching `keys`, until `deadline` at the latest. What happens then follows from `cause`.
+    pub(crate) fn insert(
+        &mut self,
+        op: O,
+        keys: Vec<K>,
+        deadline: Timestamp,
+        cause: Option<EventId>,
+    ) -> OpId {
         let id = OpId(self.next_id);
         self.next_id += 1;
         for key in &keys {
             self.watched.insert((key.clone(), id));
         }
         self.deadlines.insert((deadline, id));
-        self.ops.insert(id, Waiting { op: Some(op), keys, deadline });
+        self.ops.insert(id, Waiting { op: Some(op), keys, deadline, cause });
         id
     }
 
@@ -59,7 +67,7 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
 
     /// Takes an operation out to complete it.
     pub(crate) fn take(&mut self, id: OpId) -> Option<O> {
-        let Waiting { op, keys, deadline } = self.ops.remove(&id)?;
+        let Waiting { op, keys, deadline, .. } = self.ops.remove(&id)?;
         for key in keys {
             self.watched.remove(&(key, id));
         }
@@ -109,9 +117,10 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// The operation whose deadline is due first.
-    pub(crate) fn first_due(&self, now: Timestamp) -> Option<OpId> {
-        self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
+    /// The operation whose deadline is due first, and what the end of its wait follows from.
+    pub(crate) fn first_due(&self, now: Timestamp) -> Option<(OpId, Option<EventId>)> {
+        let (_, id) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        Some((*id, self.ops.get(id).and_then(|waiting| waiting.cause)))
     }
 
     /// Whether nothing waits.
@@ -166,7 +175,7 @@ mod tests {
             for (n, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Insert { keys, deadline } => {
-                        let id = purgatory.insert(n, keys.clone(), Timestamp(deadline));
+                        let id = purgatory.insert(n, keys.clone(), Timestamp(deadline), None);
                         prop_assert!(model.insert(id, (n, keys, deadline)).is_none());
                     }
                     Step::Take(at) => if let Some(id) = nth(&model, at) {
@@ -185,7 +194,7 @@ mod tests {
                     },
                     Step::Expire(now) => {
                         let due = model.iter().filter(|(_, (.., at))| *at <= now).map(|(id, (.., at))| (*at, *id)).min();
-                        prop_assert_eq!(purgatory.first_due(Timestamp(now)), due.map(|(_, id)| id));
+                        prop_assert_eq!(purgatory.first_due(Timestamp(now)), due.map(|(_, id)| (id, None)));
                     }
                 }
                 prop_assert_eq!(purgatory.len(), model.len());

@@ -116,6 +116,6 @@ impl Core {
         }
         let deadline = ctx.now + timeout;
         let keys = op.awaited.iter().map(|awaited| (awaited.slot, awaited.required_offset)).collect();
-        self.produce_ops.insert(op, keys, deadline);
+        self.produce_ops.insert(op, keys, deadline, ctx.trace.effect());
     }
 }

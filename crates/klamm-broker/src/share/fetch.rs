@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_log::{FetchData, FetchIsolation};
-use klamm_node::{ConnectionId, Ctx, NodeId, ReplyTo, TraceKind};
+use klamm_node::{ConnectionId, Ctx, NodeId, ReplyTo, ShareEvent};
 use klamm_wire::messages::share_fetch_response::{AcquiredRecords, PartitionData};
 use klamm_wire::messages::{ResponseKind, ShareFetchResponse};
 use klamm_wire::record::batch::BatchIter;
@@ -111,7 +111,7 @@ impl SharePartitionManager {
         }
         let deadline = ctx.now + Duration::from_millis(max_wait_ms.max(0).unsigned_abs().into());
         let connection = op.connection;
-        let id = self.waiting.insert(Wait::Fetch(op), watches, deadline);
+        let id = self.waiting.insert(Wait::Fetch(op), watches, deadline, ctx.trace.effect());
         if let Some(connection) = connection {
             self.parked.insert(connection, id);
         }
@@ -125,7 +125,7 @@ impl SharePartitionManager {
     /// Lets a member wait that got no session.
     pub(crate) fn refuse_late(&mut self, ctx: &Ctx<'_>, to: ReplyTo, max_wait_ms: i32) {
         let deadline = ctx.now + Duration::from_millis(max_wait_ms.max(0).unsigned_abs().into());
-        self.waiting.insert(Wait::TooManySessions(to), Vec::new(), deadline);
+        self.waiting.insert(Wait::TooManySessions(to), Vec::new(), deadline, ctx.trace.effect());
     }
 
     /// Looks again at what waits; with `force` its time is up.
@@ -155,7 +155,8 @@ impl SharePartitionManager {
 
     /// Ends the wait of everything whose time is up.
     pub(crate) fn expire(&mut self, core: &mut Core, ctx: &mut Ctx<'_>) {
-        while let Some(id) = self.waiting.first_due(ctx.now) {
+        while let Some((id, cause)) = self.waiting.first_due(ctx.now) {
+            ctx.follow(cause);
             self.check(core, ctx, id, true);
         }
     }
@@ -300,7 +301,7 @@ fn trace_acquired(
         return;
     }
     for run in acquired {
-        ctx.trace(TraceKind::ShareRecordsAcquired {
+        ctx.trace(ShareEvent::ShareRecordsAcquired {
             group: key.group.clone(),
             member: member.clone(),
             partition: trace_name(core, key),

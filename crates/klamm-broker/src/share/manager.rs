@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use klamm_log::special_timestamp;
-use klamm_node::{ConnectionId, Ctx, TopicPartition, TraceKind};
+use klamm_node::{ConnectionId, Ctx, ShareEvent, TopicPartition};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use super::config::{OffsetReset, ShareConfig};
@@ -221,7 +221,7 @@ impl SharePartitionManager {
         core.share_active = !self.partitions.is_empty();
         if ctx.tracing() {
             let (group, partition) = (key.group.clone(), trace_name(core, key));
-            ctx.trace(TraceKind::SharePartitionDropped { group, partition, cause });
+            ctx.trace(ShareEvent::SharePartitionDropped { group, partition, cause });
         }
         self.wake(key);
     }
@@ -335,7 +335,7 @@ impl SharePartitionManager {
             Ok(start_offset) => {
                 if ctx.tracing() {
                     let (group, partition) = (key.group.clone(), trace_name(core, key));
-                    ctx.trace(TraceKind::SharePartitionLoaded { group, partition, start_offset });
+                    ctx.trace(ShareEvent::SharePartitionLoaded { group, partition, start_offset });
                 }
                 self.wake(key);
             }
@@ -466,7 +466,7 @@ pub(super) fn trace_changes(
     }
     for change in changes {
         let state = super::record_state::RecordState::from_id(change.state).map_or("?", |state| state.name());
-        ctx.trace(TraceKind::ShareRecordsChanged {
+        ctx.trace(ShareEvent::ShareRecordsChanged {
             group: key.group.clone(),
             partition: trace_name(core, key),
             first: change.first,

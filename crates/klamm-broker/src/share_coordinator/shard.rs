@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use klamm_node::{Ctx, Timestamp, TopicPartition, TraceKind};
+use klamm_node::{Ctx, ShareEvent, Timestamp, TopicPartition};
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::ask::{Answer, Ask, GatherId, Gathers};
@@ -359,9 +359,7 @@ impl Shard {
         self.committed = env.core.high_watermark(&name).unwrap_or(0).min(offset);
         if env.ctx.tracing() && !self.entries.is_empty() {
             let (epoch, count) = (self.leader_epoch, self.entries.len());
-            env.ctx.trace(TraceKind::Note {
-                text: format!("{name} loaded in epoch {epoch}: {count} share-partitions"),
-            });
+            env.ctx.trace(ShareEvent::ShareStateLoaded { partition: name, epoch, share_partitions: count });
         }
         Ok(true)
     }

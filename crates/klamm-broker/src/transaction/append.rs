@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use klamm_node::{Ctx, ReplyTo, Timestamp, TraceKind};
+use klamm_node::{Ctx, ReplyTo, Timestamp, TransactionEvent};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use super::add_partitions::AddPartitions;
@@ -196,7 +196,7 @@ impl TransactionCoordinator {
                 continue;
             }
             if ctx.tracing() {
-                ctx.trace(TraceKind::TransactionState {
+                ctx.trace(TransactionEvent::TransactionState {
                     transactional_id: id,
                     from: from.name(),
                     to: to.name(),

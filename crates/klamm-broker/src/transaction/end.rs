@@ -1,6 +1,6 @@
 //! A transaction is decided (`endTransaction`): by its producer, because a new producer fences it, or because it is open for too long.
 
-use klamm_node::{Ctx, ReplyTo, TraceKind};
+use klamm_node::{Ctx, ReplyTo, TransactionEvent};
 use klamm_wire::messages::{EndTxnResponse, ProducerId, ResponseKind};
 use klamm_wire::{ErrorCode, StrBytes};
 
@@ -287,7 +287,7 @@ impl TransactionCoordinator {
             Ok((_, None)) => "not known".to_owned(),
             Err(_) => "not coordinated here".to_owned(),
         };
-        ctx.trace(TraceKind::TransactionRefused {
+        ctx.trace(TransactionEvent::TransactionRefused {
             transactional_id: transactional_id.clone(),
             request,
             error: error.name(),

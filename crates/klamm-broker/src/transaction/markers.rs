@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TraceKind};
+use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TransactionEvent};
 use klamm_wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use klamm_wire::messages::{ProducerId, ResponseKind, TopicName, WriteTxnMarkersRequest};
 use klamm_wire::txn_marker::with_transaction_version;
@@ -198,7 +198,7 @@ impl TransactionCoordinator {
             };
             if ctx.tracing() {
                 for marker in &markers {
-                    ctx.trace(TraceKind::TransactionMarkersSent {
+                    ctx.trace(TransactionEvent::TransactionMarkersSent {
                         transactional_id: marker.transactional_id.clone(),
                         to: leader,
                         outcome: if marker.commit { "commit" } else { "abort" },
@@ -267,12 +267,11 @@ impl TransactionCoordinator {
         error: ErrorCode,
     ) {
         if ctx.tracing() {
-            let text = format!(
-                "transaction {}: the marker of {partition} is given up: {}",
-                marker.transactional_id,
-                error.name()
-            );
-            ctx.trace(TraceKind::Note { text });
+            ctx.trace(TransactionEvent::MarkerGivenUp {
+                transactional_id: marker.transactional_id.clone(),
+                partition: partition.clone(),
+                error: error.name(),
+            });
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) mod verification;
 use std::collections::{BTreeMap, VecDeque};
 
 use klamm_metadata::features::TRANSACTION_VERSION;
-use klamm_node::{ConnectionId, Ctx, ReplyTo, Timestamp, TopicPartition, TraceKind};
+use klamm_node::{ConnectionId, Ctx, ReplyTo, Timestamp, TopicPartition, TransactionEvent};
 use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::core::{CoordinatorEvent, Core, TRANSACTION_STATE_TOPIC, Timer};
@@ -193,12 +193,10 @@ impl TransactionCoordinator {
     fn loaded(&mut self, core: &mut Core, ctx: &mut Ctx<'_>, partition: i32) {
         let Some(shard) = self.shards.get(&partition) else { return };
         if ctx.tracing() && !shard.transactions.is_empty() {
-            ctx.trace(TraceKind::Note {
-                text: format!(
-                    "{TRANSACTION_STATE_TOPIC}-{partition} loaded in epoch {}: {} transactional ids",
-                    shard.epoch,
-                    shard.transactions.len()
-                ),
+            ctx.trace(TransactionEvent::TransactionsLoaded {
+                partition: state_partition(partition),
+                epoch: shard.epoch,
+                transactional_ids: shard.transactions.len(),
             });
         }
         let prepared = shard.transactions.iter().filter(|(_, t)| t.current.state.is_prepared());

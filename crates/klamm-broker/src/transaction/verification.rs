@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TraceKind};
+use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TransactionEvent};
 use klamm_wire::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -259,7 +259,7 @@ fn trace(ctx: &mut Ctx<'_>, question: &Question, errors: &PartitionErrors) {
         return;
     }
     for partition in &question.partitions {
-        ctx.trace(TraceKind::TransactionVerified {
+        ctx.trace(TransactionEvent::TransactionVerified {
             partition: partition.clone(),
             producer_id: question.producer_id,
             producer_epoch: question.producer_epoch,

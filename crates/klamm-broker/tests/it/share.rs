@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use klamm_node::{ConnectionId, NodeId, TracePattern};
+use klamm_node::{ConnectionId, EventKind, NodeId, TracePattern};
 use klamm_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
 };
@@ -179,9 +179,10 @@ fn members_share_a_partition_and_records_are_done_with_once() {
     assert_eq!(second.acknowledge(&mut c, &[(4, 4, &[1])]), ErrorCode::None);
     assert_eq!(stored_start(&mut c), 3);
     for pattern in [
-        TracePattern::kind("ShareRecordsAcquired").text("group g t-0 0-3 acquired by one, delivery 1"),
-        TracePattern::kind("ShareRecordsChanged").text("0-1 ACKNOWLEDGED after 1 deliveries"),
-        TracePattern::kind("ShareRecordsChanged").text("2-2 ARCHIVED"),
+        TracePattern::kind(EventKind::ShareRecordsAcquired)
+            .text("group g t-0 0-3 acquired by one, delivery 1"),
+        TracePattern::kind(EventKind::ShareRecordsChanged).text("0-1 ACKNOWLEDGED after 1 deliveries"),
+        TracePattern::kind(EventKind::ShareRecordsChanged).text("2-2 ARCHIVED"),
     ] {
         assert!(c.world.trace().events().any(|event| pattern.matches(event)), "{pattern}");
     }

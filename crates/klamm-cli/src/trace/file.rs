@@ -49,7 +49,8 @@ impl Entry {
     /// As it is printed, like a trace event.
     pub(crate) fn line(&self) -> String {
         let node = self.node.map_or_else(|| "-".to_owned(), |node| node.to_string());
-        format!("{} [{node}] {}", self.at, self.text)
+        let cause = self.cause.map_or_else(String::new, |cause| format!(" (after #{cause})"));
+        format!("#{} {} [{node}] {}{cause}", self.id, self.at, self.text)
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -183,12 +184,12 @@ mod tests {
         let bare = Entry { cause: None, node: None, topic: None, partition: None, id: 8, ..entry.clone() };
         let text = format!("{HEADER}{}\n{}\n", entry.json(), bare.json());
         assert_eq!(parse(&text), Ok(vec![entry.clone(), bare]));
-        assert_eq!(entry.line(), "1.500000s [2] t-0 log end 0 -> 1");
+        assert_eq!(entry.line(), "#7 1.500000s [2] t-0 log end 0 -> 1 (after #3)");
     }
 
     #[test]
     fn a_wrong_file_says_where_it_is_wrong() {
-        let event = r#"{"id":1,"at":0,"kind":"Note","text":"x"}"#;
+        let event = r#"{"id":1,"at":0,"kind":"Stalled","text":"x"}"#;
         let why = |text: &str| parse(text).unwrap_err();
         assert_eq!(why("").0, 0);
         assert_eq!(why("hello\n").0, 0);

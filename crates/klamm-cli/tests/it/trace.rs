@@ -86,7 +86,7 @@ fn a_wrong_file_or_range_is_one_clear_line() {
         assert!(output.stdout.is_empty(), "nothing is printed of a file that is wrong");
         String::from_utf8(output.stderr).unwrap()
     };
-    let event = "{\"id\":1,\"at\":0,\"kind\":\"Note\",\"text\":\"x\"}";
+    let event = "{\"id\":1,\"at\":0,\"kind\":\"Stalled\",\"text\":\"x\"}";
     std::fs::write(&path, format!("{{\"klamm_trace\":1}}\n{event}\n{}", &event[..9])).unwrap();
     let cut = "is cut short; --cut-short shows what is whole of it";
     assert_eq!(wrong(&[file]), format!("klamm: {file}:3 {cut}\n"));

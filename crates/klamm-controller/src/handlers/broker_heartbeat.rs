@@ -27,7 +27,7 @@ pub(super) fn handle(
         // The process ends now, so its successor need not wait for the session to run out, as in Kafka it would.
         controller.state.heartbeats.end_session(id, request.broker_epoch);
     } else {
-        controller.state.heartbeats.contact(id, request.broker_epoch, ctx.now);
+        controller.state.heartbeats.contact(id, request.broker_epoch, ctx.now, ctx.trace.effect());
     }
     controller.state.heartbeats.touch(id, heartbeat.next.is_fenced(), request.current_metadata_offset);
     let cause = match heartbeat.next {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{Ctx, ReplyTo, TimerTable, Timestamp};
+use klamm_node::{Ctx, EventId, ReplyTo, TimerTable, Timestamp};
 
 use super::Raft;
 use super::replication::Wanted;
@@ -19,6 +19,10 @@ pub(super) struct ParkedFetches {
 impl ParkedFetches {
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()
+    }
+
+    pub(super) fn stamp(&mut self, cause: Option<EventId>) {
+        self.deadlines.stamp(cause);
     }
 }
 
@@ -57,7 +61,8 @@ impl Raft {
 
     /// Answers the waiting fetches whose time is over: nothing new.
     pub(super) fn expire_fetches(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(id) = self.fetches.deadlines.pop_due(ctx.now) {
+        while let Some((id, cause)) = self.fetches.deadlines.pop_due(ctx.now) {
+            ctx.follow(cause);
             if let Some((to, wanted)) = self.fetches.parked.remove(&id) {
                 let (response, _) = self.read_for(ctx, wanted, false);
                 ctx.reply(to, response);

@@ -26,7 +26,7 @@ use klamm_log::{
 };
 use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataRecord, SnapshotId};
 use klamm_node::config::{BrokerConfig, broker};
-use klamm_node::{CallId, Ctx, Era, Eras, NodeId, Rng, SendError, Timestamp};
+use klamm_node::{CallId, Ctx, Era, Eras, EventId, NodeId, Rng, SendError, Timestamp};
 use klamm_wire::messages::ResponseKind;
 use klamm_wire::record::inspect::inspect_batches;
 use klamm_wire::{Request, Response, StrBytes, Uuid};
@@ -108,6 +108,8 @@ pub(crate) struct Raft {
     persisting: Option<FlushId>,
     /// When there is something to be sent again.
     retry_at: Option<Timestamp>,
+    /// The event of the last change of state, from which the state's deadlines follow.
+    since: Option<EventId>,
     /// When a shutdown in order stops waiting.
     closing: Option<Timestamp>,
 }
@@ -167,6 +169,7 @@ impl Raft {
             written: None,
             persisting: None,
             retry_at: None,
+            since: None,
             closing: None,
             disk,
         };
@@ -220,6 +223,9 @@ impl Raft {
     pub(crate) fn poll(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
         self.expire_fetches(ctx);
         self.clean_snapshots(ctx)?;
+        if [self.state_deadline(), self.retry_at].into_iter().flatten().any(|at| at <= ctx.now) {
+            ctx.follow(self.since);
+        }
         // Each state that is left here has a successor with a deadline in the future, or none at all.
         for _ in 0..4 {
             let before = (self.epoch, self.state.name());
@@ -298,6 +304,19 @@ impl Raft {
 
     /// When [`poll`](Self::poll) wants to be called next.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        [self.state_deadline(), self.retry_at, self.fetches.next_deadline(), self.snapshots.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Ends a step: the deadlines that it set follow from `cause`.
+    pub(crate) fn stamp_timers(&mut self, cause: Option<EventId>) {
+        self.fetches.stamp(cause);
+    }
+
+    /// When the state that this controller is in wants something done.
+    fn state_deadline(&self) -> Option<Timestamp> {
         let state = match &self.state {
             State::Unattached { deadline, .. }
             | State::Prospective { deadline, .. }
@@ -309,11 +328,7 @@ impl Raft {
                 leader.check_quorum_at().map_or(leader.begin_epoch_at, |at| at.min(leader.begin_epoch_at)),
             ),
         };
-        let state = if self.closing.is_some() { self.closing } else { state };
-        [state, self.retry_at, self.fetches.next_deadline(), self.snapshots.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        if self.closing.is_some() { self.closing } else { state }
     }
 
     /// Sends a request to another controller.

@@ -160,6 +160,7 @@ impl Raft {
             let (to, leader) = (self.state.name(), self.leader());
             ctx.trace(TraceKind::QuorumState { from, to, epoch, leader, cause });
         }
+        self.since = ctx.trace.effect();
         self.connections.reset();
         self.persist()
     }

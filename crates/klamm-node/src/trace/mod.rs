@@ -1,16 +1,26 @@
 //! The stream of decisions: what the cluster decided, where, when, why, and what followed from what.
 //!
 //! Every event has a number, and where it is known the number of the event that caused it: what a node decides in a step
-//! follows from the event that the message it answers to followed from. What a timer or a client outside sets off has no
-//! cause in the trace.
+//! follows from the event that the message it answers to followed from, and what a deadline sets off follows from the last event of
+//! the step that set the deadline. What a client or a command from outside sets off has no cause in the trace.
 
+mod client;
 mod event;
+mod group;
 mod hash;
 mod names;
 mod pattern;
+mod render;
+mod share;
+mod transaction;
 
+pub use client::ClientDid;
 pub use event::{EventId, TraceEvent, TraceKind};
+pub use group::GroupEvent;
+pub use names::{EventKind, UnknownKind};
 pub use pattern::TracePattern;
+pub use share::ShareEvent;
+pub use transaction::TransactionEvent;
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -33,6 +43,8 @@ pub struct Trace {
     cause: Option<EventId>,
     /// The last event since the cause was set.
     last: Option<EventId>,
+    /// Where a step went over from one cause to another: how many effects it had by then, and what those follow from.
+    turns: Vec<(usize, Option<EventId>)>,
     /// Events for those who listen, since they were last taken; `None` while nobody does.
     heard: Option<Vec<Arc<TraceEvent>>>,
 }
@@ -48,6 +60,7 @@ impl Trace {
             clock: None,
             cause: None,
             last: None,
+            turns: Vec::new(),
             heard: None,
         }
     }
@@ -89,6 +102,20 @@ impl Trace {
     pub const fn begin(&mut self, cause: Option<EventId>) {
         self.cause = cause;
         self.last = None;
+    }
+
+    /// Within a step that has asked for `effects` effects so far: what is recorded from now on follows from another `cause`.
+    pub fn turn(&mut self, cause: Option<EventId>, effects: usize) {
+        if effects > self.turns.last().map_or(0, |(before, _)| *before) {
+            self.turns.push((effects, self.effect()));
+        }
+        self.begin(cause);
+    }
+
+    /// The turns of the step that is over, each with how many effects the step had by then and what they follow from. What came
+    /// after the last of them follows from [`Trace::effect`].
+    pub fn take_turns(&mut self) -> Vec<(usize, Option<EventId>)> {
+        std::mem::take(&mut self.turns)
     }
 
     /// What a message that leaves now follows from: the last event of this step, or else what the step follows from.
@@ -169,6 +196,20 @@ mod tests {
         let why = |id| trace.why(id).iter().map(|event| event.id).collect::<Vec<_>>();
         assert_eq!(why(third), [third, second, first]);
         assert_eq!(why(alone), [alone]);
+    }
+
+    #[test]
+    fn a_step_may_follow_from_several_things() {
+        let mut trace = Trace::new(10);
+        let first = started(&mut trace, 1);
+        trace.begin(None);
+        let second = started(&mut trace, 2);
+        trace.turn(Some(first), 2);
+        trace.turn(None, 2);
+        trace.turn(Some(first), 3);
+        assert_eq!(trace.take_turns(), [(2, Some(second)), (3, None)]);
+        assert_eq!(trace.effect(), Some(first), "and what came after the last turn");
+        assert!(trace.take_turns().is_empty());
     }
 
     #[test]

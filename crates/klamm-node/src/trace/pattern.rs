@@ -2,22 +2,22 @@
 
 use std::fmt;
 
-use super::{TraceEvent, TraceKind};
+use super::{EventKind, TraceEvent, TraceKind};
 use crate::ids::{NodeId, TopicPartition};
 use crate::time::Timestamp;
 
 /// What an event must be like. An empty pattern matches every event.
 ///
 /// ```
-/// use klamm_node::{NodeId, TracePattern};
+/// use klamm_node::{EventKind, NodeId, TracePattern};
 ///
-/// let elected = TracePattern::kind("LeaderElected").partition("orders", 0).text("leader 2");
+/// let elected = TracePattern::kind(EventKind::LeaderElected).partition("orders", 0).text("leader 2");
 /// let anything_of_broker_1 = TracePattern::any().node(NodeId(1));
 /// # let _ = (elected, anything_of_broker_1);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TracePattern {
-    kind: Option<String>,
+    kind: Option<EventKind>,
     node: Option<NodeId>,
     topic: Option<String>,
     partition: Option<i32>,
@@ -32,9 +32,9 @@ impl TracePattern {
         Self::default()
     }
 
-    /// Events of a kind, by the name of the variant of [`TraceKind`]: `HighWatermarkMoved`.
-    pub fn kind(name: impl Into<String>) -> Self {
-        Self { kind: Some(name.into()), ..Self::default() }
+    /// Events of a kind. `"HighWatermarkMoved".parse()` is one too, unless there is none of that name.
+    pub fn kind(kind: EventKind) -> Self {
+        Self { kind: Some(kind), ..Self::default() }
     }
 
     /// … that this node decided.
@@ -87,14 +87,14 @@ impl TracePattern {
         self
     }
 
-    /// Whether an event is meant. A kind that [`TraceKind::NAMES`] does not have is never meant.
+    /// Whether an event is meant.
     pub fn matches(&self, event: &TraceEvent) -> bool {
         self.from.is_none_or(|from| event.at >= from)
             && self.to.is_none_or(|to| event.at <= to)
             && self.node.is_none_or(|node| event.node == Some(node))
             && self.topic.as_deref().is_none_or(|topic| event.kind.topic() == Some(topic))
             && self.partition.is_none_or(|index| event.kind.partition().is_some_and(|p| p.partition == index))
-            && self.kind.as_deref().is_none_or(|kind| event.kind.name() == kind)
+            && self.kind.is_none_or(|kind| event.kind.kind() == kind)
             && self.text.as_deref().is_none_or(|text| event.kind.to_string().contains(text))
     }
 }
@@ -102,7 +102,7 @@ impl TracePattern {
 /// As a person would say it: `LeaderElected of orders-0 that says "leader 2"`.
 impl fmt::Display for TracePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.as_deref().unwrap_or("an event"))?;
+        f.write_str(self.kind.map_or("an event", EventKind::name))?;
         match (&self.topic, self.partition) {
             (Some(topic), Some(partition)) => write!(f, " of {topic}-{partition}")?,
             (Some(topic), None) => write!(f, " of {topic}")?,
@@ -138,21 +138,19 @@ impl TraceKind {
             | Self::Appended { partition, .. }
             | Self::HighWatermarkMoved { partition, .. }
             | Self::LastStableOffsetMoved { partition, .. }
-            | Self::MarkerAppended { partition, .. }
-            | Self::TransactionVerified { partition, .. }
             | Self::LogTruncated { partition, .. }
             | Self::FetchRefused { partition, .. }
             | Self::FetchNotAppended { partition, .. }
-            | Self::GroupsLoaded { partition, .. }
             | Self::ReplicasChanged { partition, .. }
             | Self::LogCompacted { partition, .. }
             | Self::ReplicaMoveBegan { partition, .. }
             | Self::ReplicaMoveEnded { partition, .. }
             | Self::LogUncleanable { partition, .. }
-            | Self::SegmentsDeleted { partition, .. }
-            | Self::ClientSent { partition, .. }
-            | Self::ClientAcked { partition, .. }
-            | Self::ClientConsumed { partition, .. } => Some(partition),
+            | Self::SegmentsDeleted { partition, .. } => Some(partition),
+            Self::Client(event) => event.partition(),
+            Self::Group(event) => event.partition(),
+            Self::Share(event) => event.partition(),
+            Self::Transaction(event) => event.partition(),
             _ => None,
         }
     }
@@ -182,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_event_must_be_like_all_of_a_pattern() {
-        let moved = TracePattern::kind("HighWatermarkMoved");
+        let moved = TracePattern::kind(EventKind::HighWatermarkMoved);
         let whole = moved
             .clone()
             .partition("t", 3)
@@ -192,7 +190,7 @@ mod tests {
             .to(Timestamp(50));
         assert!(whole.matches(&event()) && TracePattern::any().matches(&event()));
         for not in [
-            TracePattern::kind("Appended"),
+            TracePattern::kind(EventKind::Appended),
             moved.clone().partition("t", 2),
             moved.clone().topic("u"),
             moved.clone().node(NodeId(1)),

@@ -1,6 +1,6 @@
 //! Which trace events are meant.
 
-use klamm_node::{TraceKind, TracePattern};
+use klamm_node::{EventKind, TraceKind, TracePattern};
 
 use super::Planner;
 use super::read::Read;
@@ -60,10 +60,10 @@ impl Planner<'_> {
         Some(vec![Expectation::HappenedBefore { first, second }])
     }
 
-    fn event_kind(&mut self, line: &Line, at: usize) -> Option<String> {
+    fn event_kind(&mut self, line: &Line, at: usize) -> Option<EventKind> {
         let name = line.text(at);
-        if TraceKind::NAMES.contains(&name.as_str()) {
-            return Some(name);
+        if let Ok(kind) = name.parse() {
+            return Some(kind);
         }
         let mistake = Mistake::new(
             format!("the trace has no events `{name}`"),

@@ -50,6 +50,8 @@ fn row(row: &Row) -> Value {
 
 fn trace(event: &TraceEvent, began: Timestamp) -> Value {
     json!({
+        "id": event.id.0,
+        "cause": event.cause.map(|cause| cause.0),
         "at_ms": millis(event.at.since(began)),
         "node": event.node.map(|node| node.0),
         "text": event.kind.to_string(),

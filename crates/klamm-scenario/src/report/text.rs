@@ -98,7 +98,9 @@ fn render_row(row: &Row, before: &State, style: Style, out: &mut String) {
     if style.trace || !row.failures.is_empty() {
         for event in &row.trace {
             let node = event.node.map_or_else(|| "-".to_owned(), |node| node.to_string());
-            let line = format!("+{} [{node}] {}", time(event.at.since(row.began)), event.kind);
+            let cause = event.cause.map_or_else(String::new, |cause| format!(" (after #{})", cause.0));
+            let at = time(event.at.since(row.began));
+            let line = format!("#{} +{at} [{node}] {}{cause}", event.id.0, event.kind);
             let _ = writeln!(out, "                  {}", paint.dim(&line));
         }
     }

@@ -10,7 +10,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{ConnectionId, NodeId, Rng, Timestamp, WallTime};
+use klamm_node::{ConnectionId, EventId, NodeId, Rng, Timestamp, WallTime};
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
 use self::consumer::Consumer;
@@ -244,6 +244,8 @@ impl Client {
 pub(crate) struct ClientSlot {
     pub(crate) id: ClientId,
     pub(crate) deadline: Timestamp,
+    /// What each of its deadlines follows from: the last event of the step after which it was there.
+    causes: Vec<(Timestamp, Option<EventId>)>,
     client: Client,
     running: bool,
     rng: Rng,
@@ -279,6 +281,7 @@ impl ClientSlot {
         Self {
             id,
             deadline: Timestamp::ZERO,
+            causes: Vec::new(),
             client,
             running: true,
             rng: Rng::stream(seed, &format!("client {}", id.0)),
@@ -313,6 +316,21 @@ impl ClientSlot {
         self.next_connection += 1;
         self.connections.insert(to, id);
         (id, true)
+    }
+
+    /// Ends a step: the deadlines that it set follow from `cause`.
+    pub(crate) fn stamp_timers(&mut self, now: Timestamp, cause: Option<EventId>) {
+        let deadlines = self.client.next_deadlines().filter(|at| *at > now);
+        let known = |at| self.causes.iter().find(|(known, _)| *known == at).map(|(_, cause)| *cause);
+        self.causes = deadlines
+            .chain(self.calls.open.values().map(|(_, times_out)| *times_out))
+            .map(|at| (at, known(at).unwrap_or(cause)))
+            .collect();
+    }
+
+    /// What its next deadline follows from.
+    pub(crate) fn timer_cause(&self) -> Option<EventId> {
+        self.causes.iter().find(|(at, _)| *at == self.deadline).and_then(|(_, cause)| *cause)
     }
 
     /// Ends it: it does nothing more.

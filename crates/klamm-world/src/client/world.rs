@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klamm_node::{ConnectionId, NodeId, TopicPartition, TraceKind};
+use klamm_node::{ClientDid, ConnectionId, NodeId, TopicPartition};
 
 use super::scripted::{
     ClientError, ClientOp, History, HistoryEntry, HistoryEvent, KnownLeader, MemberStatus, OpId, OpRecord,
@@ -95,26 +95,26 @@ impl World {
         }
         let client = self.clients[index].name();
         let kind = match event {
-            HistoryEvent::Sent { partition, to, records, attempt, .. } => TraceKind::ClientSent {
+            HistoryEvent::Sent { partition, to, records, attempt, .. } => ClientDid::ClientSent {
                 client,
                 partition: partition.clone(),
                 to: *to,
                 records: *records,
                 attempt: *attempt,
             },
-            HistoryEvent::Acked { partition, base_offset, records, .. } => TraceKind::ClientAcked {
+            HistoryEvent::Acked { partition, base_offset, records, .. } => ClientDid::ClientAcked {
                 client,
                 partition: partition.clone(),
                 offset: base_offset.unwrap_or(-1),
                 records: *records,
             },
             HistoryEvent::SendFailed { partition, error, .. } => {
-                TraceKind::ClientFailed { client, what: partition.to_string(), error: error.to_string() }
+                ClientDid::ClientFailed { client, what: partition.to_string(), error: error.to_string() }
             }
             HistoryEvent::Ended { error: Some(error), .. } => {
-                TraceKind::ClientFailed { client, what: "operation".to_owned(), error: error.to_string() }
+                ClientDid::ClientFailed { client, what: "operation".to_owned(), error: error.to_string() }
             }
-            HistoryEvent::Read { partition, offset, leader_epoch, .. } => TraceKind::ClientConsumed {
+            HistoryEvent::Read { partition, offset, leader_epoch, .. } => ClientDid::ClientConsumed {
                 client,
                 partition: partition.clone(),
                 offset: *offset,
@@ -127,6 +127,6 @@ impl World {
             | HistoryEvent::Committed { .. }
             | HistoryEvent::Ended { error: None } => return,
         };
-        self.trace.record(self.now(), None, kind);
+        self.trace.record(self.now(), None, kind.into());
     }
 }

@@ -126,8 +126,16 @@ impl World {
         if self.trace.is_enabled() {
             let kind = TraceKind::FaultArmed { fault: id.0, text: fault.to_string() };
             self.trace.record(self.now(), None, kind);
+            self.follow_last();
         }
         self.faults.registry.arm(id, fault);
+    }
+
+    /// What happens from here on follows from the last event.
+    fn follow_last(&mut self) {
+        let cause = self.trace.effect();
+        self.trace.begin(cause);
+        self.schedule.follow(cause);
     }
 
     /// Counts and tells that a fault fired.
@@ -165,6 +173,7 @@ impl World {
             return;
         }
         self.trace.record(self.now(), None, TraceKind::FaultHealed { fault: id.0 });
+        self.follow_last();
         match self.faults.registry.get(id).cloned() {
             Some(Fault::Request(_)) => self.disarm_request(id),
             Some(Fault::Node { node, fault }) => self.disarm_node(id, node, fault),

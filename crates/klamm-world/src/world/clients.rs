@@ -51,7 +51,7 @@ impl World {
     pub(super) fn gone(&mut self, broker: NodeId, connection: ConnectionId, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(broker) else { return };
         if self.slots[slot].door.is_shut(self.now) {
-            self.slots[slot].door.wait(Event::Gone { broker, connection });
+            self.slots[slot].door.wait(Event::Gone { broker, connection }, self.trace.effect());
         } else {
             self.step(slot, out, |node, ctx| node.on_disconnect(ctx, connection));
         }
@@ -188,6 +188,9 @@ impl World {
         let (id, from) = (slot.id, slot.node());
         self.note_client_news(index, news);
         self.schedule.follow(self.trace.effect());
+        if self.trace.is_enabled() {
+            self.clients[index].stamp_timers(self.now, self.trace.effect());
+        }
         for Sent { to, correlation_id, api_key, api_version, request } in sent {
             let slot = &mut self.clients[index];
             let (connection, opens) = slot.connection(to);

@@ -78,7 +78,7 @@ impl World {
     pub(crate) fn stop(&mut self, id: NodeId, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(id) else { return };
         if self.slots[slot].door.is_shut(self.now) {
-            self.slots[slot].door.wait(Event::Stop(id));
+            self.slots[slot].door.wait(Event::Stop(id), self.trace.effect());
             return;
         }
         let mut in_order = true;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use klamm_log::disk::FlushOutcome;
-use klamm_node::{CallId, Ctx, Effect, Incoming, NodeId, Origin, ReplyTo, SendError, TraceKind};
+use klamm_node::{CallId, Ctx, Effect, EventId, Incoming, NodeId, Origin, ReplyTo, SendError, TraceKind};
 use klamm_wire::api::api_of;
 use klamm_wire::{Request, Response};
 
@@ -28,7 +28,8 @@ impl World {
         let Some(slot) = self.slot(node) else { return };
         if self.slots[slot].door.is_shut(self.now) {
             let incarnation = self.slots[slot].incarnation;
-            self.slots[slot].door.wait(Event::Enter { node, incarnation, incoming: Box::new(incoming) });
+            let event = Event::Enter { node, incarnation, incoming: Box::new(incoming) };
+            self.slots[slot].door.wait(event, self.trace.effect());
             return;
         }
         let step = || match &incoming.origin {
@@ -48,7 +49,9 @@ impl World {
     /// Lets in one who waited at a node's door, if one can.
     pub(super) fn admit_one(&mut self, out: &mut Vec<Output>) -> bool {
         for slot in 0..self.slots.len() {
-            if let Some(event) = self.slots[slot].door.admit(self.now) {
+            if let Some((event, cause)) = self.slots[slot].door.admit(self.now) {
+                self.trace.begin(cause);
+                self.schedule.follow(cause);
                 self.happen(event, out);
                 self.slots[slot].door.admitted();
                 return true;
@@ -81,7 +84,9 @@ impl World {
             }
             body @ (Body::Response { .. } | Body::Failure { .. }) if self.is_shut(to) => {
                 if let Some(slot) = self.slot(to) {
-                    self.slots[slot].door.wait(Event::Arrival(Message { from, to, body }));
+                    self.slots[slot]
+                        .door
+                        .wait(Event::Arrival(Message { from, to, body }), self.trace.effect());
                 }
             }
             Body::Response { call, response } => self.respond_to(to, call, Ok(response), out),
@@ -127,15 +132,24 @@ impl World {
         let mut effects = std::mem::take(&mut self.effects);
         self.stepped = Some(self.slots[slot].id);
         self.slots[slot].step(self.now, &mut self.trace, &mut effects, step);
-        self.schedule.follow(self.trace.effect());
+        let (turns, last) = (self.trace.take_turns(), self.trace.effect());
+        self.schedule.follow(last);
         if self.faults.doors
             && let Some(done) = self.slow_down(slot)
         {
             let (node, incarnation) = (self.slots[slot].id, self.slots[slot].incarnation);
-            let effects = std::mem::take(&mut effects);
-            self.schedule.push(self.now, done, Event::Effects { node, incarnation, effects });
-        } else {
+            for (mut effects, cause) in parts(&mut effects, turns, last) {
+                self.schedule.follow(cause);
+                let effects = std::mem::take(&mut effects);
+                self.schedule.push(self.now, done, Event::Effects { node, incarnation, effects });
+            }
+        } else if turns.is_empty() {
             self.perform(slot, &mut effects, out);
+        } else {
+            for (mut effects, cause) in parts(&mut effects, turns, last) {
+                self.schedule.follow(cause);
+                self.perform(slot, &mut effects, out);
+            }
         }
         self.effects = effects;
     }
@@ -151,7 +165,7 @@ impl World {
             match effect {
                 Effect::Send { to, call, api_version, request, timeout_ms, client_id } => {
                     let times_out = self.now + Duration::from_millis(u64::from(timeout_ms));
-                    self.slots[slot].calls.open(call, to, times_out);
+                    self.slots[slot].calls.open(call, to, times_out, self.schedule.cause());
                     let incarnation = self.slot(to).and_then(|to| {
                         let to = &self.slots[to];
                         to.node.is_some().then_some(to.incarnation)
@@ -188,7 +202,7 @@ impl World {
     pub(super) fn on_flushed(&mut self, node: NodeId, outcome: FlushOutcome, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(node) else { return };
         if self.slots[slot].door.is_shut(self.now) {
-            self.slots[slot].door.wait(Event::Flushed { node, outcome });
+            self.slots[slot].door.wait(Event::Flushed { node, outcome }, self.trace.effect());
         } else {
             self.step(slot, out, |node, ctx| node.on_flushed(ctx, &outcome));
         }
@@ -249,13 +263,31 @@ impl World {
             Ok(()) => true,
             Err(stall) => {
                 self.schedule.clear();
-                self.trace.record(self.now, None, TraceKind::Note { text: stall.to_string() });
+                self.trace.record(self.now, None, TraceKind::Stalled { cause: stall.to_string() });
                 self.stall = Some(stall.clone());
                 out.push(Output::Stalled(stall));
                 false
             }
         }
     }
+}
+
+/// What a step asked for, in parts that each follow from something else: up to each of `turns`, and what came after the last.
+fn parts(
+    effects: &mut Vec<Effect>,
+    turns: Vec<(usize, Option<EventId>)>,
+    last: Option<EventId>,
+) -> Vec<(Vec<Effect>, Option<EventId>)> {
+    let mut done = 0;
+    let mut parts = Vec::with_capacity(turns.len() + 1);
+    for (end, cause) in turns {
+        // A controller may have kept what it asked for to itself, for later.
+        let count = end.saturating_sub(done).min(effects.len());
+        parts.push((effects.drain(..count).collect(), cause));
+        done += count;
+    }
+    parts.push((std::mem::take(effects), last));
+    parts
 }
 
 /// A request's kind, for a person.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use klamm::{Cluster, Error, NodeId, TracePattern};
+use klamm::{Cluster, Error, EventKind, NodeId, TracePattern};
 use klamm_world::{Command, Input};
 
 use crate::client::Client;
 use crate::cluster::leader;
 
 fn elected(leader: NodeId) -> TracePattern {
-    TracePattern::kind("LeaderElected").partition("t", 0).text(format!("leader {leader} "))
+    TracePattern::kind(EventKind::LeaderElected).partition("t", 0).text(format!("leader {leader} "))
 }
 
 #[test]
@@ -19,9 +19,11 @@ fn a_listener_hears_a_failover_as_it_happens() {
     let down = cluster.partition("t", 0).unwrap().leader.unwrap();
     cluster.broker(down).unwrap().crash().unwrap();
     cluster.clock().advance(Duration::from_secs(12));
-    let stopped = trace.find(|event| TracePattern::kind("NodeStopped").node(down).matches(event)).unwrap();
-    let leads =
-        trace.find(|event| TracePattern::kind("BecameLeader").partition("t", 0).matches(event)).unwrap();
+    let stopped =
+        trace.find(|event| TracePattern::kind(EventKind::NodeStopped).node(down).matches(event)).unwrap();
+    let leads = trace
+        .find(|event| TracePattern::kind(EventKind::BecameLeader).partition("t", 0).matches(event))
+        .unwrap();
     assert!(stopped.id < leads.id && stopped.at < leads.at);
     assert_eq!(trace.missed(), 0);
     cluster.stop();
@@ -34,15 +36,15 @@ fn a_test_asserts_on_what_was_decided_and_in_which_order() {
     let down = cluster.partition("t", 0).unwrap().leader.unwrap();
     cluster.broker(down).unwrap().crash().unwrap();
     cluster.clock().advance(Duration::from_secs(12));
-    let fenced = TracePattern::kind("BrokerFenced").text(format!("broker {down} "));
+    let fenced = TracePattern::kind(EventKind::BrokerFenced).text(format!("broker {down} "));
     cluster.happened(&fenced).unwrap();
     cluster.happened_before(&elected(down), &fenced).unwrap();
-    cluster.never(&TracePattern::kind("LogTruncated")).unwrap();
+    cluster.never(&TracePattern::kind(EventKind::LogTruncated)).unwrap();
 
     let said = |result: Result<(), Error>| result.unwrap_err().to_string();
     let text = said(cluster.happened_before(&fenced, &elected(down)));
     assert!(text.starts_with("BrokerFenced that says"), "{text}");
-    let text = said(cluster.happened(&TracePattern::kind("LogTruncated")).map(drop));
+    let text = said(cluster.happened(&TracePattern::kind(EventKind::LogTruncated)).map(drop));
     assert!(text.starts_with("LogTruncated did not happen; the newest events are\n"), "{text}");
     let text = said(cluster.never(&fenced));
     assert!(text.contains("happened; what led to it:\n"), "{text}");
@@ -54,7 +56,7 @@ fn an_assertion_on_a_trace_that_is_not_there_says_so() {
     let text = cluster.never(&TracePattern::any()).unwrap_err().to_string();
     assert!(text.contains("keeps no trace events"), "{text}");
     let cluster = Cluster::builder().brokers(1).trace(3).start_blocking().unwrap();
-    let text = cluster.never(&TracePattern::kind("LogTruncated")).unwrap_err().to_string();
+    let text = cluster.never(&TracePattern::kind(EventKind::LogTruncated)).unwrap_err().to_string();
     assert!(text.starts_with("nobody knows whether LogTruncated happened"), "{text}");
 }
 

@@ -319,7 +319,7 @@ impl Harness {
         let end = self.now + Duration::from_millis(millis);
         while let Some(at) = self.broker.timers.next().filter(|at| *at <= end) {
             self.now = self.now.max(at);
-            let Some(timer) = self.broker.timers.pop_due(self.now) else { break };
+            let Some((timer, _)) = self.broker.timers.pop_due(self.now) else { break };
             self.step(|coordinator, broker, ctx| coordinator.on_host_timer(broker, ctx, timer));
         }
         self.now = end;

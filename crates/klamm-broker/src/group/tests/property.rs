@@ -259,7 +259,9 @@ proptest! {
         player.h.resign();
         prop_assert_eq!(player.h.requests_sent(), player.h.requests_answered());
         prop_assert_eq!(player.h.coordinator.gathers.len(), 0);
-        let left: Vec<_> = std::iter::from_fn(|| player.h.broker.timers.pop_due(klamm_node::Timestamp::MAX)).collect();
+        let left: Vec<_> = std::iter::from_fn(|| player.h.broker.timers.pop_due(klamm_node::Timestamp::MAX))
+            .map(|(timer, _)| timer)
+            .collect();
         prop_assert!(left.iter().all(|t| matches!(t, crate::group::GroupTimer::Session { .. })), "{:?}", left);
     }
 

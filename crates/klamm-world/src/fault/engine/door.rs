@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use klamm_node::Timestamp;
+use klamm_node::{EventId, Timestamp};
 
 use crate::fault::FaultId;
 use crate::world::Event;
@@ -17,8 +17,8 @@ pub(crate) struct Door {
     busy_until: Timestamp,
     /// How much longer each step takes, and why.
     pub(crate) slow: Vec<(FaultId, Duration)>,
-    /// What waits outside, in order of arrival.
-    waiting: VecDeque<Event>,
+    /// What waits outside, in order of arrival, with what it follows from.
+    waiting: VecDeque<(Event, Option<EventId>)>,
     /// The first of those that waited is on its way in.
     admitting: bool,
 }
@@ -43,13 +43,13 @@ impl Door {
         due.max(self.busy_until)
     }
 
-    /// Has an event wait.
-    pub(crate) fn wait(&mut self, event: Event) {
-        self.waiting.push_back(event);
+    /// Has an event wait that follows from `cause`.
+    pub(crate) fn wait(&mut self, event: Event, cause: Option<EventId>) {
+        self.waiting.push_back((event, cause));
     }
 
     /// Lets in who came first, if the node can step; [`Door::admitted`] must follow.
-    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<Event> {
+    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<(Event, Option<EventId>)> {
         if !self.can_step(now) {
             return None;
         }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use klamm_node::{TopicPartition, TraceKind};
+use klamm_node::{GroupEvent, TopicPartition};
 use klamm_wire::{StrBytes, Uuid};
 
 use super::super::Partitions;
@@ -110,7 +110,7 @@ impl Shard {
         }
         let state = |shard: &Self| shard.groups.group(id).map_or("Dead", |group| group.state_name());
         let from = state(self);
-        let events: Vec<TraceKind> = records.iter().filter_map(|record| event(env, record, cause)).collect();
+        let events: Vec<GroupEvent> = records.iter().filter_map(|record| event(env, record, cause)).collect();
         let wrote = self.write(env, records, true, done);
         if wrote == Wrote::Appended {
             for event in events {
@@ -119,7 +119,7 @@ impl Shard {
             let to = state(self);
             if from != to {
                 let generation = self.groups.group(id).map_or(0, |group| group.generation());
-                env.ctx.trace(TraceKind::GroupState { group: id.clone(), from, to, generation, cause });
+                env.ctx.trace(GroupEvent::GroupState { group: id.clone(), from, to, generation, cause });
             }
         }
         wrote
@@ -132,7 +132,7 @@ fn moved(group: &ConsumerGroup, member: &ConsumerMember) -> bool {
 }
 
 /// What a record says to people.
-fn event(env: &Env<'_, '_>, record: &Record, cause: &'static str) -> Option<TraceKind> {
+fn event(env: &Env<'_, '_>, record: &Record, cause: &'static str) -> Option<GroupEvent> {
     if let Record::Share { group, record } = record {
         return share_event(env, group.clone(), record, cause);
     }
@@ -140,14 +140,14 @@ fn event(env: &Env<'_, '_>, record: &Record, cause: &'static str) -> Option<Trac
     let group = group.clone();
     match record {
         ConsumerRecord::Epoch(Some((epoch, _))) => {
-            Some(TraceKind::GroupEpochBumped { group, epoch: *epoch, cause })
+            Some(GroupEvent::GroupEpochBumped { group, epoch: *epoch, cause })
         }
         ConsumerRecord::Target(Some((epoch, _))) => {
-            Some(TraceKind::TargetAssignmentComputed { group, epoch: *epoch })
+            Some(GroupEvent::TargetAssignmentComputed { group, epoch: *epoch })
         }
         ConsumerRecord::Current(member, Some(current)) => {
             let CurrentAssignment { epoch, state, assigned, revoking, .. } = &**current;
-            Some(TraceKind::MemberReconciled {
+            Some(GroupEvent::MemberReconciled {
                 group,
                 member: member.clone(),
                 epoch: *epoch,
@@ -157,7 +157,7 @@ fn event(env: &Env<'_, '_>, record: &Record, cause: &'static str) -> Option<Trac
             })
         }
         ConsumerRecord::Member(member, None) => {
-            Some(TraceKind::MemberRemoved { group, member: member.clone(), cause })
+            Some(GroupEvent::MemberRemoved { group, member: member.clone(), cause })
         }
         _ => None,
     }
@@ -169,15 +169,15 @@ fn share_event(
     group: StrBytes,
     record: &ShareRecord,
     cause: &'static str,
-) -> Option<TraceKind> {
+) -> Option<GroupEvent> {
     match record {
         ShareRecord::Epoch(Some((epoch, _))) => {
-            Some(TraceKind::GroupEpochBumped { group, epoch: *epoch, cause })
+            Some(GroupEvent::GroupEpochBumped { group, epoch: *epoch, cause })
         }
         ShareRecord::Target(Some((epoch, _))) => {
-            Some(TraceKind::TargetAssignmentComputed { group, epoch: *epoch })
+            Some(GroupEvent::TargetAssignmentComputed { group, epoch: *epoch })
         }
-        ShareRecord::Current(member, Some(current)) => Some(TraceKind::MemberReconciled {
+        ShareRecord::Current(member, Some(current)) => Some(GroupEvent::MemberReconciled {
             group,
             member: member.clone(),
             epoch: current.epoch,
@@ -186,7 +186,7 @@ fn share_event(
             revoking: Vec::new(),
         }),
         ShareRecord::Member(member, None) => {
-            Some(TraceKind::MemberRemoved { group, member: member.clone(), cause })
+            Some(GroupEvent::MemberRemoved { group, member: member.clone(), cause })
         }
         _ => None,
     }

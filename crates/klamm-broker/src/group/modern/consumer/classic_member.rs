@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use klamm_node::TraceKind;
+use klamm_node::GroupEvent;
 use klamm_wire::messages::leave_group_request::MemberIdentity;
 use klamm_wire::messages::leave_group_response::MemberResponse;
 use klamm_wire::messages::{
@@ -93,7 +93,7 @@ impl Shard {
         }
         let known = self.groups.consumer(&join.group).is_some_and(|group| group.member(&member.id).is_some());
         if !known && env.ctx.tracing() {
-            env.ctx.trace(TraceKind::MemberJoined { group: join.group.clone(), member: member.id });
+            env.ctx.trace(GroupEvent::MemberJoined { group: join.group.clone(), member: member.id });
         }
         let wrote = self.write_consumer(env, &join.group, records, done, "a classic member joined");
         if !matches!(wrote, Wrote::Failed(_))

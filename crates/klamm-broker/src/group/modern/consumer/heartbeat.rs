@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use klamm_node::{ReplyTo, TraceKind};
+use klamm_node::{GroupEvent, ReplyTo};
 use klamm_wire::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use klamm_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, ResponseKind};
 use klamm_wire::{ErrorCode, StrBytes};
@@ -182,7 +182,7 @@ impl Shard {
             response = response.with_assignment(Some(assignment(&member.assigned)));
         }
         if !was_member && env.ctx.tracing() {
-            env.ctx.trace(TraceKind::MemberJoined { group: beat.group.clone(), member: member.id.clone() });
+            env.ctx.trace(GroupEvent::MemberJoined { group: beat.group.clone(), member: member.id.clone() });
         }
         let session_timeout_ms = env.consumer_session_timeout_ms(&beat.group);
         self.set_member_session(env, &beat.group, &member.id, session_timeout_ms);

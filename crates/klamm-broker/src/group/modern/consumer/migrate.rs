@@ -171,7 +171,7 @@ pub(super) fn note_conversion(
     epoch: i32,
 ) {
     if env.ctx.tracing() {
-        env.ctx.trace(klamm_node::TraceKind::GroupConverted { group: group.clone(), from, to, epoch });
+        env.ctx.trace(klamm_node::GroupEvent::GroupConverted { group: group.clone(), from, to, epoch });
     }
 }
 

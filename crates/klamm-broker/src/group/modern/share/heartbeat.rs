@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use klamm_node::config::group_resource::{
     SHARE_ASSIGNMENT_INTERVAL_MS, SHARE_HEARTBEAT_INTERVAL_MS, SHARE_SESSION_TIMEOUT_MS,
 };
-use klamm_node::{ReplyTo, TraceKind};
+use klamm_node::{GroupEvent, ReplyTo};
 use klamm_wire::messages::share_group_heartbeat_response::{Assignment, TopicPartitions};
 use klamm_wire::messages::{ResponseKind, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
 use klamm_wire::{ErrorCode, StrBytes};
@@ -120,7 +120,8 @@ impl Shard {
             &mut outcome.records,
         );
         if !was_member && env.ctx.tracing() {
-            env.ctx.trace(TraceKind::MemberJoined { group: beat.group.clone(), member: beat.member.clone() });
+            env.ctx
+                .trace(GroupEvent::MemberJoined { group: beat.group.clone(), member: beat.member.clone() });
         }
         self.set_share_session(env, &beat.group, &beat.member);
         let done = Done::ShareHeartbeat {

@@ -7,6 +7,8 @@ use klamm::blocking::Cluster;
 use klamm_tests::process::Running;
 use klamm_tests::{PATIENCE, clients, toolchain, wait_until};
 
+use crate::faults_harness::last;
+
 const LINES: &str = "lines";
 const COUNTS: &str = "counts";
 const PARTITIONS: i32 = 4;
@@ -15,15 +17,7 @@ const REPARTITION: &str = "word-count-by-word-repartition";
 
 /// How many words are counted, as far as the application has told.
 fn counted(application: &mut Running) -> u64 {
-    let ended = application.try_wait().unwrap();
-    assert!(ended.is_none(), "it ended early: {}\n{}", application.stdout(), application.stderr());
-    let said = application.stdout();
-    let finished = said.rfind('\n').map_or("", |end| &said[..end]);
-    finished
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("COUNTED "))
-        .map_or(0, |count| count.parse().unwrap())
+    last(application, "COUNTED ").map_or(0, |count| count.parse().unwrap())
 }
 
 fn flows(cluster: &Cluster, application: &mut Running, when: &str) {

@@ -25,16 +25,18 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * Consume, transform and produce in transactions (KIP-447, KIP-890), while brokers crash: BOOTSTRAP TOPIC STOP-FILE.
  *
  * <p>A feeder numbers records into the topic until the file exists. Two workers, members of one group and each with a
- * transactional id of its own, copy them to TOPIC-copy; a batch's copies and its offsets are one transaction. A reader of
- * committed records tells every so often how many copies it has seen (`ACKED n`). In the end it has seen every number once, in
- * order within its partition, and nothing of what was aborted; and a producer whose transactional id another one takes over is
- * fenced.
+ * transactional id of its own, copy them to TOPIC-copy; a batch's copies and its offsets are one transaction. Every so many a
+ * worker aborts one of its own accord, with its copies in the log, and copies the batch again. A reader of committed records
+ * tells every so often how many copies it has seen (`ACKED n`). In the end it has seen every number once, in order within its
+ * partition, and nothing of what was aborted; and a producer whose transactional id another one takes over is fenced.
  */
 public final class JavaTransactions {
     private static final String GROUP = "copiers";
+    private static final int ABORT_EVERY = 9;
     private static final AtomicReference<Throwable> FAILED = new AtomicReference<>();
     private static final AtomicInteger SEEN = new AtomicInteger();
     private static final AtomicInteger ABORTED = new AtomicInteger();
+    private static final AtomicInteger DELIBERATELY = new AtomicInteger();
     private static volatile boolean leaving;
 
     private JavaTransactions() { }
@@ -81,7 +83,8 @@ public final class JavaTransactions {
         Thread.sleep(500);
         healthy();
         Records.check(SEEN.get() == fed, "%d copies of %d records", SEEN.get(), fed);
-        return "records=" + fed + " aborted=" + ABORTED.get();
+        Records.check(DELIBERATELY.get() > 0, "no transaction was aborted deliberately");
+        return "records=" + fed + " deliberately=" + DELIBERATELY.get() + " aborted=" + ABORTED.get();
     }
 
     private static Map<String, Object> producer(String bootstrap, Map<String, Object> more) {
@@ -121,11 +124,24 @@ public final class JavaTransactions {
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(config)) {
             consumer.subscribe(List.of(topic));
             KafkaProducer<byte[], byte[]> producer = transactional(bootstrap, name);
+            int batches = 0;
             while (!leaving) {
                 ConsumerRecords<byte[], byte[]> batch = consumer.poll(Duration.ofMillis(100));
                 if (batch.isEmpty()) continue;
                 try {
-                    copy(consumer, producer, batch, copy);
+                    boolean deliberate = ++batches % ABORT_EVERY == 0;
+                    copy(producer, batch, copy);
+                    if (deliberate) {
+                        // Else the client would drop what it has not sent yet.
+                        producer.flush();
+                        // With the offsets in the transaction, and without.
+                        if (DELIBERATELY.getAndIncrement() % 2 == 0) sendOffsets(consumer, producer, batch);
+                        insist(producer::abortTransaction);
+                        rewind(consumer);
+                    } else {
+                        sendOffsets(consumer, producer, batch);
+                        insist(producer::commitTransaction);
+                    }
                 } catch (KafkaException error) {
                     System.err.println(name + ": " + error);
                     ABORTED.incrementAndGet();
@@ -143,19 +159,21 @@ public final class JavaTransactions {
         }
     }
 
-    private static void copy(KafkaConsumer<byte[], byte[]> consumer, KafkaProducer<byte[], byte[]> producer,
-            ConsumerRecords<byte[], byte[]> batch, String copy) {
+    private static void copy(KafkaProducer<byte[], byte[]> producer, ConsumerRecords<byte[], byte[]> batch, String copy) {
         producer.beginTransaction();
         for (ConsumerRecord<byte[], byte[]> record : batch) {
             producer.send(new ProducerRecord<>(copy, record.partition(), null, record.value()));
         }
+    }
+
+    private static void sendOffsets(KafkaConsumer<byte[], byte[]> consumer, KafkaProducer<byte[], byte[]> producer,
+            ConsumerRecords<byte[], byte[]> batch) {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         for (TopicPartition partition : batch.partitions()) {
             List<ConsumerRecord<byte[], byte[]>> records = batch.records(partition);
             offsets.put(partition, new OffsetAndMetadata(records.get(records.size() - 1).offset() + 1));
         }
         insist(() -> producer.sendOffsetsToTransaction(offsets, consumer.groupMetadata()));
-        insist(producer::commitTransaction);
     }
 
     /** Goes back to what is committed: what was read since is to be read again. */

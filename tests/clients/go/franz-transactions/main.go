@@ -2,9 +2,10 @@
 // BOOTSTRAP TOPIC STOP-FILE.
 //
 // A feeder numbers records into the topic until the file exists. Two sessions of one group, each with a transactional id of its
-// own, copy them to TOPIC-copy. A reader of committed records tells every so often how many copies it has seen (`ACKED n`). In
-// the end it has seen every number once, in order within its partition; and a producer whose transactional id another one takes
-// over is fenced.
+// own, copy them to TOPIC-copy. Every so many a session aborts a transaction of its own accord, with its copies in the log, and
+// copies the batch again. A reader of committed records tells every so often how many copies it has seen (`ACKED n`). In the end
+// it has seen every number once, in order within its partition; and a producer whose transactional id another one takes over is
+// fenced.
 package main
 
 import (
@@ -23,11 +24,14 @@ import (
 	. "klamm/clients/common"
 )
 
-const group = "copiers"
+const (
+	group      = "copiers"
+	abortEvery = 9
+)
 
 var (
-	seen, aborted atomic.Int64
-	leaving       atomic.Bool
+	seen, aborted, deliberately, batches atomic.Int64
+	leaving                              atomic.Bool
 )
 
 func main() { Main("franz-transactions", run) }
@@ -87,7 +91,8 @@ func run(bootstrap, _ string) string {
 	zombie(bootstrap, copies)
 	time.Sleep(500 * time.Millisecond)
 	Check(int(seen.Load()) == n, "%d copies of %d records", seen.Load(), n)
-	return fmt.Sprintf("records=%d aborted=%d", n, aborted.Load())
+	Check(deliberately.Load() > 0, "no transaction was aborted deliberately")
+	return fmt.Sprintf("records=%d deliberately=%d aborted=%d", n, deliberately.Load(), aborted.Load())
 }
 
 // work copies until it is told to leave; a session that cannot go on is replaced, as franz-go asks for.
@@ -128,6 +133,16 @@ func copyBatch(session *kgo.GroupTransactSession, copies string) error {
 	fetches.EachRecord(func(record *kgo.Record) {
 		session.Produce(context.Background(), &kgo.Record{Topic: copies, Partition: record.Partition, Value: record.Value}, promise.Promise())
 	})
+	if batches.Add(1)%abortEvery == 0 {
+		// Else the client would drop what it has not sent yet.
+		if err := session.Client().Flush(limit(60)); err != nil {
+			return err
+		}
+		deliberately.Add(1)
+		// It goes back to what is committed by itself.
+		_, err := session.End(limit(60), kgo.TryAbort)
+		return err
+	}
 	committed, err := session.End(limit(60), promise.Err() == nil)
 	if !committed {
 		aborted.Add(1)

@@ -188,7 +188,10 @@ fn coordinator_move() {
     let old = coordinator(&stage);
     let to = NodeId(old.0 % 3 + 1);
     stage.inject(Fault::Cluster(ClusterFault::MoveCoordinator { group: group(), to }));
-    stage.cluster.wait_until_for(PATIENCE, |world| world.groups()[&group()].coordinator == to).unwrap();
+    stage
+        .cluster
+        .wait_until_for(PATIENCE, |world| world.groups().get(&group()).is_some_and(|it| it.coordinator == to))
+        .unwrap();
     commits(&mut stage, "with another coordinator");
     stage.to_node(to, NodeFault::Crash);
     stage

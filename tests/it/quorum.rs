@@ -70,6 +70,8 @@ fn a_controller_fails_in_the_middle_of_a_topics_creation() {
     let cluster = klamm::Cluster::builder().brokers(3).controllers(3).start_blocking().unwrap();
     let leader = cluster.active_controller().unwrap();
     let others = [100, 101, 102].map(klamm::NodeId).into_iter().filter(|id| *id != leader);
+    // It would resign while a Java program starts.
+    cluster.clock().pause();
     // What the leader writes from now on does not get to a majority.
     let groups = vec![vec![Peer::Node(leader)], others.map(Peer::Node).collect()];
     let fault = NetworkFault::Partition { groups, fate: Fate::Lost };
@@ -79,8 +81,6 @@ fn a_controller_fails_in_the_middle_of_a_topics_creation() {
         quorum.high_watermark < quorum.log_end
     };
     assert!(!uncommitted(&cluster));
-    // It would resign while a Java program starts.
-    cluster.clock().pause();
 
     let bootstrap = cluster.bootstrap_servers();
     let mut create = java::command().unwrap();

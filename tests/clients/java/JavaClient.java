@@ -130,7 +130,7 @@ public final class JavaClient {
                 sent.add(producer.send(records.record(topic, n)));
             }
             for (Future<RecordMetadata> future : sent) {
-                check(future.get(60, TimeUnit.SECONDS).hasOffset(), "%s: an ack without an offset", codec);
+                check(future.get(Program.WAIT_MS, TimeUnit.MILLISECONDS).hasOffset(), "%s: an ack without an offset", codec);
             }
         }
     }
@@ -329,7 +329,7 @@ public final class JavaClient {
     }
 
     private static <T> T get(KafkaFuture<T> future) throws Exception {
-        return future.get(30, TimeUnit.SECONDS);
+        return future.get(Program.WAIT_MS, TimeUnit.MILLISECONDS);
     }
 
     private static void check(boolean condition, String message, Object... arguments) {

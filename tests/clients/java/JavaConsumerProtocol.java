@@ -56,7 +56,7 @@ public final class JavaConsumerProtocol {
         try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config)) {
             List<Future<RecordMetadata>> sent = new ArrayList<>();
             for (int n = 0; n < records.total; n++) sent.add(producer.send(records.record(topic, n)));
-            for (Future<RecordMetadata> future : sent) future.get(60, TimeUnit.SECONDS);
+            for (Future<RecordMetadata> future : sent) future.get(Program.WAIT_MS, TimeUnit.MILLISECONDS);
         }
     }
 
@@ -223,7 +223,7 @@ public final class JavaConsumerProtocol {
     }
 
     private static <T> T get(KafkaFuture<T> future) throws Exception {
-        return future.get(30, TimeUnit.SECONDS);
+        return future.get(Program.WAIT_MS, TimeUnit.MILLISECONDS);
     }
 
     private static void check(boolean condition, String message, Object... arguments) {

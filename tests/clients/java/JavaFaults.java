@@ -38,7 +38,7 @@ public final class JavaFaults {
         Map<String, Object> config = new HashMap<>(Member.config(bootstrap));
         config.putAll(Map.of("client.id", "consumer", "auto.offset.reset", group ? "earliest" : "none", "request.timeout.ms", 2000,
                 "retry.backoff.ms", 50, "reconnect.backoff.max.ms", 200, "metadata.max.age.ms", 1000,
-                "default.api.timeout.ms", 20_000, "heartbeat.interval.ms", 300, "session.timeout.ms", 10_000));
+                "default.api.timeout.ms", (int) Program.WAIT_MS, "heartbeat.interval.ms", 300, "session.timeout.ms", 10_000));
         if (group) config.put("group.id", GROUP);
         List<String> lines = new ArrayList<>();
         int commits = 0;
@@ -103,7 +103,7 @@ public final class JavaFaults {
 
     private static void checkCommits(KafkaConsumer<byte[], byte[]> consumer, List<TopicPartition> partitions, Path ends)
             throws Exception {
-        consumer.commitSync(Duration.ofSeconds(15));
+        consumer.commitSync();
         List<String> offsets = Files.readAllLines(ends);
         Map<TopicPartition, OffsetAndMetadata> committed = consumer.committed(new java.util.HashSet<>(partitions));
         for (TopicPartition partition : partitions) {

@@ -116,7 +116,7 @@ public final class JavaHistory {
         }
         done = true;
         for (Worker worker : everyone) {
-            worker.join(60_000);
+            worker.join(Program.WAIT_MS);
             Records.check(!worker.isAlive(), "%s does not end", worker.getName());
             worker.rethrow();
         }

@@ -59,7 +59,7 @@ public final class JavaShare {
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(config)) {
             List<Future<RecordMetadata>> sent = new ArrayList<>();
             for (int n = 0; n < RECORDS; n++) sent.add(producer.send(new ProducerRecord<>(topic, "" + n)));
-            for (Future<RecordMetadata> future : sent) future.get(60, TimeUnit.SECONDS);
+            for (Future<RecordMetadata> future : sent) future.get(Program.WAIT_MS, TimeUnit.MILLISECONDS);
         }
     }
 
@@ -90,6 +90,8 @@ public final class JavaShare {
     /** Three members accept most records, release every tenth once and reject every seventh; one leaves with what it holds. */
     private void explicit() throws Exception {
         String group = group("explicit");
+        // Each member holds its first records until every member has some.
+        set(group, "share.record.lock.duration.ms", "60000");
         Map<Long, Integer> accepted = new ConcurrentHashMap<>();
         Set<Long> rejected = ConcurrentHashMap.newKeySet();
         KafkaShareConsumer<String, String> leaver = consumer(group, "explicit");
@@ -245,7 +247,7 @@ public final class JavaShare {
 
     private static <T> T get(KafkaFuture<T> future) {
         try {
-            return future.get(60, TimeUnit.SECONDS);
+            return future.get(Program.WAIT_MS, TimeUnit.MILLISECONDS);
         } catch (Exception error) {
             throw new IllegalStateException(error);
         }

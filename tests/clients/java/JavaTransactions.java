@@ -78,7 +78,7 @@ public final class JavaTransactions {
         int fed = n;
         Program.await("every copy", () -> healthy() && SEEN.get() == fed);
         leaving = true;
-        for (Thread worker : workers) worker.join(30_000);
+        for (Thread worker : workers) worker.join(Program.WAIT_MS);
         zombie(bootstrap, copy);
         Thread.sleep(500);
         healthy();

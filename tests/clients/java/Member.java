@@ -109,7 +109,7 @@ final class Member extends Thread implements ConsumerRebalanceListener {
     private void commit(Collection<TopicPartition> partitions) {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>(positions);
         offsets.keySet().retainAll(partitions);
-        if (!offsets.isEmpty()) consumer.commitSync(offsets, Duration.ofSeconds(30));
+        if (!offsets.isEmpty()) consumer.commitSync(offsets, Duration.ofMillis(Program.WAIT_MS));
         positions.keySet().removeAll(partitions);
     }
 

@@ -103,7 +103,7 @@ public final class StreamsWordCount {
         Records.check(replaced.get() > 0, "no thread failed");
         checkInternalTopics();
         for (KafkaStreams instance : instances) {
-            Records.check(instance.close(Duration.ofSeconds(30)), "an instance does not close");
+            Records.check(instance.close(Duration.ofMillis(Program.WAIT_MS)), "an instance does not close");
         }
         long total = sent.values().stream().mapToLong(Long::longValue).sum();
         return "words=" + total + " counted=" + sum() + " threads-replaced=" + replaced.get();

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import TopicAlreadyExistsError
 
-from common import PARTITIONS, REPLICAS, RESUMED, Checker, Member, Records, check, dance, main, wait_for
+from common import PARTITIONS, REPLICAS, RESUMED, WAIT_S, Checker, Member, Records, check, dance, main, wait_for
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -117,7 +117,7 @@ async def steps(bootstrap, unique, topic, group):
         return response["state"] == "Stable" and len(response["members"]) == 4
 
     def stable(_members):
-        asyncio.run_coroutine_threadsafe(wait_async("a stable group of four", four), loop).result(60)
+        asyncio.run_coroutine_threadsafe(wait_async("a stable group of four", four), loop).result(WAIT_S + 10)
 
     checker = Checker(records)
 

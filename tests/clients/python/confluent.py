@@ -3,7 +3,7 @@
 import confluent_kafka as ck
 from confluent_kafka import admin as adm
 
-from common import KEEP, PARTITIONS, REPLICAS, RESUMED, Checker, Member, Records, check, dance, main, wait_for
+from common import KEEP, PARTITIONS, REPLICAS, RESUMED, WAIT_S, Checker, Member, Records, check, dance, main, wait_for
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -11,7 +11,7 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 def produce(bootstrap, topic, records, numbers, codec):
     producer = ck.Producer({
         "bootstrap.servers": bootstrap, "enable.idempotence": True, "compression.type": codec, "linger.ms": 5,
-        "queue.buffering.max.messages": 200_000, "message.timeout.ms": 60_000,
+        "queue.buffering.max.messages": 200_000, "message.timeout.ms": 100_000,
     })
     errors, acked = [], []
 
@@ -23,7 +23,7 @@ def produce(bootstrap, topic, records, numbers, codec):
                          timestamp=records.timestamp(n), on_delivery=delivered)
         if n % 1000 == 0:
             producer.poll(0)
-    check(producer.flush(60) == 0, "{}: records still queued after 60 s", codec)
+    check(producer.flush(WAIT_S) == 0, "{}: records are still queued", codec)
     check(not errors, "{}: {}", codec, errors[:1])
     check(len(acked) == len(numbers) and min(acked) >= 0, "{}: {} acks", codec, len(acked))
 
@@ -78,14 +78,14 @@ class Consumer(Member):
 
 def one(futures):
     check(len(futures) == 1, "one answer expected: {}", futures)
-    return next(iter(futures.values())).result(30)
+    return next(iter(futures.values())).result(WAIT_S)
 
 
 def program(bootstrap, unique):
     topic, group = unique, f"g-{unique}"
     records = Records(CODECS)
     admin = adm.AdminClient({"bootstrap.servers": bootstrap})
-    cluster = admin.describe_cluster().result(30)
+    cluster = admin.describe_cluster().result(WAIT_S)
     check(len(cluster.nodes) == 3 and cluster.cluster_id, "cluster: {}", cluster.nodes)
     one(admin.create_topics([adm.NewTopic(topic, PARTITIONS, REPLICAS, config={"retention.ms": "86400000"})]))
     try:
@@ -101,7 +101,7 @@ def program(bootstrap, unique):
 
     def stable(_members):
         def four():
-            answer = one(admin.describe_consumer_groups([group], request_timeout=10))
+            answer = one(admin.describe_consumer_groups([group], request_timeout=WAIT_S))
             return answer if answer.state == ck.ConsumerGroupState.STABLE and len(answer.members) == 4 else None
 
         answer = wait_for("a stable group of four", four)
@@ -146,13 +146,13 @@ def seek_and_look_up(bootstrap, topic, records, checker, ends):
                             "fetch.wait.max.ms": 100, "enable.partition.eof": False})
     middle = records.total // 2
     partitions = [ck.TopicPartition(topic, p, records.timestamp(middle)) for p in range(PARTITIONS)]
-    for found in consumer.offsets_for_times(partitions, timeout=30):
+    for found in consumer.offsets_for_times(partitions, timeout=WAIT_S):
         wanted = checker.offset_at(found.partition, middle)
         check(found.offset == wanted, "timestamp: {} is {}, not {}", found.partition, found.offset, wanted)
     for p in range(PARTITIONS):
-        low, high = consumer.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=30)
+        low, high = consumer.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=WAIT_S)
         check((low, high) == (0, ends[p]), "watermarks of {}: {} {}", p, low, high)
-    late = consumer.offsets_for_times([ck.TopicPartition(topic, 0, records.timestamp(10 ** 7))], timeout=30)
+    late = consumer.offsets_for_times([ck.TopicPartition(topic, 0, records.timestamp(10 ** 7))], timeout=WAIT_S)
     check(late[0].offset == ck.OFFSET_END, "a timestamp past the end: {}", late)
 
     for p in range(PARTITIONS):
@@ -176,7 +176,7 @@ def read(consumer, partition, start, checker):
 
 
 def describe(admin, topic, group, ends):
-    listed = admin.list_topics(timeout=30)
+    listed = admin.list_topics(timeout=WAIT_S)
     check(topic in listed.topics and len(listed.brokers) == 3, "{}", listed.topics)
     resource = adm.ConfigResource(adm.ResourceType.TOPIC, topic)
     config = one(admin.describe_configs([resource]))
@@ -186,12 +186,12 @@ def describe(admin, topic, group, ends):
     one(admin.incremental_alter_configs([change]))
     wait_for("the changed config", lambda: one(admin.describe_configs([resource]))["max.message.bytes"].value == "2000000")
     check(one(admin.describe_configs([adm.ConfigResource(adm.ResourceType.BROKER, "1")])), "broker configs")
-    groups = admin.list_consumer_groups().result(30)
+    groups = admin.list_consumer_groups().result(WAIT_S)
     check(not groups.errors and group in [g.group_id for g in groups.valid], "groups: {}", groups.valid)
     empty = one(admin.describe_consumer_groups([group]))
     check(empty.state == ck.ConsumerGroupState.EMPTY, "state: {}", empty.state)
     latest = {ck.TopicPartition(topic, p): adm.OffsetSpec.latest() for p in range(PARTITIONS)}
-    found = {tp.partition: f.result(30).offset for tp, f in admin.list_offsets(latest).items()}
+    found = {tp.partition: f.result(WAIT_S).offset for tp, f in admin.list_offsets(latest).items()}
     check(found == ends, "latest offsets {}", found)
     one(admin.alter_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(group, [ck.TopicPartition(topic, 0, 7)])]))
     rewound = one(admin.list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(group, [ck.TopicPartition(topic, 0)])]))
@@ -205,7 +205,7 @@ def describe(admin, topic, group, ends):
         return
     one(admin.delete_consumer_groups([group]))
     one(admin.delete_topics([topic]))
-    wait_for("the topic to be gone", lambda: topic not in admin.list_topics(timeout=30).topics)
+    wait_for("the topic to be gone", lambda: topic not in admin.list_topics(timeout=WAIT_S).topics)
 
 
 if __name__ == "__main__":

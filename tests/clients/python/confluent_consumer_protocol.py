@@ -3,7 +3,7 @@
 import confluent_kafka as ck
 from confluent_kafka import admin as adm
 
-from common import PARTITIONS, REPLICAS, Checker, Records, check, dance, main, wait_for
+from common import PARTITIONS, REPLICAS, WAIT_S, Checker, Records, check, dance, main, wait_for
 from confluent import Consumer, one, produce
 
 
@@ -26,7 +26,7 @@ def program(bootstrap, unique):
 
     def stable(_members):
         def four():
-            answer = one(admin.describe_consumer_groups([group], request_timeout=10))
+            answer = one(admin.describe_consumer_groups([group], request_timeout=WAIT_S))
             return answer if answer.state == ck.ConsumerGroupState.STABLE and len(answer.members) == 4 else None
 
         answer = wait_for("a stable group of four", four)

@@ -12,7 +12,7 @@ import time
 
 import confluent_kafka as ck
 
-from common import check, main
+from common import WAIT_S, check, main
 
 
 def program(bootstrap, _unique):
@@ -20,7 +20,7 @@ def program(bootstrap, _unique):
     acked, errors, fatal = [], [], []
     producer = ck.Producer({
         "bootstrap.servers": bootstrap, "client.id": "producer", "acks": acks, "enable.idempotence": acks == "all",
-        "linger.ms": 2, "message.timeout.ms": 60_000, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200,
+        "linger.ms": 2, "message.timeout.ms": 100_000, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200,
         "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "socket.timeout.ms": 1500,
         "topic.metadata.refresh.fast.interval.ms": 50,
         "error_cb": lambda error: fatal.append(error) if error.fatal() else None,
@@ -52,7 +52,7 @@ def program(bootstrap, _unique):
             print("ACKED", *counts, flush=True)
             print(f"WAITED {waited:.3f}", flush=True)
             waited = 0.0
-    check(producer.flush(60) == 0, "records are still queued")
+    check(producer.flush(WAIT_S) == 0, "records are still queued")
     check(acks != "all" or not fatal and not errors, "{}", (fatal + errors)[:1])
     check(acks != "all" or len(acked) == n, "{} of {} acknowledged", len(acked), n)
     with open(acked_file, "w", encoding="ascii") as file:

@@ -12,7 +12,7 @@ import time
 
 import confluent_kafka as ck
 
-from common import check, main, wait_for
+from common import WAIT_S, check, main, wait_for
 
 GROUP = "survivors"
 
@@ -104,7 +104,7 @@ def program(bootstrap, _unique):
     wait_for("every record", lambda: any(m.error for m in members) or len(seen) == n)
     for member in members:
         member.leaving.set()
-        member.join(60)
+        member.join(WAIT_S)
         check(not member.is_alive(), "{} did not leave", member.name)
         if member.error:
             raise member.error

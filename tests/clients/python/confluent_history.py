@@ -17,7 +17,7 @@ import time
 
 import confluent_kafka as ck
 
-from common import check, main, wait_for
+from common import WAIT_S, check, main, wait_for
 
 PATIENCE = 150.0
 DEBUG = os.environ.get("KLAMM_CLIENT_DEBUG")  # what librdkafka tells of itself: eos,protocol
@@ -357,7 +357,7 @@ def program(_bootstrap, _unique):
     wait_for("the last reader", lambda: alive() or not last.is_alive(), PATIENCE)
     stage.done.set()
     for worker in everyone:
-        worker.join(60)
+        worker.join(WAIT_S)
         check(not worker.is_alive(), "{} does not end", worker.name)
     alive()
     stage.book.close()

@@ -6,7 +6,7 @@ from kafka.admin import ConfigResource
 from kafka.protocol.consumer import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
-from common import PARTITIONS, REPLICAS, RESUMED, Checker, Member, Records, check, dance, main, wait_for
+from common import PARTITIONS, REPLICAS, RESUMED, WAIT_S, Checker, Member, Records, check, dance, main, wait_for
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -19,9 +19,9 @@ def produce(bootstrap, topic, records, numbers, codec):
                       timestamp_ms=records.timestamp(n))
         for n in numbers
     ]
-    producer.flush(60)
+    producer.flush(WAIT_S)
     for n, future in zip(numbers, futures, strict=True):
-        answer = future.get(30)
+        answer = future.get(WAIT_S)
         check(answer.offset >= 0, "record {}: {}", n, answer)
     producer.close()
 

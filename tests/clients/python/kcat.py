@@ -11,7 +11,7 @@ import threading
 
 from confluent_kafka import admin as adm
 
-from common import PARTITIONS, PER_CODEC, REPLICAS, RESUMED, Checker, Member, Records, check, dance, main, wait_for
+from common import PARTITIONS, PER_CODEC, REPLICAS, RESUMED, WAIT_S, Checker, Member, Records, check, dance, main, wait_for
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -27,7 +27,7 @@ class Lines(Records):
         return [("codec", codec.encode()), ("again", b"1"), ("again", b"2"), ("seq", b"%d" % n)]
 
 
-def kcat(bootstrap, *arguments, text=None, deadline=60):
+def kcat(bootstrap, *arguments, text=None, deadline=WAIT_S):
     done = subprocess.run(["kcat", "-b", bootstrap, *arguments], input=text, capture_output=True, timeout=deadline)
     check(done.returncode == 0, "kcat {}: {}", " ".join(arguments), done.stderr.decode()[-500:])
     return done.stdout.decode()
@@ -69,7 +69,7 @@ class Consumer(Member):
             self.open()
             for line in self.kcat.stdout:
                 self.take(json.loads(line))
-            code = self.kcat.wait(30)
+            code = self.kcat.wait(WAIT_S)
             check(self.leaving.is_set() and code in (0, -15), "{} ended with {}", self.name, code)
         except BaseException as error:  # noqa: BLE001 - reported by the main thread
             self.error = error
@@ -85,7 +85,7 @@ class Consumer(Member):
     def leave(self):
         self.leaving.set()
         self.kcat.terminate()
-        self.join(30)
+        self.join(WAIT_S)
         check(not self.is_alive(), "{} did not leave", self.name)
         if self.error:
             raise self.error
@@ -101,7 +101,7 @@ def program(bootstrap, unique):
     topic, group = unique, f"g-{unique}"
     records, times = Lines(CODECS), {}
     admin = adm.AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([adm.NewTopic(topic, PARTITIONS, REPLICAS)])[topic].result(30)
+    admin.create_topics([adm.NewTopic(topic, PARTITIONS, REPLICAS)])[topic].result(WAIT_S)
 
     def in_sync():
         partitions = topic_of(bootstrap, topic)["partitions"]
@@ -148,7 +148,7 @@ def program(bootstrap, unique):
         latest = kcat(bootstrap, "-Q", "-t", f"{topic}:{p}:-1")
         check(latest.split()[-1] == str(end), "latest: {!r}, not {}", latest, end)
     check("controller" in kcat(bootstrap, "-L"), "no controller is listed")
-    admin.delete_topics([topic])[topic].result(30)
+    admin.delete_topics([topic])[topic].result(WAIT_S)
     return {"records": checker.count() + resumed.count(), "codecs": len(CODECS)}
 
 

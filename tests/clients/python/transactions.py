@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from common import check, wait_for
+from common import WAIT_S, check, wait_for
 
 GROUP = "copiers"
 ABORT_EVERY = 9
@@ -91,7 +91,7 @@ def copy_exactly_once(feed, end, workers, reader, order, zombie):
     wait_for("every copy", lambda: healthy() and order.count == n)
     for worker in workers:
         worker.leaving.set()
-        worker.join(60)
+        worker.join(WAIT_S)
         check(not worker.is_alive(), "{} did not leave", worker.name)
     zombie()
     time.sleep(0.5)

@@ -36,8 +36,8 @@ var (
 
 func main() { Main("franz-transactions", run) }
 
-func limit(seconds int) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(seconds)*time.Second)
+func limit() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
 	_ = cancel // the process ends first
 	return ctx
 }
@@ -56,7 +56,7 @@ func run(bootstrap, _ string) string {
 	copies := topic + "-copy"
 	feeder, err := kgo.NewClient(options(bootstrap)...)
 	Must(err, "feeder")
-	details, err := kadm.NewClient(feeder).ListTopics(limit(30), topic)
+	details, err := kadm.NewClient(feeder).ListTopics(limit(), topic)
 	Must(err, "topics")
 	partitions := len(details[topic].Partitions)
 	left := make(chan struct{})
@@ -73,7 +73,7 @@ func run(bootstrap, _ string) string {
 		if n-int(seen.Load()) < 3000 {
 			for range 30 {
 				record := &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: number(n)}
-				feeder.Produce(limit(90), record, func(_ *kgo.Record, err error) { Must(err, "feed") })
+				feeder.Produce(limit(), record, func(_ *kgo.Record, err error) { Must(err, "feed") })
 				n++
 			}
 		}
@@ -82,7 +82,7 @@ func run(bootstrap, _ string) string {
 			fmt.Printf("ACKED %d\n", seen.Load())
 		}
 	}
-	Must(feeder.Flush(limit(90)), "flush")
+	Must(feeder.Flush(limit()), "flush")
 	Await("every copy", func() bool { return int(seen.Load()) == n })
 	leaving.Store(true)
 	for range 2 {
@@ -135,15 +135,15 @@ func copyBatch(session *kgo.GroupTransactSession, copies string) error {
 	})
 	if batches.Add(1)%abortEvery == 0 {
 		// Else the client would drop what it has not sent yet.
-		if err := session.Client().Flush(limit(60)); err != nil {
+		if err := session.Client().Flush(limit()); err != nil {
 			return err
 		}
 		deliberately.Add(1)
 		// It goes back to what is committed by itself.
-		_, err := session.End(limit(60), kgo.TryAbort)
+		_, err := session.End(limit(), kgo.TryAbort)
 		return err
 	}
-	committed, err := session.End(limit(60), promise.Err() == nil)
+	committed, err := session.End(limit(), promise.Err() == nil)
 	if !committed {
 		aborted.Add(1)
 	}
@@ -180,10 +180,10 @@ func zombie(bootstrap, copies string) {
 	}
 	record := func() *kgo.Record { return &kgo.Record{Topic: copies, Partition: 0, Value: number(-1)} }
 	old := open()
-	Must(old.ProduceSync(limit(30), record()).FirstErr(), "the zombie's record")
+	Must(old.ProduceSync(limit(), record()).FirstErr(), "the zombie's record")
 	fresh := open()
-	Must(fresh.ProduceSync(limit(30), record()).FirstErr(), "its successor's record")
-	Must(fresh.EndTransaction(limit(30), kgo.TryAbort), "abort")
-	err := old.EndTransaction(limit(30), kgo.TryCommit)
+	Must(fresh.ProduceSync(limit(), record()).FirstErr(), "its successor's record")
+	Must(fresh.EndTransaction(limit(), kgo.TryAbort), "abort")
+	err := old.EndTransaction(limit(), kgo.TryCommit)
 	Check(errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch), "the zombie was told %v", err)
 }

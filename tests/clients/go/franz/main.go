@@ -26,7 +26,7 @@ var compressions = map[string]kgo.CompressionCodec{
 func main() { Main("franz-go", run) }
 
 func limit() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
 	_ = cancel // the process ends first
 	return ctx
 }

@@ -22,7 +22,7 @@ use crate::config::BrokerConfig;
 use crate::controller_channel::ControllerChannel;
 use crate::core::{Call, Core, Timer};
 use crate::fetch_session::FetchSessionCache;
-use crate::group::{GroupCoordinator, GroupView};
+use crate::group::{GroupCoordinator, GroupInspection, GroupView};
 use crate::handlers;
 use crate::handlers::forward::Forwarding;
 use crate::handlers::write_txn_markers::MarkerRequests;
@@ -270,6 +270,12 @@ impl Broker {
     /// Every group that this broker coordinates, by its id.
     pub fn groups(&self) -> BTreeMap<StrBytes, GroupView> {
         self.groups.views()
+    }
+
+    /// A group whose records are in a partition of `__consumer_offsets`, committed or not; `None` where this broker does not serve that
+    /// partition.
+    pub fn inspect_group(&self, partition: i32, group: &StrBytes) -> Option<GroupInspection> {
+        self.groups.inspect(partition, group)
     }
 
     /// Every transactional id that this broker coordinates.

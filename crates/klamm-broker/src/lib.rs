@@ -38,7 +38,7 @@ mod transaction;
 
 pub use broker::{BootFailure, Broker, BrokerSettings, PartitionView};
 pub use faults::partition_for_group;
-pub use group::GroupView;
+pub use group::{AssignedPartitions, GroupInspection, GroupMemberInspection, GroupView};
 pub use inspect::{FollowerView, LeaderView, ReplicaInspection, ReplicaView};
 pub use stored_log::{StoredLog, StoredRecord};
 pub use transaction::{TransactionView, TransactionViews};

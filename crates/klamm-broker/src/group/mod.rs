@@ -17,6 +17,7 @@ mod force;
 mod gather;
 mod groups;
 mod host;
+mod inspect;
 mod join;
 mod leave;
 mod member;
@@ -59,6 +60,7 @@ use crate::handlers::group::find_coordinator::WaitingFinds;
 
 pub(crate) use fetch::GroupFetch;
 pub(crate) use host::offsets_partition;
+pub use inspect::{AssignedPartitions, GroupInspection, GroupMemberInspection};
 pub(crate) use modern::share::initialize::{Answers, Asks, ShareAsked};
 pub(crate) use partitioner::partition_for;
 pub(crate) use shard::coordinator_error;

@@ -331,6 +331,10 @@ pub struct TransactionView {
     pub partitions: BTreeSet<TopicPartition>,
     /// The epoch of the coordinator: the leader epoch of the partition of `__transaction_state`.
     pub coordinator_epoch: i32,
+    /// When the transaction began, by the coordinator's wall clock in milliseconds; -1 for none.
+    pub start_ms: i64,
+    /// How long it may be open, in milliseconds.
+    pub timeout_ms: i32,
 }
 
 /// The transactional ids of a coordinator, by name.

@@ -225,5 +225,7 @@ fn view(shard: &Shard, metadata: &TransactionMetadata) -> TransactionView {
         producer_epoch: metadata.current.producer_epoch,
         partitions: metadata.current.partitions.clone(),
         coordinator_epoch: shard.epoch,
+        start_ms: metadata.current.start_ms,
+        timeout_ms: metadata.current.timeout_ms,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use klamm_node::{ClientDid, ConnectionId, NodeId, TopicPartition};
+use klamm_wire::StrBytes;
 
 use super::scripted::{
     ClientError, ClientOp, History, HistoryEntry, HistoryEvent, KnownLeader, MemberStatus, OpId, OpRecord,
@@ -13,6 +14,13 @@ use crate::world::World;
 impl ClientSlot {
     const fn scripted(&self) -> Option<&super::scripted::Scripted> {
         if let Client::Scripted(client) = &self.client { Some(client) } else { None }
+    }
+
+    /// A running member of a group, as it sees itself, and the topics that it subscribes to.
+    pub(crate) fn member_of(&self, group: &StrBytes) -> Option<(MemberStatus, Vec<StrBytes>)> {
+        let client = self.scripted().filter(|client| self.running && client.group() == Some(group))?;
+        let topics = client.subscribed().to_vec();
+        Some((client.member()?, topics)).filter(|(_, topics)| !topics.is_empty())
     }
 }
 
@@ -52,6 +60,11 @@ impl World {
     /// A scripted consumer's place in its group, as it sees itself.
     pub fn client_member(&self, client: ClientId) -> Option<MemberStatus> {
         self.client(client)?.scripted()?.member()
+    }
+
+    /// The group of a scripted consumer.
+    pub(crate) fn client_group(&self, client: ClientId) -> Option<&StrBytes> {
+        self.client(client)?.scripted()?.group()
     }
 
     /// The name under which a client's links are set: the network knows clients by negative node ids.

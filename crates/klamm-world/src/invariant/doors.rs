@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use klamm_broker::partition_for_group;
 use klamm_node::{ConnectionId, NodeId, ReplyTo};
 use klamm_wire::messages::{
     FetchRequest, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ResponseKind,
@@ -12,6 +11,7 @@ use klamm_wire::messages::{
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::{ErrorCode, FetchResponse, RecordBatch, Request, Response, StrBytes, Uuid};
 
+use super::coordinators::CommitAsked;
 use super::g01_groups::{G3, Member};
 use super::ghost::Ack;
 use super::mirror::Entry;
@@ -54,11 +54,8 @@ enum Asked {
         epoch: i64,
         what: &'static str,
     },
-    /// Offsets that a member commits, and what would be wrong with that.
-    Commit {
-        member: Member,
-        objection: Option<String>,
-    },
+    /// Offsets that a member commits.
+    Commit(CommitAsked),
     /// `coordinator` is the leader epoch of the group's partition of `__consumer_offsets`, where it was asked.
     Join {
         coordinator: i32,
@@ -68,6 +65,11 @@ enum Asked {
         coordinator: i32,
         generation: i32,
         member: Member,
+    },
+    /// A member of a consumer group says that it lives.
+    Beat {
+        coordinator: i32,
+        group: StrBytes,
     },
     /// What keeps logs alike: whatever it makes a node write is not its answer's affair.
     Raft,
@@ -88,18 +90,19 @@ impl Doors {
 
 impl Checker {
     /// The partition that a node was asked about.
-    fn locate(&self, topic: &str, id: Uuid, partition: i32) -> Option<usize> {
+    pub(super) fn locate(&self, topic: &str, id: Uuid, partition: i32) -> Option<usize> {
         let id = if id.is_nil() { self.metadata.image().topics.id(topic)? } else { id };
         self.index.get(&(id, partition)).copied()
     }
 
     /// Takes note of the requests of this step, before anything else is looked at.
-    pub(super) fn requests(&mut self, tapped: &[Tapped]) {
+    pub(super) fn requests(&mut self, world: &World, tapped: &[Tapped]) {
         self.doors.new.clear();
         self.doors.fetched.clear();
         for Tapped { at, node, peer, traffic } in tapped {
             let Traffic::Request { request, .. } = traffic else { continue };
             let is_client = matches!(peer, ReplyTo::Client { .. });
+            self.group_asked(world, *node, *at, request);
             let asked = match request {
                 Request::Produce(request) => {
                     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
@@ -136,16 +139,21 @@ impl Checker {
                     Asked::Broker { id, newer, epoch, what: "an AlterPartition" }
                 }
                 Request::OffsetCommit(request) => {
-                    let member = Member {
-                        group: request.group_id.0.clone(),
-                        id: request.member_id.clone(),
-                        instance: request.group_instance_id.clone(),
-                    };
                     let generation = request.generation_id_or_member_epoch;
-                    let coordinator = self.coordinator(*node, &member.group);
-                    let objection = self.groups.objection(coordinator, generation, &member);
-                    Asked::Commit { member, objection }
+                    Asked::Commit(self.commit_asked(world, *node, request, |checker| {
+                        let member = Member {
+                            group: request.group_id.0.clone(),
+                            id: request.member_id.clone(),
+                            instance: request.group_instance_id.clone(),
+                        };
+                        let coordinator = checker.coordinator(*node, &member.group);
+                        checker.groups.objection(coordinator, generation, &member)
+                    }))
                 }
+                Request::ConsumerGroupHeartbeat(request) => Asked::Beat {
+                    coordinator: self.coordinator(*node, &request.group_id.0),
+                    group: request.group_id.0.clone(),
+                },
                 Request::JoinGroup(request) => {
                     let member = Member {
                         group: request.group_id.0.clone(),
@@ -172,18 +180,6 @@ impl Checker {
             self.doors.new.push((*node, *peer));
             self.doors.asked.insert((*node, *peer), asked);
         }
-    }
-
-    /// The leader epoch in which a node leads the partition of `__consumer_offsets` that keeps a group; -1 where it does not.
-    fn coordinator(&self, node: NodeId, group: &StrBytes) -> i32 {
-        let topics = &self.metadata.image().topics;
-        let partitions = topics.by_name(OFFSETS_TOPIC).map_or(0, |topic| topic.partitions.len());
-        let Ok(partitions @ 1..) = i32::try_from(partitions) else { return -1 };
-        let index = self.locate(OFFSETS_TOPIC, Uuid::nil(), partition_for_group(group, partitions));
-        let replica = index.and_then(|index| self.partitions[index].replicas.get(&node));
-        replica
-            .filter(|replica| replica.view.leading.is_some())
-            .map_or(-1, |replica| replica.view.leader_epoch)
     }
 
     fn produced(&mut self, request: &ProduceRequest) -> Vec<(usize, Entry)> {
@@ -275,7 +271,7 @@ impl Checker {
                 asked => asked,
             };
             let at_once = self.doors.new.contains(&(*node, *peer));
-            self.answered(*node, asked, response, (at_once, in_time));
+            self.answered(world, *node, asked, response, (at_once, in_time));
         }
     }
 
@@ -305,6 +301,7 @@ impl Checker {
     /// `at_once` says that it was asked in this event, `in_time` that it had to be answered in time.
     fn answered(
         &mut self,
+        world: &World,
         node: NodeId,
         asked: Asked,
         response: &Response,
@@ -354,7 +351,13 @@ impl Checker {
                     if response.error_code == 0 =>
                 {
                     let member = Member { id: response.member_id.clone(), ..member };
-                    self.groups.joined(coordinator, response.generation_id, &member, &mut self.report);
+                    self.member_heard(&member.group, &member.id, self.report.at);
+                    // Members of a consumer group are each in an epoch of their own.
+                    let kind = self.inspect(world, node, &member.group).map(|group| group.kind);
+                    if kind != Some("consumer") {
+                        self.groups.joined(coordinator, response.generation_id, &member, &mut self.report);
+                    }
+                    self.look_at_group(world, node, &member.group);
                 }
                 (Asked::Sync { coordinator, generation, member }, ResponseKind::SyncGroup(response))
                     if response.error_code == 0 =>
@@ -362,13 +365,21 @@ impl Checker {
                     let partitions = assignment(&response.assignment);
                     self.groups.assigned(coordinator, generation, &member, partitions, &mut self.report);
                 }
-                (Asked::Commit { member, objection }, ResponseKind::OffsetCommit(response)) => {
+                (Asked::Beat { coordinator, group }, ResponseKind::ConsumerGroupHeartbeat(response))
+                    if response.error_code == 0 =>
+                {
+                    self.epoch_told(coordinator, &group, response.member_epoch);
+                    self.look_at_group(world, node, &group);
+                }
+                (Asked::Commit(asked), ResponseKind::OffsetCommit(response)) => {
                     let mut results = response.topics.iter().flat_map(|topic| &topic.partitions);
-                    if let Some(objection) = objection
-                        && results.any(|partition| partition.error_code == 0)
+                    if results.any(|partition| partition.error_code == 0)
+                        && let Some(objection) = &asked.objection
                     {
-                        self.report.violation(G3, &member.group, objection);
+                        self.report.violation(G3, &asked.group, objection.clone());
                     }
+                    self.commit_answered(&asked, response);
+                    self.look_at_group(world, node, &asked.group);
                 }
                 _ => {}
             },

@@ -9,22 +9,24 @@ use super::report::{Invariant, Report, When};
 pub(super) const G1: Invariant = Invariant {
     id: "G1",
     name: "OneOwner",
-    statement: "within a generation, a partition is assigned to at most one member of a group",
+    statement: "within a generation, a partition is assigned to at most one member of a group; in a consumer group it has at most one owner at \
+                any time",
     when: When::Event,
 };
 
 pub(super) const G2: Invariant = Invariant {
     id: "G2",
     name: "GenerationMonotone",
-    statement: "a group's generation does not go back while one coordinator has it, and for the next one not below the last whose assignment \
-                a member was told",
+    statement: "a group's generation or epoch does not go back while one coordinator has it, and for the next one not below the last that \
+                members were told with an assignment",
     when: When::Event,
 };
 
 pub(super) const G3: Invariant = Invariant {
     id: "G3",
     name: "CommitByMember",
-    statement: "a commit that is accepted came from a member of the generation that was the coordinator's when it was asked",
+    statement: "a commit that is accepted came from a member of the generation that was the coordinator's when it was asked; in a consumer \
+                group, from one that was in that epoch, or has had the partition since before it",
     when: When::Event,
 };
 
@@ -134,6 +136,13 @@ impl Groups {
         }
     }
 
+    /// A consumer group became a classic one, in a generation that its members did not join: they are in it all the same.
+    pub(super) fn became_classic(&mut self, name: &StrBytes, generation: i32) {
+        let group = self.group(name, generation);
+        group.partial = Some(generation);
+        group.generations.clear();
+    }
+
     /// What would be wrong if a coordinator accepted what a member commits now; `None` when all is well, or when nobody joined the group as far as
     /// is known (then it has another protocol, or none).
     pub(super) fn objection(&self, coordinator: i32, generation: i32, member: &Member) -> Option<String> {
@@ -223,6 +232,9 @@ mod tests {
         found(|report| groups.joined(1, 4, &old, report));
         found(|report| groups.joined(1, 4, &new, report));
         assert!(groups.objection(1, 4, &old).is_some() && groups.objection(1, 4, &new).is_none());
+        let mut downgraded = groups.clone();
+        downgraded.became_classic(&name("g"), 6);
+        assert!(downgraded.objection(1, 6, &b).is_none() && downgraded.objection(1, 7, &b).is_some());
         groups.forget();
         found(|report| groups.joined(2, 4, &a, report));
         assert!(groups.objection(2, 4, &b).is_none(), "who joined before is not known any more");

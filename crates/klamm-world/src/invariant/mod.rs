@@ -4,14 +4,21 @@
 //! own record (`ghost`) of what was committed, acknowledged and consumed. A world without one pays nothing for it. Definitions follow
 //! the TLA+ models of Kafka's replication protocol; `docs/simulator.md` has the table.
 
+mod coordinators;
 mod doors;
 mod follow;
 mod g01_groups;
+mod g04_consumer_groups;
+mod g06_commits;
+mod g08_sessions;
+mod g09_at_least_once;
 mod ghost;
 mod k01_quorum;
 mod k09_metadata;
 mod k11_stable_leadership;
 mod l01_liveness;
+mod l06_transactions;
+mod l08_groups;
 mod mirror;
 mod p01_idempotence;
 mod p05_definite_error;
@@ -100,12 +107,20 @@ pub const INVARIANTS: &[Invariant] = &[
     g01_groups::G1,
     g01_groups::G2,
     g01_groups::G3,
+    g04_consumer_groups::G4,
+    g04_consumer_groups::G5,
+    g06_commits::G6,
+    g04_consumer_groups::G7,
+    g08_sessions::G8,
+    g09_at_least_once::G9,
     l01_liveness::L1,
     l01_liveness::L2,
     l01_liveness::L3,
     l01_liveness::L4,
     l01_liveness::L5,
+    l06_transactions::L6,
     l01_liveness::L7,
+    l08_groups::L8,
     l01_liveness::L9,
     l01_liveness::L10,
     l01_liveness::L11,
@@ -147,6 +162,7 @@ pub struct Checker {
     stability: k11_stable_leadership::Stability,
     broker_epochs: s18_broker_identity::BrokerEpochs,
     groups: g01_groups::Groups,
+    coordinators: coordinators::Coordinators,
     waiting: s20_purgatory::Waiting,
     writes: k09_metadata::Writes,
     sends: p05_definite_error::Sends,
@@ -175,6 +191,7 @@ impl Checker {
             stability: k11_stable_leadership::Stability::default(),
             broker_epochs: s18_broker_identity::BrokerEpochs::default(),
             groups: g01_groups::Groups::default(),
+            coordinators: coordinators::Coordinators::default(),
             waiting: s20_purgatory::Waiting::default(),
             writes: k09_metadata::Writes::default(),
             sends: p05_definite_error::Sends::default(),
@@ -192,12 +209,13 @@ impl Checker {
         self.touched.clear();
         let tapped = world.take_tapped();
         self.follow_nodes(world, out);
-        self.requests(&tapped);
+        self.requests(world, &tapped);
         if let Some(node) = world.stepped() {
             self.follow_node(world, node);
         }
         self.judge();
         self.responses(world, &tapped);
+        self.follow_members(world);
         if let Some(stall) = world.stall() {
             self.report.violation(l01_liveness::L11, &"the world", stall.to_string());
         }
@@ -225,6 +243,7 @@ impl Checker {
         self.compare_copies(world);
         self.forget_closed(world);
         self.waiting.scan(world.now(), &mut self.report);
+        self.scan_groups(world);
     }
 
     /// What must be true of producers once the faults have healed and their delivery timeout is over, while they still go on. Not asked after
@@ -254,6 +273,7 @@ impl Checker {
         for broker in world.brokers() {
             l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut self.report);
         }
+        self.transactions_decided(world);
         let led = world.controllers().any(|(_, controller)| controller.quorum_view().state == "Leader");
         if !led && world.controllers().count() * 2 > world.settings().controllers.len() {
             self.report.violation(l01_liveness::L12, &"the metadata quorum", "it has no leader".to_owned());
@@ -331,8 +351,10 @@ impl Checker {
                 {
                     let what = format!("offsets {}..{} are lost", lost.start, lost.end);
                     report.loss(&partition.name, what, excuse);
+                    self.coordinators.forget_partition(&partition.name);
                     if &*partition.name.topic == doors::OFFSETS_TOPIC {
                         self.groups.forget();
+                        self.coordinators.forget();
                     }
                 }
                 let from = partition.committed.entries().len();
@@ -348,6 +370,7 @@ impl Checker {
                     && let Some(lost) = partition.forget_lost(over)
                 {
                     report.loss(&partition.name, lost, excuse);
+                    self.coordinators.forget_partition(&partition.name);
                 }
                 s02_leader_completeness::check(partition, report);
                 s04_replication_quorum::check(partition, report);

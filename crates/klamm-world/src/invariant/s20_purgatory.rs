@@ -63,6 +63,11 @@ impl Waiting {
         }
     }
 
+    /// Whether a breakpoint may hold a node.
+    pub(super) fn is_held(&self, node: NodeId) -> bool {
+        self.held.contains_key(&node)
+    }
+
     /// Nobody is held any more.
     pub(super) fn calm(&mut self) {
         for node in std::mem::take(&mut self.held).into_keys() {

@@ -26,6 +26,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 use klamm_node::{NodeId, Timestamp, TopicPartition};
+use klamm_wire::StrBytes;
 
 use self::base::Base;
 use self::consumer::Consumer;
@@ -96,6 +97,16 @@ impl Scripted {
     /// A consumer's place in its group.
     pub(super) fn member(&self) -> Option<MemberStatus> {
         if let Role::Consumer(consumer) = &self.role { consumer.member() } else { None }
+    }
+
+    /// Its group, if it is a consumer that has one.
+    pub(super) fn group(&self) -> Option<&StrBytes> {
+        if let Role::Consumer(consumer) = &self.role { consumer.group() } else { None }
+    }
+
+    /// The topics that a member of a group subscribes to.
+    pub(super) fn subscribed(&self) -> &[StrBytes] {
+        if let Role::Consumer(consumer) = &self.role { consumer.subscribed() } else { &[] }
     }
 
     /// Takes an operation on.

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use klamm_node::{NodeId, Timestamp, TopicPartition};
+use klamm_wire::StrBytes;
 
 use self::assigned::{Assigned, Position, State};
 use self::fetch::Fetch;
@@ -101,6 +102,14 @@ impl Consumer {
     /// Its place in a group.
     pub(super) fn member(&self) -> Option<MemberStatus> {
         self.member.as_ref().map(Member::status)
+    }
+
+    pub(super) fn group(&self) -> Option<&StrBytes> {
+        self.spec.group.as_ref().map(|group| &group.group_id)
+    }
+
+    pub(super) fn subscribed(&self) -> &[StrBytes] {
+        self.member.as_ref().map_or(&[], Member::topics)
     }
 
     pub(super) fn ask(&mut self, id: OpId, op: ConsumerOp) {

@@ -9,7 +9,8 @@ use klamm_node::pause::{PausePoint, UnknownPausePoint};
 use klamm_node::{NodeId, Timestamp};
 use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
-use crate::options::{Member, Options, Profile, Topic};
+use crate::members::Member;
+use crate::options::{Options, Profile, Topic};
 use crate::plan::{Decision, Plan, What};
 use crate::request::{APIS, Hit, HitRequests};
 
@@ -89,11 +90,12 @@ impl File {
             let _ = writeln!(text, "    watcher {:?} interval-ms={interval}", w.topic.to_string());
         }
         for m in &o.members {
-            let session = m.session.as_millis();
+            let (session, joins) = (m.session.as_millis(), m.joins.as_millis());
+            let leaves = m.leaves.map(|at| format!(" leaves-ms={}", at.as_millis())).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "    member {:?} static=#{} cooperative=#{} session-ms={session}",
-                m.topic, m.is_static, m.cooperative
+                "    member {:?} modern=#{} static=#{} cooperative=#{} session-ms={session} joins-ms={joins}{leaves} vanishes=#{}",
+                m.topic, m.modern, m.is_static, m.cooperative, m.vanishes
             );
         }
         for d in &self.plan.decisions {
@@ -180,8 +182,15 @@ impl File {
                 "member" => options.members.push(Member {
                     topic: node.word(0)?.to_owned(),
                     is_static: node.flag("static")?,
+                    modern: node.flag("modern")?,
                     cooperative: node.flag("cooperative")?,
                     session: Duration::from_millis(node.number("session-ms")?),
+                    joins: Duration::from_millis(node.number("joins-ms")?),
+                    leaves: match node.node.get("leaves-ms") {
+                        Some(_) => Some(Duration::from_millis(node.number("leaves-ms")?)),
+                        None => None,
+                    },
+                    vanishes: node.flag("vanishes")?,
                 }),
                 _ => decisions.push(Decision {
                     id: node.number("id")?,

@@ -10,6 +10,7 @@ use klamm_node::era::Eras;
 use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
 use crate::kind::FaultKind;
+use crate::members::Member;
 
 /// What runs are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -138,19 +139,6 @@ pub struct Topic {
     pub unclean: bool,
 }
 
-/// A member of the run's one group, which reads and commits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The topic.
-    pub topic: String,
-    /// Whether it is a static member.
-    pub is_static: bool,
-    /// Whether it gives up only what it has to (cooperative-sticky, not range): all members of the group, or none.
-    pub cooperative: bool,
-    /// `session.timeout.ms`
-    pub session: Duration,
-}
-
 /// Everything that a run is made of besides its decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -190,6 +178,7 @@ impl Options {
     /// The options of a seed.
     pub fn draw(seed: u64, wanted: &Wanted) -> Self {
         let stream = |name: &str| Rng::stream(seed, &format!("sim {name}"));
+        let duration = Duration::from_secs(wanted.minutes * 60);
         let small = wanted.profile == Profile::Small;
         let mut topology = stream("topology");
         let brokers = if small { 3 } else { 1 + topology.below(5) as i32 };
@@ -216,9 +205,12 @@ impl Options {
         let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
         let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
         let members = match wanted.profile {
-            Profile::Wide => Self::draw_members(&mut stream("members"), &topics),
+            Profile::Wide => Self::draw_members(&mut stream("members"), &topics, duration),
             _ => Vec::new(),
         };
+        if !members.is_empty() {
+            Self::draw_group_config(&mut stream("group config"), &mut config);
+        }
         let mut swarm = stream("swarm");
         let kinds: Vec<_> = match &wanted.faults {
             Some(kinds) => kinds.clone(),
@@ -236,7 +228,7 @@ impl Options {
             seed,
             profile: wanted.profile,
             eras: wanted.eras,
-            duration: Duration::from_secs(wanted.minutes * 60),
+            duration,
             brokers,
             controllers,
             link,
@@ -304,15 +296,6 @@ impl Options {
         };
         topics.iter().map(watcher).collect()
     }
-
-    fn draw_members(rng: &mut Rng, topics: &[Topic]) -> Vec<Member> {
-        let count = 1 + rng.below(4);
-        let (topic, cooperative) = (&topics[rng.below(topics.len() as u64) as usize], rng.chance(0.4));
-        let session = Duration::from_secs([6, 10][rng.below(2) as usize]);
-        let member =
-            |_| Member { topic: topic.name.clone(), is_static: rng.chance(0.3), cooperative, session };
-        (0..count).map(member).collect()
-    }
 }
 
 impl fmt::Display for Options {
@@ -360,14 +343,7 @@ impl fmt::Display for Options {
             writeln!(f, "watcher of {} every {:?}", w.topic, w.interval)?;
         }
         for m in &self.members {
-            writeln!(
-                f,
-                "member of a group, of {}, {}{}, session {:?}",
-                m.topic,
-                if m.cooperative { "cooperative" } else { "eager" },
-                if m.is_static { ", static" } else { "" },
-                m.session
-            )?;
+            writeln!(f, "{m}")?;
         }
         let weights: Vec<_> = self.weights.iter().map(|(kind, weight)| format!("{kind}×{weight}")).collect();
         writeln!(

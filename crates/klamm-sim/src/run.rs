@@ -1,6 +1,6 @@
 //! Running a plan.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use klamm_node::{NodeId, Timestamp, TraceEvent, WallTime};
@@ -8,26 +8,28 @@ use klamm_world::fault::{
     Breakpoint, DiskFault, DiskOperation, DiskScope, Fate, Link, Messages, NetworkFault, NodeFault,
 };
 use klamm_world::invariant::{Checker, ExpectedLoss, Violation};
-use klamm_world::scripted::{
-    Assignor, ClientSettings, ConsumerOp, GroupSettings, OffsetReset, OpId, ScriptedConsumerSpec,
-};
+use klamm_world::scripted::{ConsumerOp, OpId};
 use klamm_world::{
     BrokerSpec, ClientId, ClientSpec, Command, ConsumerSpec, Fault, FaultId, Input, LinkSettings, Output,
     World, WorldSettings,
 };
 
 use crate::admin::{self, Admin};
-use crate::options::{Member, Topic};
+use crate::options::Topic;
 use crate::plan::{Decision, Plan, WARM_UP, What};
 
 /// How long the cluster has to become well once everything is healed: the longest session, lag and retry, several times over.
 const RECOVERY: Duration = Duration::from_secs(240);
 /// How long all takes to become equal once nobody sends anything more: what is on its way arrives, followers fetch twice.
 const QUIET: Duration = Duration::from_secs(45);
+/// How long a group has to read and commit what there is once nobody sends anything more.
+const SETTLE: Duration = Duration::from_secs(60);
 /// The time from one checkpoint to the next.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How much of the trace is kept for a person.
 const TRACE: usize = 4_096;
+/// How much of what members did is kept: more than one step of one of them brings.
+const HISTORY: usize = 2_048;
 /// The most events of one run: a run that has more than this is cut short, and says so.
 const MAX_EVENTS: u64 = 5_000_000;
 
@@ -82,29 +84,13 @@ pub fn run_for(plan: &Plan, invariants: &'static [&'static str]) -> Outcome {
     runner.outcome()
 }
 
-/// A member of the group as a client.
-fn spec_of(i: usize, member: &Member) -> ScriptedConsumerSpec {
-    let assignor = if member.cooperative { Assignor::CooperativeSticky } else { Assignor::Range };
-    let group = GroupSettings {
-        instance_id: member.is_static.then(|| format!("instance-{i}").into()),
-        session_timeout: member.session,
-        heartbeat_interval: member.session / 4,
-        assignors: vec![assignor],
-        ..GroupSettings::new("g")
-    };
-    ScriptedConsumerSpec {
-        client: ClientSettings::named(format!("member-{i}")),
-        auto_offset_reset: OffsetReset::Earliest,
-        group: Some(Box::new(group)),
-        ..ScriptedConsumerSpec::default()
-    }
-}
-
 /// What the runner does at its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Act {
     Begin(usize),
     End(usize),
+    Join(usize),
+    Leave(usize),
     Checkpoint,
 }
 
@@ -121,6 +107,8 @@ struct Runner<'a> {
     healed: bool,
     /// How many decisions keep a node down, or a link slow.
     down: BTreeMap<NodeId, u32>,
+    /// The members that are in the group, or want to be.
+    present: BTreeSet<usize>,
 }
 
 impl<'a> Runner<'a> {
@@ -142,7 +130,7 @@ impl<'a> Runner<'a> {
             link: options.link,
             wall_epoch: WallTime(1_700_000_000_000),
             trace_capacity: TRACE,
-            client_history: 64,
+            client_history: HISTORY,
             eras: options.eras,
             ..WorldSettings::default()
         };
@@ -159,6 +147,7 @@ impl<'a> Runner<'a> {
             admin: Admin::default(),
             healed: false,
             down: BTreeMap::new(),
+            present: BTreeSet::new(),
         }
     }
 
@@ -226,8 +215,7 @@ impl<'a> Runner<'a> {
             self.command(Command::AddClient(ClientSpec::Watcher(watcher.clone())));
         }
         for (i, member) in self.plan.options.members.iter().enumerate() {
-            self.command(Command::AddClient(ClientSpec::ScriptedConsumer(spec_of(i, member))));
-            self.tell(i, ConsumerOp::Subscribe(vec![member.topic.clone().into()]));
+            self.command(Command::AddClient(ClientSpec::ScriptedConsumer(member.spec(i))));
         }
     }
 
@@ -243,7 +231,7 @@ impl<'a> Runner<'a> {
 
     /// Has every member that is done read on, and commit now and then.
     fn keep_reading(&mut self) {
-        for i in 0..self.plan.options.members.len() {
+        for i in self.present.clone() {
             let client = self.member(i);
             let last = self.world.next_client_op(client).and_then(|next| next.0.checked_sub(1));
             let last = last.and_then(|last| self.world.client_op(client, OpId(last)));
@@ -256,6 +244,31 @@ impl<'a> Runner<'a> {
         }
     }
 
+    fn join(&mut self, i: usize) {
+        self.present.insert(i);
+        self.tell(i, ConsumerOp::Subscribe(vec![self.plan.options.members[i].topic.clone().into()]));
+        self.keep_reading();
+    }
+
+    fn leave(&mut self, i: usize) {
+        self.present.remove(&i);
+        if self.plan.options.members[i].vanishes {
+            self.command(Command::StopClient(self.member(i)));
+        } else {
+            self.tell(i, ConsumerOp::Unsubscribe);
+        }
+    }
+
+    /// Lets time pass, while members go on reading.
+    fn pass(&mut self, time: Duration) {
+        let end = self.world.now() + time;
+        while self.goes_on() && self.world.now() < end && !self.present.is_empty() {
+            self.keep_reading();
+            self.run_until(end.min(self.world.now() + CHECKPOINT));
+        }
+        self.run_until(end);
+    }
+
     /// Everything that the plan decides, each at its time.
     fn safety(&mut self) {
         let end = Timestamp::ZERO + WARM_UP + self.plan.options.duration;
@@ -264,9 +277,14 @@ impl<'a> Runner<'a> {
             acts.push((decision.at, 1, Act::Begin(i)));
             acts.push((decision.at + decision.lasts, 0, Act::End(i)));
         }
+        for (i, member) in self.plan.options.members.iter().enumerate() {
+            let from = Timestamp::ZERO + WARM_UP;
+            acts.push((from + member.joins, 2, Act::Join(i)));
+            acts.extend(member.leaves.map(|at| (from + at, 3, Act::Leave(i))));
+        }
         let mut at = Timestamp::ZERO + WARM_UP;
         while at < end {
-            acts.push((at, 2, Act::Checkpoint));
+            acts.push((at, 4, Act::Checkpoint));
             at += CHECKPOINT;
         }
         acts.sort_by_key(|(at, order, _)| (*at, *order));
@@ -280,6 +298,8 @@ impl<'a> Runner<'a> {
             match act {
                 Act::Begin(i) => self.begin(&plan.decisions[i]),
                 Act::End(i) => self.end(&plan.decisions[i]),
+                Act::Join(i) => self.join(i),
+                Act::Leave(i) => self.leave(i),
                 Act::Checkpoint => {
                     self.checker.checkpoint(&self.world);
                     self.keep_reading();
@@ -434,14 +454,25 @@ impl<'a> Runner<'a> {
                     self.command(Command::Start(*node));
                 }
             }
-            self.run_until(self.world.now() + RECOVERY * part / 4);
+            self.pass(RECOVERY * part / 4);
         }
         if !self.goes_on() {
             return;
         }
         self.checker.checkpoint(&self.world);
         self.checker.delivered(&self.world);
-        for client in 0..self.plan.options.clients() {
+        let (clients, members) = (self.plan.options.clients(), self.plan.options.members.len());
+        for client in 0..clients - members {
+            self.command(Command::StopClient(ClientId(client as u32)));
+        }
+        if !self.present.is_empty() {
+            self.pass(SETTLE);
+            if !self.goes_on() {
+                return;
+            }
+            self.checker.settled(&self.world);
+        }
+        for client in clients - members..clients {
             self.command(Command::StopClient(ClientId(client as u32)));
         }
         self.run_until(self.world.now() + QUIET);

@@ -15,6 +15,7 @@ pub mod disk;
 mod error;
 mod follow;
 mod headers;
+mod idle;
 mod index;
 mod leader_epoch_cache;
 mod log;

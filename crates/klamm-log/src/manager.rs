@@ -1,9 +1,11 @@
 //! What stands around the logs of a log directory (`LogManager`).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use klamm_wire::Uuid;
+use rustc_hash::FxHasher;
 
 use crate::checkpoint::{self, Offsets, decode_uuid, encode_uuid};
 use crate::config::LogConfig;
@@ -69,6 +71,8 @@ pub struct LogManager {
     /// How many directories were given a name of their own.
     named: u64,
     cleaner_offsets: Offsets,
+    /// What `recovery-point-offset-checkpoint` and `log-start-offset-checkpoint` were last written from.
+    checkpointed: Option<u64>,
 }
 
 impl LogManager {
@@ -88,6 +92,7 @@ impl LogManager {
             deletions: VecDeque::new(),
             named: 0,
             cleaner_offsets: Offsets::new(),
+            checkpointed: None,
         };
         let mark = manager.path(CLEAN_SHUTDOWN);
         if let Some(bytes) = disk.read_file(&mark)? {
@@ -317,7 +322,9 @@ impl LogManager {
     ) -> Result<(), LogError> {
         let mut recovery_points = Offsets::new();
         let mut log_starts = Offsets::new();
+        let mut hasher = FxHasher::default();
         for log in logs {
+            note_checkpointed(log, &mut hasher);
             let Some(key) = log.topic_partition() else { continue };
             if log.log_start_offset > log.segments[0].base_offset {
                 log_starts.insert(key.clone(), log.log_start_offset);
@@ -325,7 +332,16 @@ impl LogManager {
             recovery_points.insert(key, log.recovery_point);
         }
         checkpoint::write_offsets(disk, &self.path(checkpoint::RECOVERY_POINTS), &recovery_points)?;
-        checkpoint::write_offsets(disk, &self.path(checkpoint::LOG_START_OFFSETS), &log_starts)
+        checkpoint::write_offsets(disk, &self.path(checkpoint::LOG_START_OFFSETS), &log_starts)?;
+        self.checkpointed = Some(hasher.finish());
+        Ok(())
+    }
+
+    /// Whether [`LogManager::checkpoint_logs`] would write of these logs what is written already.
+    pub fn is_checkpointed<'a>(&self, logs: impl Iterator<Item = &'a Log>) -> bool {
+        let mut hasher = FxHasher::default();
+        logs.for_each(|log| note_checkpointed(log, &mut hasher));
+        self.checkpointed == Some(hasher.finish())
     }
 
     /// Notes how an fsync ended, on the disk and in the log that asked for it.
@@ -387,4 +403,12 @@ fn broker_epoch_in(bytes: &[u8]) -> Option<i64> {
     let number = rest.trim_start().strip_prefix(':')?.trim_start();
     let end = number.find(|c: char| c != '-' && !c.is_ascii_digit()).unwrap_or(number.len());
     number[..end].parse().ok().filter(|epoch| *epoch >= 0)
+}
+
+/// Takes in what a checkpoint says of a log.
+fn note_checkpointed(log: &Log, hasher: &mut FxHasher) {
+    hasher.write(log.dir.as_bytes());
+    hasher.write_i64(log.recovery_point);
+    hasher.write_i64(log.log_start_offset.max(log.segments[0].base_offset));
+    hasher.write_u8(u8::from(log.log_start_offset > log.segments[0].base_offset));
 }

@@ -283,6 +283,14 @@ impl ProducerState {
         self.verifications.expire(now_ms, expiration_ms);
     }
 
+    /// When [`expire`](Self::expire) next has something to forget, in milliseconds.
+    pub(crate) fn next_expiry_ms(&self, expiration_ms: i64) -> Option<i64> {
+        let silent = self.producers.values().filter(|entry| entry.current_txn_first_offset.is_none());
+        let silent = silent.map(|entry| entry.last_timestamp).min();
+        let oldest = [silent, self.verifications.oldest_ms()].into_iter().flatten().min();
+        oldest.map(|at| at.saturating_add(expiration_ms))
+    }
+
     /// Forgets everything; the log is taken in from `offset` on.
     pub(crate) fn reset(&mut self, offset: i64) {
         let verifications = std::mem::take(&mut self.verifications);

@@ -72,6 +72,11 @@ impl Verifications {
         }
     }
 
+    /// When the oldest question was asked, in milliseconds.
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        self.entries.values().map(|entry| entry.timestamp).min()
+    }
+
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.entries.retain(|_, entry| now_ms.saturating_sub(entry.timestamp) < expiration_ms);
     }

@@ -28,6 +28,18 @@ pub(crate) struct Cleaners {
     uncleanable: BTreeSet<TopicPartition>,
 }
 
+impl Cleaners {
+    /// Whether no log is being compacted.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Whether a log could not be read, and is left alone.
+    pub(crate) fn leaves_alone(&self, name: &TopicPartition) -> bool {
+        self.uncleanable.contains(name)
+    }
+}
+
 impl Core {
     /// How many logs are compacted at a time, and how each is.
     fn cleaner_settings(&self) -> (usize, CleanerSettings) {
@@ -38,11 +50,16 @@ impl Core {
         (threads, CleanerSettings { dedupe_buffer_bytes: share.min(i32::MAX as u64), load_factor })
     }
 
+    /// `log.cleaner.backoff.ms`.
+    pub(crate) fn cleaner_backoff(&self) -> Duration {
+        let backoff = u64::try_from(self.config.get(broker::LOG_CLEANER_BACKOFF_MS)).unwrap_or(0);
+        Duration::from_millis(backoff.max(1))
+    }
+
     /// Sets the next time at which the cleaners look for something to do.
     pub(crate) fn schedule_cleaning(&mut self, ctx: &Ctx<'_>) {
         if self.config.get(broker::LOG_CLEANER_ENABLE) {
-            let backoff = u64::try_from(self.config.get(broker::LOG_CLEANER_BACKOFF_MS)).unwrap_or(0);
-            self.timers.set(Timer::Clean, ctx.now + Duration::from_millis(backoff.max(1)));
+            self.timers.set(Timer::Clean, ctx.now + self.cleaner_backoff());
         }
     }
 

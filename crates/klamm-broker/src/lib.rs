@@ -19,6 +19,7 @@ mod fetching;
 mod future_replica;
 mod group;
 mod handlers;
+mod idle;
 mod inspect;
 mod lifecycle;
 mod log_dirs;

@@ -51,7 +51,7 @@ pub(crate) struct Lifecycle {
     /// Ask again as soon as the answer is here.
     again: bool,
     /// The metadata offset of the last heartbeat.
-    told_offset: i64,
+    pub(crate) told_offset: i64,
     shutdown_answered: bool,
 }
 
@@ -75,6 +75,14 @@ impl Lifecycle {
     /// Whether the broker has not been unfenced in this life: it listens to nobody yet.
     pub(crate) const fn was_never_unfenced(&self) -> bool {
         matches!(self.state, LifecycleState::Starting | LifecycleState::Recovery)
+    }
+
+    /// Whether heartbeats only keep the session: the broker runs, and has nothing to tell.
+    pub(crate) fn only_keeps_its_session(&self) -> bool {
+        self.state == LifecycleState::Running
+            && !self.in_flight
+            && !self.again
+            && self.offline_dirs.is_empty()
     }
 
     /// Whether the broker is on its way down.

@@ -136,6 +136,11 @@ impl LogDirs {
     }
 
     /// The manager of a directory's logs, while it works.
+    pub(crate) fn manager(&self, dir: Dir) -> Option<&LogManager> {
+        self.dirs.get(usize::from(dir.0))?.manager.as_ref()
+    }
+
+    /// What stands around the logs of a directory, while it works.
     pub(crate) fn manager_mut(&mut self, dir: Dir) -> Option<&mut LogManager> {
         self.dirs.get_mut(usize::from(dir.0))?.manager.as_mut()
     }

@@ -28,8 +28,12 @@ impl Core {
 
     /// R3: half `replica.lag.time.max.ms` from now.
     pub(crate) fn schedule_isr_check(&mut self, ctx: &Ctx<'_>) {
+        self.timers.set(Timer::ShrinkIsrs, ctx.now + self.isr_check_interval());
+    }
+
+    pub(crate) fn isr_check_interval(&self) -> Duration {
         let half = u64::try_from(self.config.hot.replica_lag_time_max_ms / 2).unwrap_or(1).max(1);
-        self.timers.set(Timer::ShrinkIsrs, ctx.now + Duration::from_millis(half));
+        Duration::from_millis(half)
     }
 
     /// Runs one of the tasks of a directory in each that works; a directory in which it fails goes offline.

@@ -23,7 +23,7 @@ use crate::metadata_snapshot::{self, SnapshotDownload};
 /// watermark moves (KIP-1166), so that commits are learnt of without a wait.
 const FETCH_VERSION: i16 = 18;
 /// How long the controller may wait for something to answer (`KafkaRaftClient.MAX_FETCH_WAIT_MS`).
-const MAX_WAIT_MS: i32 = 500;
+pub(crate) const MAX_WAIT_MS: i32 = 500;
 /// `controller.quorum.fetch.timeout.ms`: after that another controller is asked.
 pub(crate) const TIMEOUT_MS: u32 = 2000;
 /// The most that one answer brings (`KafkaRaftClient.MAX_FETCH_SIZE_BYTES`).
@@ -96,6 +96,15 @@ impl Metadata {
     /// The epoch of the last record that we have.
     fn last_epoch(&self) -> i32 {
         self.log.latest_epoch().or_else(|| self.snapshot.map(|id| id.epoch)).unwrap_or(0)
+    }
+
+    /// Whether everything that is known to be committed was read, and the next piece is asked for.
+    pub(crate) fn only_waits(&self) -> bool {
+        self.in_flight
+            && !self.waiting
+            && self.download.is_none()
+            && self.high_watermark == self.log.high_watermark()
+            && self.publisher.next_offset() == self.high_watermark
     }
 
     /// The cluster as this broker knows it.

@@ -173,6 +173,21 @@ impl Fetchers {
         }
     }
 
+    /// Whether a leader's answer that brings nothing is followed by the same fetch again.
+    pub(crate) fn only_waits(&self, leader: NodeId) -> bool {
+        !self.ready.contains(&leader)
+            && self.by_leader.get(&leader).is_some_and(|fetcher| {
+                fetcher.in_flight
+                    && !fetcher.holding
+                    && fetcher.backoff_until.is_none()
+                    && fetcher.to_tell.is_empty()
+                    && fetcher.to_forget.is_empty()
+                    && fetcher.session_epoch != INITIAL_EPOCH
+                    && fetcher.session_epoch != FINAL_EPOCH
+                    && fetcher.partitions.values().any(|following| following.in_session)
+            })
+    }
+
     /// Whether a partition's leader is followed.
     pub(crate) fn is_following(&self, slot: Slot) -> bool {
         self.leaders.contains_key(&slot)

@@ -80,6 +80,24 @@ impl HeartbeatManager {
         self.contacts.get(&(id, epoch)).is_some_and(|(last, _)| !self.is_expired(*last, now))
     }
 
+    /// An incarnation with a session was heard of again, of which nothing else follows.
+    pub(crate) fn contact_again(&mut self, id: NodeId, epoch: i64, at: Timestamp) {
+        if let Some((last, _)) = self.contacts.get_mut(&(id, epoch)) {
+            *last = at;
+        }
+    }
+
+    /// When this incarnation was last heard of, while it has a session.
+    pub(crate) fn last_contact(&self, id: NodeId, epoch: i64) -> Option<Timestamp> {
+        self.contacts.get(&(id, epoch)).map(|(last, _)| *last)
+    }
+
+    /// When the first session ends of those that nobody keeps; `None` for never.
+    pub(crate) fn next_expiry(&self, is_kept: impl Fn(&(NodeId, i64)) -> bool) -> Option<Timestamp> {
+        let silent = self.contacts.iter().filter(|(session, _)| !is_kept(session));
+        silent.map(|(_, (last, _))| *last + self.session_timeout).min()
+    }
+
     fn is_expired(&self, last: Timestamp, now: Timestamp) -> bool {
         last + self.session_timeout < now
     }

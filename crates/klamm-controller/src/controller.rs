@@ -176,6 +176,15 @@ impl Controller {
         }
     }
 
+    /// How long after one run of a task the next comes, where the first found nothing to do.
+    pub(crate) fn interval(&self, timer: Timer) -> Duration {
+        match timer {
+            Timer::FenceStaleBroker => self.fence_interval(),
+            Timer::BalanceLeaders => self.balance_interval(),
+            Timer::ElectUncleanLeaders => self.unclean_interval(),
+        }
+    }
+
     fn fence_interval(&self) -> Duration {
         millis(i64::from(self.state.config.get(broker::BROKER_SESSION_TIMEOUT_MS))) / 8
     }

@@ -12,6 +12,7 @@ mod controller;
 mod decisions;
 mod feature_control;
 mod handlers;
+mod idle;
 mod index;
 mod inspect;
 mod moves;

@@ -39,6 +39,11 @@ impl SnapshotGenerator {
             || (self.bytes > 0 && self.max_interval.is_some_and(|interval| self.last + interval <= now))
     }
 
+    /// When time alone makes a snapshot due; `None` for never, as long as nothing more is written.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        self.max_interval.filter(|_| self.bytes > 0).map(|interval| self.last + interval)
+    }
+
     pub(crate) const fn last_record_ms(&self) -> i64 {
         self.last_record_ms
     }

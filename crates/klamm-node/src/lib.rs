@@ -8,6 +8,7 @@ pub mod config;
 pub mod ctx;
 pub mod effect;
 pub mod era;
+pub mod idle;
 pub mod ids;
 pub mod pause;
 #[cfg(test)]

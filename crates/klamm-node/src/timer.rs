@@ -92,6 +92,20 @@ impl<K: Ord + Clone> TimerTable<K> {
         Some((key, cause))
     }
 
+    /// Every timer with its deadline, in order of (time, key).
+    pub fn iter(&self) -> impl Iterator<Item = (&K, Timestamp)> {
+        self.order.iter().map(|(at, key)| (key, *at))
+    }
+
+    /// Moves the deadline of `key`, if it has one, in no step: it follows from what it followed from before.
+    pub fn postpone(&mut self, key: &K, at: Timestamp) {
+        if let Some(deadline) = self.at.get_mut(key) {
+            self.order.remove(&(deadline.at, key.clone()));
+            deadline.at = at;
+            self.order.insert((at, key.clone()));
+        }
+    }
+
     /// Removes every deadline.
     pub fn clear(&mut self) {
         self.at.clear();

@@ -276,6 +276,33 @@ impl Shard {
         self.schedule_expiry(env);
     }
 
+    /// When [`expire_offsets`](Self::expire_offsets) might find something, as long as nobody uses the groups; `None` for never. It may
+    /// be early, never late.
+    pub(crate) fn next_expiry_ms(&self, retention_ms: i64) -> Option<i64> {
+        let mut next: Option<i64> = None;
+        for (id, group) in self.groups.iter() {
+            let base = expiry_base(group);
+            let mut stays = self.pending.has_group(id);
+            for (topic, partition, value) in self.offsets.of_group(View::Latest, id) {
+                stays = true;
+                if self.pending.contains(id, topic, partition) || group.is_subscribed_to(topic) {
+                    continue;
+                }
+                let at = match (base, value.expire_timestamp) {
+                    (ExpiryBase::Never, _) => continue,
+                    (_, Some(at)) => at,
+                    (ExpiryBase::Commit, None) => value.commit_timestamp.saturating_add(retention_ms),
+                    (ExpiryBase::Emptied(at), None) => at.saturating_add(retention_ms),
+                };
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+            if !stays && group.is_empty() && !matches!(group, Group::Share(_)) {
+                return Some(i64::MIN);
+            }
+        }
+        next
+    }
+
     /// Topics are gone: positions in them mean nothing any more.
     pub(crate) fn forget_topics(&mut self, env: &mut Env<'_, '_>, deleted: &[(StrBytes, Uuid)]) {
         let mut records = Vec::new();

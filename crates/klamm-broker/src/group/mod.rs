@@ -38,6 +38,7 @@ pub(crate) mod txn;
 mod view;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use klamm_node::Ctx;
 use klamm_wire::messages::consumer_group_describe_response::DescribedGroup as ConsumerDescribed;
@@ -185,6 +186,22 @@ impl GroupCoordinator {
                 shard.fence_silent(&mut env, &group, &member, "did not sync in time");
             }
         }
+    }
+
+    /// When the offsets of a shard might expire, in milliseconds of the wall clock, as long as nobody uses its groups; `None` for
+    /// never.
+    pub(crate) fn next_expiry_ms(&self, partition: i32) -> Option<i64> {
+        match self.shards.get(&partition) {
+            Some(shard) if shard.state == ShardState::Active => {
+                shard.next_expiry_ms(self.config.offsets_retention_ms)
+            }
+            _ => Some(i64::MIN),
+        }
+    }
+
+    /// How often expired offsets are looked for.
+    pub(crate) const fn expiry_interval(&self) -> Duration {
+        Duration::from_millis(self.config.offsets_retention_check_interval_ms)
     }
 
     /// The partition of `__consumer_offsets` that keeps a group.

@@ -65,6 +65,20 @@ impl<K: Ord + Clone, O> Purgatory<K, O> {
         self.ops.get_mut(&id)?.op.as_mut()
     }
 
+    /// Every waiting operation that is not lent, with its deadline, in order of deadlines.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (OpId, &O, Timestamp)> {
+        self.deadlines.iter().filter_map(|(at, id)| Some((*id, self.ops.get(id)?.op.as_ref()?, *at)))
+    }
+
+    /// Moves an operation's deadline.
+    pub(crate) fn set_deadline(&mut self, id: OpId, deadline: Timestamp) {
+        if let Some(waiting) = self.ops.get_mut(&id) {
+            self.deadlines.remove(&(waiting.deadline, id));
+            waiting.deadline = deadline;
+            self.deadlines.insert((deadline, id));
+        }
+    }
+
     /// Takes an operation out to complete it.
     pub(crate) fn take(&mut self, id: OpId) -> Option<O> {
         let Waiting { op, keys, deadline, .. } = self.ops.remove(&id)?;

@@ -180,11 +180,26 @@ impl ShareCoordinator {
 
     /// Sets a deadline of a task that goes on for as long as there is a shard.
     fn schedule(&self, core: &mut Core, ctx: &Ctx<'_>, timer: ShareCoordinatorTimer) {
-        let interval = match timer {
+        core.set_timer(Timer::ShareCoordinator(timer), ctx.now + self.interval(timer));
+    }
+
+    /// How often a task comes that finds nothing to do as long as nobody uses a share group; `None` where it might, and for what is
+    /// no such task.
+    pub(crate) fn idle_interval(&self, timer: &ShareCoordinatorTimer) -> Option<Duration> {
+        let nothing = self.shards.values().all(Shard::is_empty);
+        match timer {
+            ShareCoordinatorTimer::Prune | ShareCoordinatorTimer::ColdSnapshots if nothing => {
+                Some(self.interval(*timer))
+            }
+            _ => None,
+        }
+    }
+
+    fn interval(&self, timer: ShareCoordinatorTimer) -> Duration {
+        Duration::from_millis(match timer {
             ShareCoordinatorTimer::Prune => self.config.prune_interval_ms,
             _ => self.config.cold_snapshot_interval_ms.unsigned_abs(),
-        };
-        core.set_timer(Timer::ShareCoordinator(timer), ctx.now + Duration::from_millis(interval));
+        })
     }
 
     /// Deletes what newer snapshots have made redundant.

@@ -98,6 +98,14 @@ const FENCED_STATE: Refusal = (
 );
 
 impl Shard {
+    /// Whether it serves and keeps nothing: there is nothing to do for it from time to time.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state == ShardState::Active
+            && self.entries.is_empty()
+            && self.waiting.is_empty()
+            && self.tombstone_at.is_none()
+    }
+
     /// A shard that has to load its log from `log_start`.
     pub(crate) const fn new(partition: i32, leader_epoch: i32, log_start: i64) -> Self {
         Self {

@@ -31,6 +31,29 @@ impl TransactionCoordinator {
         }
     }
 
+    /// How often a sweep comes, and when, in milliseconds of the wall clock, it might find something as long as nobody begins or ends
+    /// a transaction (`None` for never). `None` for what is no sweep.
+    pub(crate) fn sweep(&self, timer: &TransactionTimer) -> Option<(Duration, Option<i64>)> {
+        let ids = || self.shards.values().flat_map(|shard| shard.transactions.values());
+        let id_expiration_ms = self.config.id_expiration_ms;
+        match timer {
+            TransactionTimer::AbortTimedOut => {
+                let ongoing = ids().filter(|metadata| metadata.current.state == TransactionState::Ongoing);
+                let next = ongoing.map(|metadata| {
+                    metadata.current.start_ms.saturating_add(metadata.current.timeout_ms.into())
+                });
+                Some((self.config.abort_timed_out_interval, next.min()))
+            }
+            TransactionTimer::RemoveExpired => {
+                let idle = ids().filter(|metadata| metadata.current.state.may_expire());
+                let next =
+                    idle.map(|metadata| metadata.current.last_update_ms.saturating_add(id_expiration_ms));
+                Some((self.config.remove_expired_interval, next.min()))
+            }
+            _ => None,
+        }
+    }
+
     /// Aborts every transaction that is open for longer than its producer said.
     pub(super) fn abort_timed_out(&mut self, core: &mut Core, ctx: &mut Ctx<'_>) {
         let now_ms = ctx.wall.millis();

@@ -52,6 +52,14 @@ impl Connections {
         self.open.values().any(fetching)
     }
 
+    /// The fetch of the log that is under way to a node.
+    pub(super) fn fetching_from(&self, node: NodeId) -> Option<CallId> {
+        match self.open.get(&node) {
+            Some(Connection::Awaiting(call, Purpose::Fetch)) => Some(*call),
+            _ => None,
+        }
+    }
+
     pub(super) fn sent(&mut self, node: NodeId, call: CallId, purpose: Purpose) {
         self.open.insert(node, Connection::Awaiting(call, purpose));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::{Ctx, EventId, ReplyTo, TimerTable, Timestamp};
+use klamm_wire::Uuid;
 
 use super::Raft;
 use super::replication::Wanted;
@@ -17,6 +18,18 @@ pub(super) struct ParkedFetches {
 }
 
 impl ParkedFetches {
+    /// Every fetch that waits, with its asker and its deadline.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ReplyTo, &Wanted, Timestamp)> {
+        self.parked.iter().filter_map(|(id, (to, wanted))| Some((*to, wanted, self.deadlines.deadline(id)?)))
+    }
+
+    /// Moves the deadline of a fetch; the directory that it is for.
+    pub(super) fn wait_until(&mut self, to: ReplyTo, until: Timestamp) -> Option<Uuid> {
+        let (id, (_, wanted)) = self.parked.iter().find(|(_, (asker, _))| *asker == to)?;
+        self.deadlines.postpone(id, until);
+        Some(wanted.directory_id)
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()
     }

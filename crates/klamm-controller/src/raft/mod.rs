@@ -8,6 +8,7 @@ mod batch;
 mod connections;
 mod election;
 mod fetches;
+mod idle;
 mod quorum_state;
 mod replication;
 mod snapshot;

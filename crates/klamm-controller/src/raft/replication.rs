@@ -17,7 +17,7 @@ use super::quorum_state::State;
 use super::{Raft, RaftConfig};
 
 /// How long a leader may wait for something to answer a fetch with, in milliseconds (`KafkaRaftClient.MAX_FETCH_WAIT_MS`).
-const MAX_FETCH_WAIT_MS: i32 = 500;
+pub(super) const MAX_FETCH_WAIT_MS: i32 = 500;
 /// The version that the metadata log is fetched with: 18 tells the high watermark (KIP-1166).
 const FETCH_VERSION: i16 = 18;
 /// After this long without a fetch an observer is forgotten (`LeaderState.OBSERVER_SESSION_TIMEOUT_MS`).
@@ -125,6 +125,20 @@ impl LeaderState {
         replica.last_fetch = Some(ctx.now);
         replica.end_offset = Some(offset);
         self.note_contact(from, ctx.now);
+    }
+
+    /// Notes that one that held everything still asked for more at a moment.
+    pub(super) fn note_idle_fetch(&mut self, from: NodeId, directory_id: Uuid, at: Timestamp, wall_ms: i64) {
+        let replica = match self.voters.get_mut(&from) {
+            Some(voter) => Some(voter),
+            None => self.observers.get_mut(&(from, directory_id)),
+        };
+        if let Some(replica) = replica {
+            replica.last_caught_up_ms = replica.last_caught_up_ms.max(wall_ms);
+            replica.last_fetch_ms = replica.last_fetch_ms.max(wall_ms);
+            replica.last_fetch = Some(at);
+        }
+        self.note_contact(from, at);
     }
 
     /// The offset that a majority of the voters has, the leader's durable end among them.

@@ -16,7 +16,7 @@ use super::Raft;
 use super::quorum_state::State;
 
 /// How often old snapshots are looked for (`RaftMetadataLogCleanerManager`).
-const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A snapshot that a follower is fetching.
 #[derive(Debug, Clone)]
@@ -64,6 +64,24 @@ impl Snapshots {
 
     pub(super) fn earliest(&self) -> Option<SnapshotId> {
         self.files.first().map(|(id, ..)| *id)
+    }
+
+    /// What all of them take, in bytes.
+    pub(super) fn total_size(&self) -> u64 {
+        self.files.iter().map(|(_, size, _)| size).sum()
+    }
+
+    /// The wall time of the last record in the oldest, in milliseconds, where there are several.
+    pub(super) fn oldest_of_several_ms(&self) -> Option<i64> {
+        match self.files[..] {
+            [(_, _, timestamp), _, ..] => Some(timestamp),
+            _ => None,
+        }
+    }
+
+    /// Moves the next look for old ones.
+    pub(super) const fn clean_later(&mut self, at: Timestamp) {
+        self.clean_at = Some(at);
     }
 
     /// When old ones are looked for next.

@@ -401,6 +401,12 @@ pub enum TraceKind {
         /// What the steps were.
         cause: String,
     },
+    /// Time was passed over in which nothing happened but what always does: fetches without an answer, heartbeats, checks that found
+    /// nothing.
+    IdleTimeSkipped {
+        /// When it ended.
+        until: Timestamp,
+    },
     /// Something of a simulated client.
     Client(ClientDid),
     /// Something of a group.

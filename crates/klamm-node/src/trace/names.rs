@@ -96,6 +96,7 @@ names! {
     FetchNotAppended,
     TopicNotCreated,
     Stalled,
+    IdleTimeSkipped,
     ;
     Client(ClientDid) {
         ClientSent,

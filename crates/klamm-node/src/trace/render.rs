@@ -171,6 +171,7 @@ impl fmt::Display for TraceKind {
                 write!(f, "topic {topic} not created: {error} {message}")
             }
             Self::Stalled { cause } => f.write_str(cause),
+            Self::IdleTimeSkipped { until } => write!(f, "nothing happens until {until}"),
             Self::Client(event) => event.fmt(f),
             Self::Group(event) => event.fmt(f),
             Self::Share(event) => event.fmt(f),

@@ -1,7 +1,7 @@
 //! What goes into a world, and what comes out.
 
 use klamm_log::disk::FlushOutcome;
-use klamm_node::{ConnectionId, NodeId};
+use klamm_node::{ConnectionId, NodeId, Timestamp};
 use klamm_wire::record::inspect::InspectedProduce;
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
@@ -16,6 +16,11 @@ use crate::stall::Stall;
 pub enum Input {
     /// Nothing but the passing of time.
     Tick,
+    /// Nothing but the passing of time; of the time since `from`, [idle](crate::World::skip_idle) stretches are passed over.
+    Pass {
+        /// Until then time passes event by event.
+        from: Timestamp,
+    },
     /// A client opened a connection.
     Connect {
         /// The new connection; never used before.

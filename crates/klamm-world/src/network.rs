@@ -1,6 +1,6 @@
 //! The network between nodes: directed links that take time, and messages that travel as values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use klamm_node::{CallId, EventId, NodeId, Rng, SendError, Timestamp};
@@ -83,6 +83,17 @@ impl Network {
         self.sent
     }
 
+    /// How long a message takes; `None` where that is drawn.
+    pub(crate) fn latency(&self, from: NodeId, to: NodeId) -> Option<Duration> {
+        let settings = self.links.get(&(from, to)).map_or(self.default, |link| link.settings);
+        settings.jitter.is_zero().then_some(settings.latency)
+    }
+
+    /// How long a message and its answer take; `None` where that is drawn.
+    pub(crate) fn round_trip(&self, from: NodeId, to: NodeId) -> Option<Duration> {
+        Some(self.latency(from, to)? + self.latency(to, from)?)
+    }
+
     /// When a message that leaves now arrives. Messages on one link do not overtake each other.
     pub(crate) fn arrival(&mut self, now: Timestamp, from: NodeId, to: NodeId) -> Timestamp {
         self.sent += 1;
@@ -161,6 +172,20 @@ impl Calls {
     /// No call times out before this.
     pub(crate) const fn earliest_timeout(&self) -> Timestamp {
         self.earliest
+    }
+
+    /// When the first call times out that is none of `but`; [`Timestamp::MAX`] for never.
+    pub(crate) fn earliest_timeout_but(&self, but: &BTreeSet<CallId>) -> Timestamp {
+        let others = self.open.iter().filter(|(id, _)| !but.contains(id)).map(|(_, call)| call.times_out);
+        others.min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Has a call time out later: it was answered and made again.
+    pub(crate) fn delay(&mut self, call: CallId, by: Duration) {
+        if let Some(call) = self.open.get_mut(&call) {
+            call.times_out += by;
+        }
+        self.earliest = self.open.values().map(|call| call.times_out).min().unwrap_or(Timestamp::MAX);
     }
 
     /// Ends and returns the calls that have timed out, each with what that follows from.

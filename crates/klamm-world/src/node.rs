@@ -4,6 +4,7 @@ use klamm_broker::Broker;
 use klamm_controller::Controller;
 use klamm_log::Disk;
 use klamm_log::disk::FlushOutcome;
+use klamm_node::idle::{IdleClock, IdlePeers, IdleTraffic};
 use klamm_node::{
     CallId, ConnectionId, Ctx, Effect, EventId, Incoming, NodeId, Rng, SendError, Timestamp, Trace,
 };
@@ -117,6 +118,26 @@ impl Node {
         }
     }
 
+    /// The traffic of the node that may be idle.
+    pub(crate) fn idle_traffic(&self) -> IdleTraffic {
+        match self {
+            Self::Broker(node) => node.idle_traffic(),
+            Self::Controller(node) => node.idle_traffic(),
+            #[cfg(test)]
+            Self::Probe(_) => IdleTraffic::default(),
+        }
+    }
+
+    /// Until when the node does nothing that is not idle.
+    pub(crate) fn idle_until(&self, clock: IdleClock, peers: &IdlePeers) -> Timestamp {
+        match self {
+            Self::Broker(node) => node.idle_until(clock, peers),
+            Self::Controller(node) => node.idle_until(clock, peers),
+            #[cfg(test)]
+            Self::Probe(node) => node.next_deadline().unwrap_or(Timestamp::MAX),
+        }
+    }
+
     pub(crate) fn into_disk(self) -> Box<dyn Disk> {
         match self {
             Self::Broker(node) => node.into_disk(),
@@ -192,6 +213,11 @@ impl Slot {
         node.stamp_timers(trace.effect());
         self.refresh_deadline();
         Some(result)
+    }
+
+    /// The node's clocks, for time that is passed over.
+    pub(crate) fn idle_clock(&self, now: Timestamp) -> IdleClock {
+        IdleClock { now: self.clocks.monotonic(now), wall: self.clocks.wall(now) }
     }
 
     /// Works out again when the node's next timer is due.

@@ -130,6 +130,10 @@ impl World {
     /// at that moment. A `now` before an earlier call's counts as that call's.
     pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
         self.budget.reset();
+        if let Input::Pass { from } = input {
+            self.advance(from.min(now), out);
+            self.pass(now, out);
+        }
         self.advance(now, out);
         if self.stall.is_none() {
             self.trace.begin(None);
@@ -298,7 +302,7 @@ impl World {
 
     fn apply(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Tick => {}
+            Input::Tick | Input::Pass { .. } => {}
             Input::Connect { connection, broker, host } => self.connect(connection, broker, host, out),
             Input::Disconnect { connection } => self.on_disconnect(connection, out),
             Input::Request(request) => self.on_request(request, out),
@@ -423,6 +427,7 @@ pub fn cluster_id(seed: u64) -> StrBytes {
 
 mod clients;
 mod fork;
+mod idle;
 mod lifecycle;
 mod step;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_log::disk::{DiskError, DiskErrorKind, FlushId, FlushOutcome};
-use klamm_node::{ConnectionId, Eras, NodeId, WallTime};
+use klamm_node::{ConnectionId, Eras, NodeId, Timestamp, WallTime};
 use klamm_wire::release::UnknownRelease;
 use klamm_wire::{ApiKey, Request, StrBytes};
 
@@ -160,6 +160,10 @@ impl Encoder {
                         self.bytes(error.message.as_bytes());
                     }
                 }
+            }
+            Input::Pass { from } => {
+                self.varint(6);
+                self.varint(from.0);
             }
         }
         Ok(())
@@ -402,6 +406,7 @@ impl Decoder {
             3 => Input::Request(self.request()?),
             4 => Input::Command(self.command()?),
             5 => Input::Flushed { node: self.node()?, outcome: self.flush_outcome()? },
+            6 => Input::Pass { from: Timestamp(self.varint()?) },
             other => return nonsense(format!("there is no input {other}")),
         })
     }

@@ -236,6 +236,7 @@ fn inputs() -> Vec<(Timestamp, Input)> {
         }),
         Input::Disconnect { connection: ConnectionId(7) },
         Input::Tick,
+        Input::Pass { from: Timestamp(7) },
     ];
     let injected = faults().into_iter().enumerate().map(|(id, fault)| {
         Input::Command(Command::Inject { id: FaultId(id as u32), fault: Box::new(fault) })

@@ -4,6 +4,7 @@
 mod determinism;
 mod durability;
 mod faults;
+mod idle;
 mod quorum;
 mod quorum_property;
 mod scripted;

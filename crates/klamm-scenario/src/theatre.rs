@@ -49,6 +49,9 @@ pub trait Theatre: Wire {
     fn boot(&mut self) -> Result<(), String>;
     /// Lets the next thing happen that is due by `end`; false when nothing is, and the time is `end` now.
     fn step(&mut self, end: Timestamp) -> bool;
+    /// Passes over the time until something happens, at most until `end`, where that time is idle and can be passed over. What happens
+    /// at the moment that it ends at has not happened yet.
+    fn skip(&mut self, _end: Timestamp) {}
     /// Does something to the cluster, as its owner.
     fn command(&mut self, command: Command);
     /// Gives a client its `client.id`.

@@ -36,7 +36,8 @@ impl Clock<'_> {
     }
 
     /// Lets `by` of the cluster's time pass at once, also while it is paused. Whatever is due in it happens, each thing
-    /// at its own time: an hour of heartbeats, retention and expiry takes milliseconds.
+    /// at its own time. Stretches in which nothing would happen but what always does (fetches without an answer, heartbeats, checks that
+    /// find nothing) are passed over at once, and the trace says so: a week of retention and expiry takes milliseconds.
     pub fn advance(&self, by: Duration) {
         self.server.advance_clock(by);
     }

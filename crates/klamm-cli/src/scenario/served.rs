@@ -360,6 +360,14 @@ impl Theatre for Served {
         due.is_some() && self.trouble.is_empty()
     }
 
+    fn skip(&mut self, end: Timestamp) {
+        let from = self.now();
+        let until = self.mirror.world().idle_until(end);
+        if until >= from + Duration::from_secs(1) {
+            self.play(until, Input::Pass { from });
+        }
+    }
+
     fn command(&mut self, command: Command) {
         let now = self.now();
         self.play(now, Input::Command(command));

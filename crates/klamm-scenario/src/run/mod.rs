@@ -42,6 +42,9 @@ pub struct Options {
 /// The client that stands for the administrator.
 const ADMINISTRATOR: u32 = 0;
 
+/// Of as much time, idle stretches are passed over.
+const LONG: Duration = Duration::from_secs(600);
+
 /// What a run's cluster is made of, for whoever brings it up.
 #[derive(Debug)]
 pub struct Setting<'a> {
@@ -250,6 +253,7 @@ impl<T: Theatre> Runner<T> {
                 return self.ask_member(client, op, error, *wait, *patience);
             }
             Step::EndMember(client) => self.end_member(client),
+            Step::Advance(time) if *time >= LONG => self.pass_over(*time),
             Step::Advance(time) => self.pass(*time),
             Step::AdvanceTo(time) => {
                 let at = self.began + *time;
@@ -378,6 +382,18 @@ impl<T: Theatre> Runner<T> {
         while self.tick(until) {}
     }
 
+    /// Lets a long time pass, without what happens in all of it.
+    fn pass_over(&mut self, time: Duration) {
+        let until = self.stage.now() + time;
+        loop {
+            let limit = self.next_client(until).unwrap_or(until);
+            self.stage.skip(limit);
+            if !self.tick(until) {
+                return;
+            }
+        }
+    }
+
     /// Lets time pass until something holds; false when it does not within the time.
     fn wait(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let until = self.stage.now() + time;
@@ -393,14 +409,19 @@ impl<T: Theatre> Runner<T> {
 
     /// Lets the next thing happen that is due by `until`, a client's included; false when nothing is.
     fn tick(&mut self, until: Timestamp) -> bool {
-        let clients = self.producers.values().filter_map(Producer::next_deadline);
-        let clients = clients.chain(self.consumers.values().filter_map(Consumer::next_deadline)).min();
-        let now = self.stage.now();
-        // What a client could do now, it has done: what is left of it waits for something else.
-        let until_client = clients.filter(|at| *at > now && *at < until);
+        let until_client = self.next_client(until);
         let happened = self.stage.step(until_client.unwrap_or(until)) || until_client.is_some();
         self.clients();
         happened
+    }
+
+    /// When the first client wants to do something before `until`.
+    fn next_client(&self, until: Timestamp) -> Option<Timestamp> {
+        let clients = self.producers.values().filter_map(Producer::next_deadline);
+        let clients = clients.chain(self.consumers.values().filter_map(Consumer::next_deadline));
+        let now = self.stage.now();
+        // What a client could do now, it has done: what is left of it waits for something else.
+        clients.filter(|at| *at > now && *at < until).min()
     }
 
     /// Lets clients do whatever they can do now.

@@ -12,6 +12,8 @@ use crate::theatre::{Answer, Theatre, Ticket, Wire};
 
 /// Trace events that are kept.
 const TRACE_CAPACITY: usize = 1 << 20;
+/// How long after a look for idle time that found none the next is taken.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// What wall clocks show when a world begins: 2024-01-01.
 const WALL_EPOCH: i64 = 1_704_067_200_000;
 
@@ -30,6 +32,7 @@ pub(crate) struct Stage {
     trouble: Vec<String>,
     /// Why a fault was refused.
     refused: Vec<String>,
+    look_for_idle_time_at: Timestamp,
 }
 
 impl Stage {
@@ -67,6 +70,7 @@ impl Stage {
             answers: BTreeMap::new(),
             trouble: Vec::new(),
             refused: Vec::new(),
+            look_for_idle_time_at: Timestamp::ZERO,
         }
     }
 
@@ -224,6 +228,13 @@ impl Theatre for Stage {
                 self.tick(end);
                 false
             }
+        }
+    }
+
+    fn skip(&mut self, end: Timestamp) {
+        let now = self.world.now();
+        if now >= self.look_for_idle_time_at && !self.world.skip_idle(end) {
+            self.look_for_idle_time_at = now + PATIENCE;
         }
     }
 

@@ -41,6 +41,28 @@ fn an_hour_passes_in_no_time_and_the_cluster_is_well_after_it() {
     Client::connect(&leader(&cluster, "t", 0)).produce("t", 0, &["later"], -1).unwrap();
 }
 
+/// Costs a fraction of a second, where ten million messages would take an hour.
+#[test]
+fn after_a_week_old_records_are_gone() {
+    let cluster = Cluster::builder().topic("t", 1, 3).trace(10_000).start_blocking().unwrap();
+    let log_starts = || {
+        let logs = cluster.partition("t", 0).unwrap().logs;
+        logs.values().map(|log| log.log_start).collect::<Vec<_>>()
+    };
+    let mut client = Client::connect(&leader(&cluster, "t", 0));
+    client.produce("t", 0, &["old"], -1).unwrap();
+    cluster.clock().advance(167 * HOUR);
+    assert_eq!(log_starts(), [0; 3], "retention.ms is a week");
+    cluster.clock().advance(2 * HOUR);
+    assert_eq!(log_starts(), [1; 3]);
+    assert_eq!(cluster.partition("t", 0).unwrap().isr.len(), 3);
+    assert_eq!(client.produce("t", 0, &["next"], -1), Ok(1));
+    let skipped = |world: &klamm::World| {
+        world.trace().events().filter(|event| event.kind.name() == "IdleTimeSkipped").count()
+    };
+    assert!(cluster.look(skipped) > 0);
+}
+
 #[test]
 fn a_scaled_clock_runs_ahead() {
     let cluster = Cluster::builder().brokers(1).start_blocking().unwrap();

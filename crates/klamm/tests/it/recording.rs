@@ -43,6 +43,23 @@ fn a_recorded_run_replays_to_the_state_it_ended_in() {
 }
 
 #[test]
+fn time_that_was_passed_over_is_passed_over_in_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run");
+    let cluster = Cluster::builder().topic("t", 1, 3).record(&file).trace(10_000).start_blocking().unwrap();
+    for _ in 0..3 {
+        Client::connect(&leader(&cluster, "t", 0)).produce("t", 0, &["x"], -1).unwrap();
+        cluster.clock().advance(std::time::Duration::from_secs(100 * 3600));
+    }
+    cluster.clock().pause();
+    cluster.end_recording();
+    let live = cluster.look(|world| (world.status(), world.trace().hash(), world.trace().recorded()));
+    let replayed = replay_world(&file).unwrap();
+    assert_eq!((replayed.status(), replayed.trace().hash(), replayed.trace().recorded()), live);
+    assert!(replayed.trace().events().any(|event| event.kind.name() == "IdleTimeSkipped"));
+}
+
+#[test]
 fn a_recorded_run_with_faults_replays_exactly() {
     use std::time::Duration;
 

@@ -126,7 +126,8 @@ pub(super) const WORDS: &[Word] = &[
     Word {
         name: "advance",
         args: &[arg("time", Kind::Time)],
-        doc: "Lets time pass.",
+        doc: "Lets time pass. Of ten minutes or more, stretches are passed over in which nothing happens but what always does: fetches \
+              without an answer, heartbeats, checks that find nothing.",
         example: "advance 30s",
         ..WORD
     },

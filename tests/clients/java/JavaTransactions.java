@@ -128,8 +128,9 @@ public final class JavaTransactions {
             while (!leaving) {
                 ConsumerRecords<byte[], byte[]> batch = consumer.poll(Duration.ofMillis(100));
                 if (batch.isEmpty()) continue;
+                boolean deliberate = ++batches % ABORT_EVERY == 0;
+                boolean committed = false;
                 try {
-                    boolean deliberate = ++batches % ABORT_EVERY == 0;
                     copy(producer, batch, copy);
                     if (deliberate) {
                         // Else the client would drop what it has not sent yet.
@@ -137,10 +138,10 @@ public final class JavaTransactions {
                         // With the offsets in the transaction, and without.
                         if (DELIBERATELY.getAndIncrement() % 2 == 0) sendOffsets(consumer, producer, batch);
                         insist(producer::abortTransaction);
-                        rewind(consumer);
                     } else {
                         sendOffsets(consumer, producer, batch);
                         insist(producer::commitTransaction);
+                        committed = true;
                     }
                 } catch (KafkaException error) {
                     System.err.println(name + ": " + error);
@@ -152,8 +153,8 @@ public final class JavaTransactions {
                         producer.close(Duration.ZERO);
                         producer = transactional(bootstrap, name);
                     }
-                    rewind(consumer);
                 }
+                if (!committed) rewind(consumer);
             }
             producer.close();
         }

@@ -5,7 +5,7 @@ import time
 
 import confluent_kafka as ck
 
-from common import check, main
+from common import WAIT_S, check, main
 from transactions import GROUP, Copier, Helper, Order, copy_exactly_once
 
 PATIENT = {"reconnect.backoff.max.ms": 500, "socket.timeout.ms": 5000}
@@ -20,7 +20,7 @@ def transactional(bootstrap, transactional_id):
 
 def insist(step):
     """Does `step` again for as long as librdkafka says that this helps."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + WAIT_S
     while True:
         try:
             return step()
@@ -47,8 +47,7 @@ class Worker(Copier):
             if not batch:
                 continue
             try:
-                if not self.copy_batch(producer, batch):
-                    self.rewind()
+                committed = self.copy_batch(producer, batch)
             except ck.KafkaException as failure:
                 error = failure.args[0]
                 self.tell(error)
@@ -58,6 +57,8 @@ class Worker(Copier):
                     producer = transactional(self.bootstrap, self.name)
                 else:
                     insist(lambda: producer.abort_transaction(30))
+                committed = False
+            if not committed:
                 self.rewind()
         self.consumer.close()
 
@@ -85,13 +86,26 @@ class Worker(Copier):
     def rewind(self):
         """Goes back to what is committed: what was read since is to be read again."""
         owned = self.consumer.assignment()
-        for found in insist(lambda: self.consumer.committed(owned, timeout=30)):
+        for found in self.committed(owned):
             offset = found.offset if found.offset >= 0 else ck.OFFSET_BEGINNING
             try:
                 self.consumer.seek(ck.TopicPartition(found.topic, found.partition, offset))
             except ck.KafkaException as error:
                 # The partition has been given up in the meantime.
                 self.tell(f"seek: {error}")
+
+
+    def committed(self, partitions):
+        """What is committed, once there is a coordinator to say it: librdkafka calls none of its refusals retriable."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return self.consumer.committed(partitions, timeout=30)
+            except ck.KafkaException as failure:
+                if time.monotonic() > end:
+                    raise
+                self.tell(failure.args[0])
+                time.sleep(0.05)
 
 
 class Reader(Helper):

@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, ProducerFencedError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
-from common import check, main, wait_for
+from common import WAIT_S, check, main, wait_for
 from transactions import GROUP, Copier, Helper, Order, copy_exactly_once
 
 STEP_S = 8
@@ -43,7 +43,7 @@ def step(body):
 
 def transactional(bootstrap, transactional_id):
     """A producer that may begin a transaction. One whose initialisation failed is of no use any more."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + WAIT_S
     while True:
         producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=transactional_id, linger_ms=5, acks="all",
                                  transaction_timeout_ms=30_000, retry_backoff_ms=50, delivery_timeout_ms=20_000,
@@ -85,14 +85,15 @@ class Worker(Copier):
             if not batch:
                 continue
             try:
-                if not self.copy_batch(producer, batch):
-                    self.rewind()
+                committed = self.copy_batch(producer, batch)
             except KafkaError as error:
                 self.tell(f"{error!r}")
                 self.aborted += 1
                 self.replaced += 1
                 discard(producer)
                 producer = transactional(self.bootstrap, self.name)
+                committed = False
+            if not committed:
                 self.rewind()
         producer.close(timeout=30)
         self.consumer.close()
@@ -125,7 +126,7 @@ class Worker(Copier):
                 self.consumer.seek(tp, offset)
 
     def committed(self, tp):
-        end = time.monotonic() + 60
+        end = time.monotonic() + WAIT_S
         while True:
             try:
                 return self.consumer.committed(tp, timeout_ms=30_000)

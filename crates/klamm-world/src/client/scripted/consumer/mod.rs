@@ -201,6 +201,7 @@ impl Consumer {
                     count: 0,
                 };
                 self.current = Some((id, Job::Poll(poll)));
+                self.note_poll(ctx);
                 return;
             }
             ConsumerOp::Consume { within } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::TopicPartition;
+use klamm_node::{NodeId, TopicPartition};
 
 use super::Runner;
 use crate::report::{BrokerState, LogState, PartitionState, State};
@@ -21,6 +21,20 @@ impl<T: Theatre> Runner<T> {
     /// Whether every replica that runs is in sync and has what the leader has.
     pub(super) fn is_settled(&self) -> bool {
         self.partitions().iter().all(|partition| self.is_partition_settled(partition))
+            && self.fenced_but_up().is_empty()
+    }
+
+    /// Brokers that run and that the controller has not let in yet: a partition may look settled while all of its replicas start again.
+    fn fenced_but_up(&self) -> Vec<NodeId> {
+        let fenced = self.stage.look(|world| {
+            let metadata = world.metadata()?;
+            let brokers = world.settings().brokers.iter().map(|broker| broker.node);
+            let fenced = |id: &NodeId| {
+                world.is_up(*id) && metadata.cluster.broker(*id).is_none_or(|broker| broker.fenced)
+            };
+            Some(brokers.filter(fenced).collect())
+        });
+        fenced.flatten().unwrap_or_default()
     }
 
     fn is_partition_settled(&self, at: &TopicPartition) -> bool {
@@ -44,7 +58,9 @@ impl<T: Theatre> Runner<T> {
             Some(status) => format!("{at}: {status}"),
             None => format!("{at} is not known"),
         });
-        lines.collect::<Vec<_>>().join("\n")
+        let fenced = self.fenced_but_up();
+        let fenced = fenced.iter().map(|broker| format!("broker {broker} runs and is fenced"));
+        lines.chain(fenced).collect::<Vec<_>>().join("\n")
     }
 
     pub(super) fn look(&self) -> State {

@@ -96,7 +96,7 @@ fn the_pages_show_what_the_scenarios_print() {
         let expected = renewed(&page, &mut outputs);
         shown += expected.matches(MARK).count();
         if std::env::var("KLAMM_WRITE_DOCS").is_ok() {
-            std::fs::write(&path, expected).unwrap();
+            crate::replace(&path, &expected);
         } else {
             assert!(
                 page == expected,

@@ -31,6 +31,10 @@ pub(crate) enum Step {
     Member { client: String, op: ConsumerOp, error: String, wait: bool, patience: Duration },
     /// A consumer's process dies.
     EndMember(String),
+    /// Declares a client.
+    ShareConsumer { name: String, group: String },
+    /// A consumer of a share group does something.
+    Share(ShareStep),
     /// Lets time pass.
     Advance(Duration),
     /// Lets time pass until this long after the first step.
@@ -105,8 +109,28 @@ pub(crate) struct TransactionalSpec {
 pub(crate) enum Transaction {
     Init,
     Begin,
-    End { commit: bool },
-    SendOffset { partition: TopicPartition, group: String, offset: i64, generation: i32, member: String },
+    End {
+        commit: bool,
+    },
+    SendOffset {
+        partition: TopicPartition,
+        group: String,
+        offset: i64,
+        of: Metadata,
+    },
+    /// The coordinator's record is written with this producer epoch.
+    WriteEpoch(i16),
+}
+
+/// For which member of a group a position is committed (`ConsumerGroupMetadata`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Metadata {
+    /// The consumer that it is asked of.
+    pub(crate) consumer: Option<String>,
+    /// Instead of the consumer's.
+    pub(crate) generation: Option<i32>,
+    pub(crate) member: Option<String>,
+    pub(crate) instance: Option<String>,
 }
 
 /// A simulated consumer.
@@ -124,6 +148,28 @@ pub(crate) struct ConsumerSpec {
 pub(crate) struct MemberSpec {
     pub(crate) reset: OffsetReset,
     pub(crate) group: Option<GroupSettings>,
+}
+
+/// What a consumer of a share group does, and how that must end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShareStep {
+    pub(crate) client: String,
+    pub(crate) what: ShareWhat,
+    pub(crate) error: String,
+    pub(crate) within: Duration,
+}
+
+/// What a consumer of a share group does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShareWhat {
+    Join(Vec<String>),
+    Leave,
+    Poll(TopicPartition),
+    /// Says so of these records; of all that it has, when there are none.
+    Acknowledge {
+        kind: i8,
+        records: Vec<String>,
+    },
 }
 
 /// Records to send.
@@ -175,6 +221,10 @@ pub(crate) struct Consume {
     pub(crate) from: Option<i64>,
     pub(crate) broker: Option<NodeId>,
     pub(crate) epoch: Option<i32>,
+    /// The epoch of the record before the first one that is wanted.
+    pub(crate) last_epoch: Option<i32>,
+    pub(crate) max_wait: Duration,
+    pub(crate) wait: bool,
     pub(crate) error: String,
 }
 

@@ -32,6 +32,7 @@ pub use client::{
 };
 pub use fault::{Fault, FaultError, FaultId, FaultStatus};
 pub use input::{ClientRequest, Command, Damage, Input, Output};
+pub use klamm_broker::partition_for_group as coordinator_partition;
 pub use klamm_broker::{FollowerView, GroupView, LeaderView, ReplicaView, StoredLog, StoredRecord};
 pub use quorum::QuorumView;
 pub use settings::{BrokerSpec, LinkSettings, WorldSettings};

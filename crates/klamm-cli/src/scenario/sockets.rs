@@ -258,7 +258,7 @@ fn response(kind: ResponseKind) -> Response {
             high_watermark: partition.high_watermark,
             last_stable_offset: partition.last_stable_offset,
             log_start_offset: partition.log_start_offset,
-            diverging_epoch: None,
+            diverging_epoch: Some(partition.diverging_epoch),
             current_leader: None,
             snapshot_id: None,
             aborted_transactions: partition.aborted_transactions,

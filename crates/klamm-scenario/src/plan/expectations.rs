@@ -11,7 +11,8 @@ use crate::expect::{
 use crate::line::{Line, Value};
 
 /// The states of a classic group, by the names that Kafka gives them.
-const GROUP_STATES: &[&str] = &["Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"];
+const GROUP_STATES: &[&str] =
+    &["Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"];
 
 impl Planner<'_> {
     pub(super) fn expectations(&mut self, line: &Line) -> Vec<Expectation> {
@@ -34,6 +35,7 @@ impl Planner<'_> {
             "same-logs" => self.same_logs(line),
             "result" => self.result(line),
             "consumed" => self.consumed(line),
+            "acquired" => self.acquired(line),
             "broker" => self.broker_expectation(line),
             "controller" => self.controller(line),
             "topic" if line.prop_flag("exists") == Some(true) && !self.names.ever.contains(&line.text(0)) => {
@@ -306,7 +308,10 @@ impl Planner<'_> {
 
     fn committed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
         let partition = self.partition_at(line, 1)?;
-        let Value::Int(offset) = line.args.get(2)?.value else { return None };
+        let offset = match line.args.get(2).map(|arg| &arg.value) {
+            Some(Value::Int(offset)) => Some(*offset),
+            _ => None,
+        };
         Some(vec![Expectation::Committed { group: self.known_group(line)?, partition, offset }])
     }
 }

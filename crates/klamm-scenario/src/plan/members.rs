@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use klamm_world::scripted::{Assignor, ConsumerOp, GroupSettings, OffsetReset, SeekTo};
+use klamm_world::scripted::{Assignor, ConsumerOp, GroupProtocol, GroupSettings, OffsetReset, SeekTo};
 
 use super::Planner;
 use super::read::Read;
@@ -32,19 +32,14 @@ impl Planner<'_> {
             settings.heartbeat_interval = line.prop_time("heartbeat").unwrap_or(settings.heartbeat_interval);
             settings.max_poll_interval =
                 line.prop_time("max-poll-interval").unwrap_or(settings.max_poll_interval);
-            match line.prop_text("assignor").as_deref() {
-                None | Some("range") => {}
-                Some("cooperative-sticky") => settings.assignors = vec![Assignor::CooperativeSticky],
-                Some(other) => {
-                    let span = line.get("assignor").map_or(line.span, |value| value.span);
-                    let mistake = Mistake::new(format!("there is no assignor `{other}`"), span, "unknown");
-                    self.mistakes.push(mistake.suggest(other, ["range", "cooperative-sticky"]));
-                }
-            }
+            settings.protocol = self.protocol(line);
+            self.assignor(line, &mut settings);
             settings
         });
         if group.is_none() {
-            for name in ["instance", "session-timeout", "heartbeat", "max-poll-interval", "assignor"] {
+            for name in
+                ["instance", "protocol", "session-timeout", "heartbeat", "max-poll-interval", "assignor"]
+            {
                 if let Some(value) = line.get(name) {
                     let span = value.span;
                     self.wrong(
@@ -56,6 +51,55 @@ impl Planner<'_> {
             }
         }
         MemberSpec { reset, group }
+    }
+
+    fn protocol(&mut self, line: &Line) -> GroupProtocol {
+        let Some(value) = line.get("protocol") else { return GroupProtocol::Classic };
+        let span = value.span;
+        match line.prop_text("protocol").unwrap_or_default().as_str() {
+            "classic" => GroupProtocol::Classic,
+            "consumer" => {
+                for name in ["session-timeout", "heartbeat"] {
+                    if let Some(value) = line.get(name) {
+                        let mistake = Mistake::new(
+                            format!("with the consumer protocol `{name}` is the coordinator's"),
+                            value.span,
+                            "not the consumer's",
+                        );
+                        self.mistakes.push(mistake.help(
+                            "for example: config group.consumer.session.timeout.ms=45000 group.consumer.heartbeat.interval.ms=5000",
+                        ));
+                    }
+                }
+                GroupProtocol::Consumer
+            }
+            other => {
+                let mistake = Mistake::new(format!("there is no protocol `{other}`"), span, "unknown");
+                self.mistakes.push(mistake.suggest(other, ["classic", "consumer"]));
+                GroupProtocol::Classic
+            }
+        }
+    }
+
+    fn assignor(&mut self, line: &Line, settings: &mut GroupSettings) {
+        let Some(value) = line.get("assignor") else { return };
+        let span = value.span;
+        let name = line.prop_text("assignor").unwrap_or_default();
+        let known: &[&str] = match (settings.protocol, name.as_str()) {
+            (GroupProtocol::Classic, "range") => return,
+            (GroupProtocol::Classic, "cooperative-sticky") => {
+                settings.assignors = vec![Assignor::CooperativeSticky];
+                return;
+            }
+            (GroupProtocol::Consumer, "uniform" | "range") => {
+                settings.remote_assignor = Some(name.into());
+                return;
+            }
+            (GroupProtocol::Classic, _) => &["range", "cooperative-sticky"],
+            (GroupProtocol::Consumer, _) => &["uniform", "range"],
+        };
+        let mistake = Mistake::new(format!("there is no assignor `{name}`"), span, "unknown");
+        self.mistakes.push(mistake.suggest(&name, known.iter().copied()));
     }
 
     pub(super) fn member_step(&mut self, line: &Line) -> Option<Step> {

@@ -11,6 +11,7 @@ pub(crate) mod portable;
 mod possible;
 mod read;
 mod records;
+mod share;
 mod steps;
 mod topics;
 mod transactions;
@@ -106,6 +107,8 @@ struct Names {
     /// Producers that send in transactions.
     transactional: BTreeSet<String>,
     consumers: BTreeSet<String>,
+    /// Consumers of share groups.
+    shares: BTreeSet<String>,
     /// Those that have a group.
     grouped: BTreeSet<String>,
     /// The groups that they have.

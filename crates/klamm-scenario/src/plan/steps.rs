@@ -37,7 +37,7 @@ impl Planner<'_> {
     /// What the cluster is made of is said before anything happens in it.
     fn check_order(&mut self, line: &Line) {
         let head = grammar::word(Place::Step, &line.word).is_some_and(|word| word.place == Place::Head);
-        let client = matches!(line.word.as_str(), "producer" | "consumer");
+        let client = matches!(line.word.as_str(), "producer" | "consumer" | "share-consumer");
         if !head {
             self.begun |= !matches!(line.word.as_str(), "note" | "profile" | "when");
         } else if self.begun && !client {
@@ -67,10 +67,12 @@ impl Planner<'_> {
             }
             "producer" => Step::Producer(self.producer(line)),
             "consumer" => Step::Consumer(self.consumer(line)),
+            "share-consumer" => self.share_consumer(line)?,
+            "share-join" | "share-poll" | "acknowledge" | "share-leave" => self.share_step(line)?,
             "send" => Step::Send { send: self.send(line)?, wait: None },
             "produce" => Step::Send { send: self.send(line)?, wait: Some(wait(line)) },
             "await" => self.await_results(line)?,
-            "transaction" | "send-offset" => Step::Transaction(self.transaction(line)?),
+            "transaction" | "send-offset" | "write-epoch" => Step::Transaction(self.transaction(line)?),
             "consume" => Step::Consume(self.consume(line)?),
             "advance" => {
                 self.passed = self.passed.saturating_add(time(line));
@@ -402,6 +404,9 @@ impl Planner<'_> {
             from: line.prop_int("from"),
             broker: self.broker_prop(line, "broker"),
             epoch: line.prop_int("epoch").and_then(|epoch| i32::try_from(epoch).ok()),
+            last_epoch: line.prop_int("last-epoch").and_then(|epoch| i32::try_from(epoch).ok()),
+            max_wait: line.prop_time("max-wait").unwrap_or_default(),
+            wait: line.prop_flag("wait").unwrap_or(true),
             error: error(line),
         })
     }

@@ -9,7 +9,7 @@ use super::read::Read;
 use super::steps::error;
 use crate::error::Mistake;
 use crate::line::Line;
-use crate::step::{Transaction, TransactionStep, TransactionalSpec};
+use crate::step::{Metadata, Transaction, TransactionStep, TransactionalSpec};
 
 impl Planner<'_> {
     /// How a producer sends in transactions, if it does.
@@ -46,6 +46,21 @@ impl Planner<'_> {
         })
     }
 
+    fn group_metadata(&mut self, line: &Line) -> Option<Metadata> {
+        let generation = line.prop_int("generation").and_then(|generation| i32::try_from(generation).ok());
+        let mut metadata = Metadata { generation, member: line.prop_text("member"), ..Metadata::default() };
+        if let Some(consumer) = line.prop_text("as") {
+            let span = line.get("as").map_or(line.span, |value| value.span);
+            if !self.names.grouped.contains(&consumer) {
+                let mistake = Mistake::new(format!("no consumer `{consumer}` has a group"), span, "unknown");
+                self.mistakes.push(mistake.suggest(&consumer, self.names.grouped.iter().map(String::as_str)));
+                return None;
+            }
+            metadata.consumer = Some(consumer);
+        }
+        Some(metadata)
+    }
+
     pub(super) fn transaction(&mut self, line: &Line) -> Option<TransactionStep> {
         let client = self.known_producer(line)?;
         if !self.names.transactional.contains(&client) {
@@ -67,13 +82,20 @@ impl Planner<'_> {
                     partition: self.partition_at(line, 1)?,
                     group,
                     offset,
-                    generation: line
-                        .prop_int("generation")
-                        .and_then(|generation| i32::try_from(generation).ok())
-                        .unwrap_or(-1),
-                    member: line.prop_text("member").unwrap_or_default(),
+                    of: self.group_metadata(line)?,
                 }
             }
+            "write-epoch" => match i16::try_from(line.text(1).parse::<i64>().unwrap_or(-1)) {
+                Ok(epoch) if epoch >= 0 => Transaction::WriteEpoch(epoch),
+                _ => {
+                    self.wrong(
+                        "a producer epoch is a number from 0 to 32767",
+                        line.args[1].span,
+                        "out of range",
+                    );
+                    return None;
+                }
+            },
             _ => match line.text(1).as_str() {
                 "init" => Transaction::Init,
                 "begin" => Transaction::Begin,

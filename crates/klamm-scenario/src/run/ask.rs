@@ -1,5 +1,8 @@
 //! Requests as values, and what their answers say.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use klamm_wire::messages::create_partitions_request::CreatePartitionsTopic;
@@ -128,17 +131,25 @@ pub(crate) fn produce(produce: &Produce<'_>) -> Request {
         builder.push(produce.wall, produce.key.map(str::as_bytes), value, &[]);
     }
     let records = builder.build().expect("uncompressed batches always build").to_bytes();
-    let data = PartitionProduceData::default().with_index(produce.to.partition).with_records(Some(records));
-    let topic = TopicProduceData::default()
-        .with_name(TopicName(produce.to.topic.clone()))
-        .with_partition_data(vec![data]);
+    produce_bytes(produce.to, produce.acks, produce.timeout_ms, produce.transactional_id, records)
+}
+
+/// Produces a batch as it is.
+pub(crate) fn produce_bytes(
+    to: &TopicPartition,
+    acks: i16,
+    timeout_ms: i32,
+    transactional_id: Option<&str>,
+    records: Bytes,
+) -> Request {
+    let data = PartitionProduceData::default().with_index(to.partition).with_records(Some(records));
+    let topic =
+        TopicProduceData::default().with_name(TopicName(to.topic.clone())).with_partition_data(vec![data]);
     Request::Produce(
         ProduceRequest::default()
-            .with_transactional_id(
-                produce.transactional_id.map(|id| TransactionalId(StrBytes::from(id.to_owned()))),
-            )
-            .with_acks(produce.acks)
-            .with_timeout_ms(produce.timeout_ms)
+            .with_transactional_id(transactional_id.map(|id| TransactionalId(StrBytes::from(id.to_owned()))))
+            .with_acks(acks)
+            .with_timeout_ms(timeout_ms)
             .with_topic_data(vec![topic]),
     )
 }
@@ -156,6 +167,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) partition: &'a TopicPartition,
     pub(crate) offset: i64,
     pub(crate) epoch: Option<i32>,
+    pub(crate) last_epoch: Option<i32>,
+    pub(crate) max_wait: Duration,
     pub(crate) read_committed: bool,
     pub(crate) rack: Option<&'a str>,
 }
@@ -164,7 +177,7 @@ pub(crate) fn fetch(fetch: &Fetch<'_>) -> Request {
     let partition = FetchPartition::default()
         .with_partition(fetch.partition.partition)
         .with_current_leader_epoch(fetch.epoch.unwrap_or(-1))
-        .with_last_fetched_epoch(-1)
+        .with_last_fetched_epoch(fetch.last_epoch.unwrap_or(-1))
         .with_log_start_offset(-1)
         .with_fetch_offset(fetch.offset)
         .with_partition_max_bytes(1 << 20);
@@ -174,8 +187,8 @@ pub(crate) fn fetch(fetch: &Fetch<'_>) -> Request {
     Request::Fetch(
         FetchRequest::default()
             .with_replica_id(BrokerId(-1))
-            .with_max_wait_ms(0)
-            .with_min_bytes(0)
+            .with_max_wait_ms(i32::try_from(fetch.max_wait.as_millis()).unwrap_or(i32::MAX))
+            .with_min_bytes(i32::from(!fetch.max_wait.is_zero()))
             .with_max_bytes(50 << 20)
             .with_isolation_level(fetch.read_committed.into())
             .with_session_id(0)

@@ -57,6 +57,7 @@ impl Consumer {
         if let Some(from) = what.from {
             position.next = from;
         }
+        position.error = None;
         let until = now + self.spec.request_timeout;
         self.reading = Some(Reading { what: what.clone(), until, read: 0, state: State::Begin });
     }
@@ -129,6 +130,8 @@ impl Consumer {
             partition: &reading.what.partition,
             offset: position.next,
             epoch: reading.what.epoch,
+            last_epoch: reading.what.last_epoch,
+            max_wait: reading.what.max_wait,
             read_committed: self.spec.read_committed,
             rack: self.spec.rack.as_deref(),
         });
@@ -143,6 +146,10 @@ impl Consumer {
         let Some(partition) = partition else { return self.end(response.error_code.name()) };
         if partition.error_code != ErrorCode::None {
             return self.end(partition.error_code.name());
+        }
+        if let Some(end) = partition.diverging_epoch.as_ref().filter(|end| end.epoch >= 0) {
+            self.told.push(format!("{}: epoch {} ended at {}", self.spec.name, end.epoch, end.end_offset));
+            return self.end("DIVERGING_EPOCH");
         }
         let preferred = NodeId(partition.preferred_read_replica.0);
         if preferred.0 >= 0

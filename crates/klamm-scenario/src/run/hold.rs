@@ -34,6 +34,9 @@ impl<T: Theatre> Runner<T> {
             Expectation::Consumed { client, partition, records, error } => {
                 self.check_consumed(client, partition, records, error.as_deref())
             }
+            Expectation::Acquired { client, partition, records, deliveries } => {
+                self.check_acquired(client, partition, records, *deliveries)
+            }
             Expectation::Broker { broker, facts } => self.check_broker(*broker, facts),
             Expectation::Controller { controller, facts } => self.check_controller(*controller, facts),
             Expectation::Topic { topic, exists, partitions } => {
@@ -55,7 +58,10 @@ impl<T: Theatre> Runner<T> {
                     .get(group.as_bytes())
                     .and_then(|group| group.group.offsets.get(partition).copied());
                 let mut check = Check::new(format!("group {group} committed of {partition}"));
-                check.number("offset", *offset, actual);
+                let shown = |offset: Option<i64>| {
+                    offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string())
+                };
+                check.text("offset", &shown(*offset), &shown(actual));
                 check.failures
             }
             Expectation::Position { client, partition, offset } => {
@@ -291,6 +297,25 @@ impl<T: Theatre> Runner<T> {
         if let Some(error) = error {
             let actual = position.and_then(|position| position.error.as_deref());
             check.text("error", error, actual.unwrap_or("PENDING"));
+        }
+        check.failures
+    }
+
+    fn check_acquired(
+        &self,
+        client: &str,
+        partition: &TopicPartition,
+        records: &[String],
+        deliveries: Option<i16>,
+    ) -> Vec<Failure> {
+        let mut check = Check::new(format!("{client} of {partition}"));
+        let held = self.share_held(client, partition);
+        let values: Vec<_> = held.iter().map(|(value, _)| value.as_str()).collect();
+        check.text("acquired", &or_empty(records.join(" ")), &or_empty(values.join(" ")));
+        if let Some(expected) = deliveries {
+            for (value, actual) in &held {
+                check.number(&format!("deliveries of {value}"), expected.into(), Some((*actual).into()));
+            }
         }
         check.failures
     }

@@ -52,6 +52,11 @@ impl<T: Theatre> Runner<T> {
         Some(id)
     }
 
+    /// A consumer of the world, with what it was declared as.
+    pub(super) fn member_and_spec(&self, name: &str) -> Option<(ClientId, &ConsumerSpec)> {
+        Some((self.member_id(name)?, self.members.specs.get(name)?))
+    }
+
     pub(super) fn ask_member(
         &mut self,
         name: &str,

@@ -9,6 +9,7 @@ mod member;
 pub(crate) use self::look::time;
 mod producer;
 mod quorum;
+mod share;
 mod stage;
 mod told;
 mod txn;
@@ -146,6 +147,7 @@ struct Runner<T> {
     /// The line of the step that is carried out.
     line: usize,
     members: Members,
+    share: BTreeMap<String, share::ShareMember>,
 }
 
 impl Failure {
@@ -168,6 +170,7 @@ impl<T: Theatre> Runner<T> {
             faults: Vec::new(),
             line: 0,
             members: Members::default(),
+            share: BTreeMap::new(),
         }
     }
 
@@ -232,6 +235,9 @@ impl<T: Theatre> Runner<T> {
                     consumer.consume(what, now);
                 }
                 self.clients();
+                if !what.wait {
+                    return Vec::new();
+                }
                 let reads = |runner: &Self| {
                     runner.consumers.get(&what.client).is_none_or(|consumer| !consumer.is_reading())
                 };
@@ -251,6 +257,13 @@ impl<T: Theatre> Runner<T> {
             }
             Step::Member { client, op, error, wait, patience } => {
                 return self.ask_member(client, op, error, *wait, *patience);
+            }
+            Step::ShareConsumer { name, group } => self.declare_share(name, group),
+            Step::Share(step) => {
+                let failures = self.share(step);
+                if !failures.is_empty() {
+                    return failures;
+                }
             }
             Step::EndMember(client) => self.end_member(client),
             Step::Advance(time) if *time >= LONG => self.pass_over(*time),

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::internal::Schema as _;
+use klamm_wire::internal::txn::{TransactionLogKey, TransactionLogValue, TransactionRecordKey};
 use klamm_wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use klamm_wire::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
@@ -11,15 +13,21 @@ use klamm_wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, GroupId,
     InitProducerIdRequest, ProducerId, ResponseKind, TopicName, TransactionalId, TxnOffsetCommitRequest,
 };
+use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{Api, ApiKey, ErrorCode, KafkaVersion, Request, Response, StrBytes};
 
-use super::Runner;
+use super::{Runner, ask};
 use crate::report::Failure;
-use crate::step::{Transaction, TransactionStep, TransactionalSpec};
+use crate::step::{Metadata, Transaction, TransactionStep, TransactionalSpec};
 use crate::theatre::{Answer, Theatre};
 
 /// How long a producer waits before it asks a coordinator again (`TransactionManager.ADD_PARTITIONS_RETRY_BACKOFF_MS`).
 pub(super) const BACKOFF: Duration = Duration::from_millis(20);
+
+/// Where coordinators keep what they know.
+const STATE_TOPIC: &str = "__transaction_state";
+/// The client id that Kafka lets write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// A request with its API and version.
 pub(super) type Asked = (ApiKey, i16, Request);
@@ -110,13 +118,22 @@ enum Of {
 
 impl<T: Theatre> Runner<T> {
     pub(super) fn transaction(&mut self, step: &TransactionStep) -> Vec<Failure> {
-        let actual = self.carry_out(step);
+        let actual = match &step.what {
+            Transaction::WriteEpoch(epoch) => self.write_epoch(step, *epoch),
+            Transaction::SendOffset { partition, group, offset, of } => {
+                let (partition, group, of) = (partition.clone(), group.clone(), self.group_metadata(of));
+                let what = Transaction::SendOffset { partition, group, offset: *offset, of };
+                self.carry_out(&TransactionStep { what, ..step.clone() })
+            }
+            _ => self.carry_out(step),
+        };
         let text = match &step.what {
             Transaction::Init => "init",
             Transaction::Begin => "begin",
             Transaction::End { commit: true } => "commit",
             Transaction::End { commit: false } => "abort",
             Transaction::SendOffset { .. } => "send-offset",
+            Transaction::WriteEpoch(_) => "write-epoch",
         };
         if let Some(producer) = self.producers.get_mut(&step.client) {
             let identity = producer.identity();
@@ -169,7 +186,7 @@ impl<T: Theatre> Runner<T> {
         let Some(spec) = producer.spec().transactional.clone() else { return ErrorCode::UnknownServerError };
         let identity = producer.identity().map(|(id, epoch)| (id, step.epoch.unwrap_or(epoch)));
         match &step.what {
-            Transaction::Begin => ErrorCode::None,
+            Transaction::Begin | Transaction::WriteEpoch(_) => ErrorCode::None,
             Transaction::Init => {
                 let request = init(&spec, None);
                 match self.ask_coordinator(step, &spec, &Of::Transactions, request) {
@@ -215,6 +232,72 @@ impl<T: Theatre> Runner<T> {
                     Err(error) => error,
                 }
             }
+        }
+    }
+
+    /// Asks the consumer, if there is one to ask, for what was not given.
+    fn group_metadata(&self, of: &Metadata) -> Metadata {
+        let Some((client, spec)) = of.consumer.as_ref().and_then(|name| self.member_and_spec(name)) else {
+            return of.clone();
+        };
+        let member = self.stage.look(|world| world.client_member(client)).flatten();
+        Metadata {
+            consumer: of.consumer.clone(),
+            generation: of.generation.or_else(|| member.as_ref().map(|member| member.generation)),
+            member: of.member.clone().or_else(|| member.map(|member| member.member_id.to_string())),
+            instance: spec
+                .member
+                .group
+                .as_ref()
+                .and_then(|group| group.instance_id.as_ref())
+                .map(ToString::to_string),
+        }
+    }
+
+    /// Writes the coordinator's record of a transactional id, as an administrator can (`AdminUtils`): what it says of the producer is
+    /// what the coordinator knows once it has loaded its log again.
+    fn write_epoch(&mut self, step: &TransactionStep, epoch: i16) -> String {
+        let Some(producer) = self.producers.get(&step.client) else { return String::new() };
+        let (Some(spec), Some((producer_id, _))) =
+            (producer.spec().transactional.clone(), producer.identity())
+        else {
+            return ErrorCode::InvalidTxnState.name().to_owned();
+        };
+        let partitions = self.stage.topics().get(STATE_TOPIC.as_bytes()).copied().unwrap_or(0);
+        if partitions == 0 {
+            return ErrorCode::UnknownTopicOrPartition.name().to_owned();
+        }
+        let at = TopicPartition::new(STATE_TOPIC, klamm_world::coordinator_partition(&spec.id, partitions));
+        let now = self.stage.wall_millis();
+        let key = TransactionLogKey { transactional_id: text(&spec.id) };
+        let value = TransactionLogValue {
+            producer_id,
+            producer_epoch: epoch,
+            transaction_timeout_ms: i32::try_from(spec.timeout.as_millis()).unwrap_or(i32::MAX),
+            transaction_last_update_timestamp_ms: now,
+            transaction_start_timestamp_ms: -1,
+            ..TransactionLogValue::default()
+        };
+        let (Ok(key), Ok(value)) = (TransactionRecordKey::from(key).encode(), value.to_versioned_bytes(0))
+        else {
+            return ErrorCode::UnknownServerError.name().to_owned();
+        };
+        let mut batch = BatchBuilder::new();
+        batch.push(now, Some(&key), Some(&value), &[]);
+        let records = batch.build().expect("uncompressed batches always build").to_bytes();
+        let request = ask::produce_bytes(&at, -1, 30_000, None, records);
+        let leader = self.stage.partition(&at.topic, at.partition).and_then(|status| status.leader);
+        let Some(leader) = leader else { return ErrorCode::LeaderNotAvailable.name().to_owned() };
+        let client = self.next_client;
+        self.next_client += 1;
+        self.stage.name_client(client, ADMIN_CLIENT);
+        let ticket = self.stage.ask(client, leader, ask::PRODUCE.0, ask::PRODUCE.1, request);
+        match self.answer(ticket) {
+            Some(Answer::Response(answer)) => ErrorCode::from_code(ask::produced(&answer).0)
+                .unwrap_or(ErrorCode::UnknownServerError)
+                .name()
+                .to_owned(),
+            _ => "DISCONNECTED".to_owned(),
         }
     }
 
@@ -295,7 +378,11 @@ impl<T: Theatre> Runner<T> {
         error
     }
 
-    fn coordinator_of(&mut self, client: u32, (key, version, request): Asked) -> Result<NodeId, ErrorCode> {
+    pub(super) fn coordinator_of(
+        &mut self,
+        client: u32,
+        (key, version, request): Asked,
+    ) -> Result<NodeId, ErrorCode> {
         for broker in self.stage.brokers() {
             let ticket = self.stage.ask(client, broker, key, version, request.clone());
             if let Some(Answer::Response(answer)) = self.answer(ticket) {
@@ -347,7 +434,7 @@ fn commit_offset(spec: &TransactionalSpec, identity: (i64, i16), what: &Transact
         .with_transactional_id(TransactionalId(text(&spec.id)))
         .with_producer_id(ProducerId(identity.0))
         .with_producer_epoch(identity.1);
-    if let Transaction::SendOffset { partition, group, offset, generation, member } = what {
+    if let Transaction::SendOffset { partition, group, offset, of } = what {
         let position = TxnOffsetCommitRequestPartition::default()
             .with_partition_index(partition.partition)
             .with_committed_offset(*offset)
@@ -358,8 +445,9 @@ fn commit_offset(spec: &TransactionalSpec, identity: (i64, i16), what: &Transact
             .with_partitions(vec![position]);
         request = request
             .with_group_id(GroupId(text(group)))
-            .with_generation_id(*generation)
-            .with_member_id(text(member))
+            .with_generation_id(of.generation.unwrap_or(-1))
+            .with_member_id(text(of.member.as_deref().unwrap_or_default()))
+            .with_group_instance_id(of.instance.as_deref().map(text))
             .with_topics(vec![topic]);
     }
     let newest = if spec.v2 { 5 } else { 4 };

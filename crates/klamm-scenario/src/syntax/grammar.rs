@@ -7,6 +7,7 @@ mod faults;
 mod members;
 mod reference;
 mod setup;
+mod share;
 mod steps;
 
 pub use reference::reference;
@@ -151,6 +152,7 @@ pub fn words() -> impl Iterator<Item = &'static Word> {
         .iter()
         .chain(steps::WORDS)
         .chain(members::WORDS)
+        .chain(share::WORDS)
         .chain(faults::WORDS)
         .chain(expectations::WORDS)
 }

@@ -7,7 +7,7 @@ use crate::error::Mistake;
 use crate::line::{Line, Spanned, Value};
 
 /// Names of results beside Kafka's errors.
-pub(crate) const RESULTS: &[&str] = &["PENDING", "DISCONNECTED"];
+pub(crate) const RESULTS: &[&str] = &["PENDING", "DISCONNECTED", "DIVERGING_EPOCH"];
 
 pub(super) fn check(lines: &[Line], mistakes: &mut Vec<Mistake>) {
     check_block(lines, Place::Step, mistakes);

@@ -79,6 +79,26 @@ fn a_group_has_a_member_and_a_state_of_kafkas() {
 }
 
 #[test]
+fn a_members_protocol_has_its_own_settings() {
+    let wrong = |consumer: &str| first(&format!("topic t\nconsumer c group=g {consumer}")).0;
+    assert_eq!(wrong("protocol=modern"), "there is no protocol `modern`");
+    assert_eq!(
+        wrong("protocol=consumer heartbeat=1s"),
+        "with the consumer protocol `heartbeat` is the coordinator's"
+    );
+    assert_eq!(
+        wrong("protocol=consumer assignor=cooperative-sticky"),
+        "there is no assignor `cooperative-sticky`"
+    );
+    assert_eq!(wrong("assignor=uniform"), "there is no assignor `uniform`");
+    let share = "topic t\nshare-consumer s group=g\n";
+    assert_eq!(first("topic t\nshare-consumer s").0, "a consumer of a share group needs its group");
+    assert_eq!(first(&format!("{share}share-poll r")).0, "there is no share consumer `r`");
+    assert_eq!(first(&format!("{share}acknowledge s accepted")).0, "a record cannot be `accepted`");
+    assert_eq!(first("topic t\nproducer p\nwrite-epoch p 3").0, "`p` sends in no transactions");
+}
+
+#[test]
 fn time_does_not_go_back() {
     let (told, at) = first("advance 3s\nat 5s {\n  advance 1s\n}\nat 5500ms {\n  crash 1\n}");
     assert_eq!((told.as_str(), at), ("it is 6s or later here", 6));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use klamm_node::EventKind;
 use klamm_scenario::{Options, parse, report::text, run};
 
 fn folder() -> PathBuf {
@@ -28,6 +29,23 @@ fn all() -> Vec<(String, String)> {
     found
 }
 
+/// What no client and no command does: it follows from something that was decided before.
+const FOLLOWS: &[EventKind] = &[
+    EventKind::BrokerRegistered,
+    EventKind::BrokerRunning,
+    EventKind::BrokerUnfenced,
+    EventKind::ControllerElected,
+    EventKind::VoteAnswered,
+    EventKind::IsrProposed,
+    EventKind::IsrRefused,
+    EventKind::BecameLeader,
+    EventKind::BecameFollower,
+    EventKind::LogTruncated,
+    EventKind::LogCompacted,
+    EventKind::SegmentsDeleted,
+    EventKind::TransactionMarkersSent,
+];
+
 #[test]
 fn all_scenarios_hold() {
     let mut failed = String::new();
@@ -35,6 +53,12 @@ fn all_scenarios_hold() {
         match run(&name, &text, Options::default()) {
             Err(mistakes) => failed.push_str(&mistakes.render(false)),
             Ok(reports) => {
+                let events = reports.iter().flat_map(|report| &report.rows).flat_map(|row| &row.trace);
+                for event in
+                    events.filter(|event| event.cause.is_none() && FOLLOWS.contains(&event.kind.kind()))
+                {
+                    failed.push_str(&format!("{name}: nothing is said to have caused {event:#}\n"));
+                }
                 for report in reports.iter().filter(|report| !report.held()) {
                     failed.push_str(&text::render(report, text::Style::default()));
                 }

@@ -170,8 +170,8 @@ pub(super) const WORDS: &[Word] = &[
     Word {
         name: "committed",
         place: Place::Expect,
-        args: &[arg("group", Kind::Text), arg("partition", Kind::Partition), arg("offset", Kind::Count)],
-        doc: "The offset that a group has committed.",
+        args: &[arg("group", Kind::Text), arg("partition", Kind::Partition), optional("offset", Kind::Count)],
+        doc: "The offset that a group has committed; without one, that it has committed nothing.",
         example: "expect { committed g t-0 10; }",
         ..WORD
     },

@@ -96,7 +96,7 @@ pub(super) const WORDS: &[Word] = &[
         place: Place::Expect,
         args: &[arg("consumer", Kind::Name)],
         props: &[
-            prop("generation", Kind::Int, "the generation it is in; -1 for none"),
+            prop("generation", Kind::Int, "the generation, or member epoch, it is in; -1 for none"),
             prop("leads", Kind::Flag, "whether it leads the group"),
             prop("coordinator", Kind::NodeOrNone, "the broker that it believes to be the coordinator"),
             prop("assigned", Kind::Text, "its partitions, such as \"t-0 t-1\", or none"),

@@ -131,10 +131,23 @@ pub(super) const WORDS: &[Word] = &[
             prop("reset", Kind::Text, "`auto.offset.reset`: latest, earliest or none (latest)"),
             prop("group", Kind::Text, "`group.id`"),
             prop("instance", Kind::Text, "`group.instance.id`"),
-            prop("session-timeout", Kind::Time, "`session.timeout.ms` (45s)"),
-            prop("heartbeat", Kind::Time, "`heartbeat.interval.ms` (3s)"),
+            prop("protocol", Kind::Text, "`group.protocol`: classic or consumer (classic)"),
+            prop(
+                "session-timeout",
+                Kind::Time,
+                "`session.timeout.ms` (45s); with protocol=consumer it is the broker's",
+            ),
+            prop(
+                "heartbeat",
+                Kind::Time,
+                "`heartbeat.interval.ms` (3s); with protocol=consumer it is the broker's",
+            ),
             prop("max-poll-interval", Kind::Time, "`max.poll.interval.ms` (5m)"),
-            prop("assignor", Kind::Text, "range or cooperative-sticky (range)"),
+            prop(
+                "assignor",
+                Kind::Text,
+                "range or cooperative-sticky (range); with protocol=consumer `group.remote.assignor`: uniform or range (uniform)",
+            ),
             prop("request-timeout", Kind::Time, "`request.timeout.ms` (30s)"),
         ],
         doc: "A consumer that is told step by step what to do. `consume` has it send nothing but fetches, so that each error can be seen; \

@@ -100,7 +100,16 @@ pub(super) const WORDS: &[Word] = &[
         props: &[
             prop("group", Kind::Text, "`group.id` (required)"),
             prop("offset", Kind::Count, "the offset to read from next (required)"),
-            prop("generation", Kind::Int, "the generation of the member that has read up to there (-1)"),
+            prop(
+                "as",
+                Kind::Name,
+                "a consumer of the group: with its generation, member id and instance (`groupMetadata`)",
+            ),
+            prop(
+                "generation",
+                Kind::Int,
+                "the generation, or member epoch, of the member that has read up to there (-1)",
+            ),
             prop("member", Kind::Text, "that member's id"),
             prop("error", Kind::Error, "the result must be this (NONE)"),
             prop("retry", Kind::Flag, "tries again after a retriable error (#true)"),
@@ -111,16 +120,32 @@ pub(super) const WORDS: &[Word] = &[
         ..WORD
     },
     Word {
+        name: "write-epoch",
+        args: &[arg("producer", Kind::Name), arg("epoch", Kind::Count)],
+        props: &[prop("error", Kind::Error, "the result must be this (NONE)")],
+        doc: "Writes into `__transaction_state`, as an administrator can, that the producer of a transactional id has this epoch. Its coordinator \
+              finds it when it loads its log the next time. It stands for as many transactions.",
+        example: "producer tp transactional-id=T\ntransaction tp init\nwrite-epoch tp 32765",
+        ..WORD
+    },
+    Word {
         name: "consume",
         args: &[arg("consumer", Kind::Name), optional("partition", Kind::Partition)],
         props: &[
             prop("from", Kind::Count, "the offset to read from (where it stopped; first 0)"),
             prop("broker", Kind::Node, "asks this broker, whoever leads"),
             prop("epoch", Kind::Int, "the leader epoch that it claims to know"),
+            prop(
+                "last-epoch",
+                Kind::Int,
+                "the epoch of the record before: where the log says otherwise, it is told where that epoch ended (DIVERGING_EPOCH)",
+            ),
+            prop("max-wait", Kind::Time, "how long the broker may wait for a record (0s)"),
+            prop("wait", Kind::Flag, "waits until it is over; else `consumed` tells how it ended (#true)"),
             prop("error", Kind::Error, "the result must be this (NONE)"),
         ],
         doc: "Reads a partition to the end that the broker shows it.",
-        example: "consume c t-0\nconsume c from=0",
+        example: "consume c t-0\nconsume c from=0\nconsume c from=0 max-wait=1s wait=#false",
         ..WORD
     },
     Word {

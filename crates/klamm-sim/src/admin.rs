@@ -60,14 +60,16 @@ pub(crate) fn create(topic: &Topic) -> ((ApiKey, i16), Request) {
     let config = |name: &'static str, value: String| {
         CreatableTopicConfig::default().with_name(name.into()).with_value(Some(value.into()))
     };
+    let mut configs = vec![
+        config("min.insync.replicas", topic.min_isr.to_string()),
+        config("unclean.leader.election.enable", topic.unclean.to_string()),
+    ];
+    configs.extend(topic.segment_bytes.map(|bytes| config("internal.segment.bytes", bytes.to_string())));
     let topic = CreatableTopic::default()
         .with_name(TopicName(topic.name.clone().into()))
         .with_num_partitions(topic.partitions)
         .with_replication_factor(topic.replicas)
-        .with_configs(vec![
-            config("min.insync.replicas", topic.min_isr.to_string()),
-            config("unclean.leader.election.enable", topic.unclean.to_string()),
-        ]);
+        .with_configs(configs);
     let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS);
     ((ApiKey::CreateTopics, 7), Request::CreateTopics(request))
 }

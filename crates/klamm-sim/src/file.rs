@@ -63,11 +63,15 @@ impl File {
             let _ = writeln!(text, "    config {key:?} {value:?}");
         }
         for t in &o.topics {
-            let _ = writeln!(
+            let _ = write!(
                 text,
                 "    topic {:?} partitions={} replicas={} min-isr={} unclean=#{}",
                 t.name, t.partitions, t.replicas, t.min_isr, t.unclean
             );
+            if let Some(bytes) = t.segment_bytes {
+                let _ = write!(text, " segment-bytes={bytes}");
+            }
+            text.push('\n');
         }
         for p in &o.producers {
             let _ = writeln!(
@@ -164,6 +168,11 @@ impl File {
                     replicas: node.number("replicas")?,
                     min_isr: node.number("min-isr")?,
                     unclean: node.flag("unclean")?,
+                    segment_bytes: node
+                        .node
+                        .get("segment-bytes")
+                        .map(|_| node.number("segment-bytes"))
+                        .transpose()?,
                 }),
                 "producer" => options.producers.push(ProducerSpec {
                     topic: node.word(0)?.to_owned().into(),

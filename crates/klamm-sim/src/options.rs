@@ -137,6 +137,8 @@ pub struct Topic {
     pub min_isr: i32,
     /// `unclean.leader.election.enable`
     pub unclean: bool,
+    /// The size of a segment, in bytes: below what `segment.bytes` may be, so that small logs have several.
+    pub segment_bytes: Option<i32>,
 }
 
 /// Everything that a run is made of besides its decisions.
@@ -197,10 +199,10 @@ impl Options {
         set("offsets.topic.num.partitions", 2);
         set("offsets.topic.replication.factor", brokers.min(3) as u64);
         set("leader.imbalance.check.interval.seconds", [10, 60, 300][tuning.below(3) as usize]);
-        set("log.segment.bytes", [16 << 10, 1 << 20][tuning.below(2) as usize]);
+        let segment_bytes = [Some(16 << 10), None][tuning.below(2) as usize];
         set("log.flush.interval.messages", [1, 50, i64::MAX as u64][tuning.below(3) as usize]);
         config.insert("log.cleaner.enable".to_owned(), "false".to_owned());
-        let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers);
+        let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers, segment_bytes);
         let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
         let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
         let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
@@ -248,7 +250,7 @@ impl Options {
         self.producers.len() + self.consumers.len() + self.watchers.len() + self.members.len()
     }
 
-    fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32) -> Vec<Topic> {
+    fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32, segment_bytes: Option<i32>) -> Vec<Topic> {
         let count = if profile == Profile::Small { 1 } else { 1 + rng.below(2) };
         let topic = |i| {
             let replicas =
@@ -260,6 +262,7 @@ impl Options {
                 replicas,
                 min_isr: (1 + rng.below(2) as i32).min(i32::from(replicas)),
                 unclean: rng.chance(if profile == Profile::Lossy { 0.7 } else { 0.1 }),
+                segment_bytes,
             }
         };
         (0..count).map(topic).collect()
@@ -315,12 +318,13 @@ impl fmt::Display for Options {
         for t in &self.topics {
             writeln!(
                 f,
-                "topic {} partitions {} replicas {} min.insync.replicas {}{}",
+                "topic {} partitions {} replicas {} min.insync.replicas {}{}{}",
                 t.name,
                 t.partitions,
                 t.replicas,
                 t.min_isr,
-                if t.unclean { " unclean" } else { "" }
+                if t.unclean { " unclean" } else { "" },
+                t.segment_bytes.map(|bytes| format!(", segments of {bytes} bytes")).unwrap_or_default()
             )?;
         }
         for p in &self.producers {
@@ -368,6 +372,14 @@ mod tests {
         assert_eq!(error.to_string(), "the seeds 20..1 are upside down; did you mean 1..20?");
         assert!("a..b".parse::<Range>().unwrap_err().to_string().contains("1..1000"));
         assert!("defualt".parse::<Profile>().unwrap_err().to_string().contains("default, calm"));
+    }
+
+    #[test]
+    fn brokers_start_with_what_is_drawn() {
+        for seed in 0..100 {
+            let config = Options::draw(seed, &Wanted::default()).config;
+            assert!(klamm_node::config::BrokerConfig::new(config.clone()).is_ok(), "{config:?}");
+        }
     }
 
     #[test]

@@ -366,8 +366,9 @@ impl<'a> Runner<'a> {
             }
             What::Topic(id) => {
                 let replicas = self.plan.options.brokers.min(3) as i16;
+                let name = format!("x{id}");
                 let topic =
-                    Topic { name: format!("x{id}"), partitions: 2, replicas, min_isr: 1, unclean: false };
+                    Topic { name, partitions: 2, replicas, min_isr: 1, unclean: false, segment_bytes: None };
                 self.ask(asked, admin::create(&topic));
             }
             What::MinIsr { topic, value } => self.ask(asked, admin::min_isr(name(*topic), *value)),

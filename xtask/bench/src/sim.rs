@@ -60,7 +60,8 @@ fn busy(seconds: u64) -> String {
         command(&mut world, Command::Start(NodeId(id)));
     }
     world.run_until(Timestamp::from_millis(2_000), |_, _| {});
-    let topic = Topic { name: "t".to_owned(), partitions: 3, replicas: 3, min_isr: 2, unclean: false };
+    let name = "t".to_owned();
+    let topic = Topic { name, partitions: 3, replicas: 3, min_isr: 2, unclean: false, segment_bytes: None };
     klamm_sim::create_topic(&mut world, NodeId(1), &topic);
     world.run_until(Timestamp::from_millis(3_000), |_, _| {});
     for (acks, idempotent) in [(-1, true), (1, false)] {

@@ -16,7 +16,7 @@ pub(super) const L2: Invariant = invariant("L2", "IsrComplete", "every live repl
 pub(super) const L3: Invariant =
     invariant("L3", "LogsConverge", "all replicas get the same log end and the same high watermark");
 pub(super) const L4: Invariant =
-    invariant("L4", "MetadataConverges", "every broker gets the controller's metadata");
+    invariant("L4", "MetadataConverges", "every broker starts, and gets the controller's metadata");
 pub(super) const L5: Invariant = invariant(
     "L5",
     "ProducesDecided",
@@ -137,6 +137,11 @@ pub(super) fn metadata(node: NodeId, applied: i64, committed: i64, report: &mut 
     }
 }
 
+/// A broker is not up, though every node was started.
+pub(super) fn down(node: NodeId, report: &mut Report) {
+    report.violation(L4, &format!("broker {node}"), "it did not start".to_owned());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +175,6 @@ mod tests {
         registration(&mut dead).isr.retain(|id| *id != OTHER);
         assert!(found(|report| check(&dead, report)).is_empty(), "nobody can ask that of the dead");
         assert_eq!(found(|report| metadata(LEADER, 4, 5, report)), ["L4"]);
+        assert_eq!(found(|report| down(LEADER, report)), ["L4"]);
     }
 }

@@ -274,8 +274,11 @@ impl Checker {
             l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut self.report);
         }
         self.transactions_decided(world);
+        for spec in world.settings().brokers.iter().filter(|spec| !world.is_up(spec.node)) {
+            l01_liveness::down(spec.node, &mut self.report);
+        }
         let led = world.controllers().any(|(_, controller)| controller.quorum_view().state == "Leader");
-        if !led && world.controllers().count() * 2 > world.settings().controllers.len() {
+        if !led {
             self.report.violation(l01_liveness::L12, &"the metadata quorum", "it has no leader".to_owned());
         }
     }

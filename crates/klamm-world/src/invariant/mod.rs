@@ -239,7 +239,6 @@ impl Checker {
             s12_well_formed::scan(partition, &mut self.report);
             self.sends.scan(index, partition, &mut self.report);
         }
-        self.sends.prune();
         self.compare_copies(world);
         self.forget_closed(world);
         self.waiting.scan(world.now(), &mut self.report);

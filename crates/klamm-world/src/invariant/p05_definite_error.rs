@@ -37,7 +37,6 @@ pub(super) struct Sends(BTreeMap<(usize, i64, i16, i64), Fate>);
 struct Fate {
     sent: u32,
     refused: u32,
-    acked: bool,
     error: Option<ErrorCode>,
 }
 
@@ -55,16 +54,10 @@ impl Sends {
     /// It was answered.
     pub(super) fn answered(&mut self, partition: usize, entry: &Entry, error: ErrorCode) {
         let fate = self.0.entry(key(partition, entry)).or_default();
-        fate.acked |= error == ErrorCode::None;
         if !is_open(error) {
             fate.refused += 1;
             fate.error = Some(error);
         }
-    }
-
-    /// Forgets what was acknowledged: it is not sent again.
-    pub(super) fn prune(&mut self) {
-        self.0.retain(|_, fate| !fate.acked);
     }
 
     /// The leader's log against what was refused.
@@ -100,7 +93,18 @@ mod tests {
         assert_eq!(found(|report| sends.scan(0, &partition, report)), ["P5"]);
         sends.sent(0, &sent);
         sends.answered(0, &sent, ErrorCode::RequestTimedOut);
-        sends.prune();
         assert!(found(|report| sends.scan(0, &partition, report)).is_empty(), "the second send is open");
+    }
+
+    #[test]
+    fn what_was_appended_may_be_refused_when_its_lost_answer_has_it_sent_again() {
+        let partition = healthy();
+        let mut sends = Sends::default();
+        let sent = entry(5, 9, 0);
+        for error in [ErrorCode::None, ErrorCode::NotEnoughReplicas] {
+            sends.sent(0, &sent);
+            sends.answered(0, &sent, error);
+            assert!(found(|report| sends.scan(0, &partition, report)).is_empty(), "after {error:?}");
+        }
     }
 }

@@ -271,7 +271,8 @@ impl Partition {
             .then(|| format!("{acked} acknowledged batches and {consumed} shown ones are lost"))
     }
 
-    /// When every replica is in sync and holds everything, an unclean election is history.
+    /// When every replica is in sync and holds everything, an unclean election is history: not while a broker that was taken out of the
+    /// replicas, and has not heard of it, still shows what was lost.
     pub(crate) fn settle(&mut self) {
         let Some(registration) = &self.registration else { return };
         let whole = |id: &NodeId| {
@@ -282,9 +283,13 @@ impl Partition {
                         && replica.matches_to >= self.true_hw
                 })
         };
+        let agrees = |replica: &Replica| {
+            !replica.running || replica.matches_to >= replica.view.high_watermark.min(self.true_hw)
+        };
         if self.unclean
             && registration.leader_recovery_state == LeaderRecoveryState::Recovered
             && registration.replicas.iter().all(whole)
+            && self.replicas.values().all(agrees)
         {
             self.unclean = false;
         }

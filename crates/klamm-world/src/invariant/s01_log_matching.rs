@@ -61,7 +61,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, LEADER, found, healthy, log, of};
+    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, found, healthy, log, of, registration};
 
     #[test]
     fn another_record_below_the_high_watermark_is_found() {
@@ -72,6 +72,20 @@ mod tests {
         assert_eq!(found(|report| check(&partition, FOLLOWER, report)), ["S1"]);
         of(&mut partition, FOLLOWER).view.high_watermark = 5;
         assert!(found(|report| check(&partition, LEADER, report)).is_empty(), "it is not shown yet");
+    }
+
+    #[test]
+    fn what_an_unclean_election_lost_may_be_shown_until_the_last_replica_of_old_is_gone() {
+        let mut partition = healthy();
+        partition.unclean = true;
+        registration(&mut partition).replicas.retain(|id| *id != OTHER);
+        of(&mut partition, OTHER).log = log(&[(0, 9, 7)]);
+        of(&mut partition, OTHER).matches_to = 0;
+        partition.settle();
+        assert!(found(|report| check(&partition, OTHER, report)).is_empty());
+        of(&mut partition, OTHER).running = false;
+        partition.settle();
+        assert!(!partition.unclean && found(|report| check(&partition, LEADER, report)).is_empty());
     }
 
     #[test]

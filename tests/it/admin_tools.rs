@@ -75,6 +75,7 @@ fn everything_that_needs_no_failure(bootstrap: &str) -> Result<()> {
     a_plan_is_generated_executed_and_verified(desk)?;
     a_move_is_listed_and_cancelled(desk)?;
     leadership_is_given_back(desk)?;
+    clients_get_quotas(desk)?;
     Ok(())
 }
 
@@ -210,6 +211,44 @@ fn leadership_is_given_back(desk: &mut Desk) -> Result<()> {
     {
         assert_eq!(desk.topics(&["--describe", filter])?, "", "{filter}");
     }
+    Ok(())
+}
+
+/// Quotas are set, shown, felt by a producer, and removed.
+fn clients_get_quotas(desk: &mut Desk) -> Result<()> {
+    let slow = ["--entity-type", "clients", "--entity-name", "slow"];
+    let rates = "producer_byte_rate=100000,controller_mutation_rate=5";
+    desk.configs("clients", "slow", &["--alter", "--add-config", rates])?;
+    let describe = [&slow[..], &["--describe"]].concat();
+    let text = desk.tools.until(Tool::Configs, &describe, |text| text.contains("producer_byte_rate"))?;
+    says(&text, &["client-id 'slow'", "producer_byte_rate=100000.0", "controller_mutation_rate=5.0"]);
+
+    let alice =
+        ["--entity-type", "users", "--entity-name", "alice", "--entity-type", "clients", "--entity-default"];
+    desk.tools
+        .ok(Tool::Configs, &[&alice[..], &["--alter", "--add-config", "consumer_byte_rate=2048"]].concat())?;
+    let describe_alice = [&alice[..], &["--describe"]].concat();
+    let text =
+        desk.tools.until(Tool::Configs, &describe_alice, |text| text.contains("consumer_byte_rate"))?;
+    says(&text, &["user-principal 'alice'", "the default client-id", "consumer_byte_rate=2048.0"]);
+    let wrong = ["--alter", "--add-config", "producer_byte_rate=0"];
+    let answer = desk.tools.run(Tool::Configs, &[&slow[..], &wrong].concat())?;
+    assert!(answer.code == 1 && answer.text.contains("must be greater than 0"), "{answer:?}");
+
+    // Ten seconds' worth is free: what is a tenth above it costs a second.
+    desk.create("metered", "1", &[])?;
+    let load = ["--topic", "metered", "--num-records", "1100", "--record-size", "1000", "--throughput", "-1"];
+    let client = ["--command-property", "client.id=slow", "--print-metrics"];
+    let is_throttled = |text: &str| {
+        let line = text.lines().find(|line| line.contains(":produce-throttle-time-max:"));
+        let value = line.and_then(|line| line.rsplit(':').next()?.trim().parse::<f64>().ok());
+        value.is_some_and(|millis| millis > 0.0)
+    };
+    desk.tools.until(Tool::ProducerPerfTest, &[&load[..], &client].concat(), is_throttled)?;
+
+    desk.configs("clients", "slow", &["--alter", "--delete-config", "producer_byte_rate"])?;
+    let text = desk.tools.until(Tool::Configs, &describe, |text| !text.contains("producer_byte_rate"))?;
+    says(&text, &["client-id 'slow'", "controller_mutation_rate=5.0"]);
     Ok(())
 }
 

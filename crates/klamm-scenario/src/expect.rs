@@ -1,29 +1,100 @@
 //! What may be expected of a cluster.
 
+use std::time::Duration;
+
 use klamm_node::{NodeId, TopicPartition, TracePattern};
 
 /// One expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expectation {
-    Partition { partition: TopicPartition, facts: Vec<PartitionFact> },
-    Replica { partition: TopicPartition, broker: NodeId, facts: Vec<ReplicaFact> },
-    Log { partition: TopicPartition, broker: NodeId, from: Option<i64>, records: Vec<RecordPattern> },
-    SameLogs { partition: TopicPartition, brokers: Vec<NodeId> },
-    Result { client: String, records: Vec<String>, error: Option<String>, offset: Option<i64> },
-    Consumed { client: String, partition: TopicPartition, records: Vec<String>, error: Option<String> },
-    Acquired { client: String, partition: TopicPartition, records: Vec<String>, deliveries: Option<i16> },
-    Broker { broker: NodeId, facts: Vec<BrokerFact> },
-    Controller { controller: NodeId, facts: Vec<ControllerFact> },
-    Topic { topic: String, exists: Option<bool>, partitions: Option<i32> },
-    Group { group: String, facts: Vec<GroupFact> },
-    Committed { group: String, partition: TopicPartition, offset: Option<i64> },
-    Position { client: String, partition: TopicPartition, offset: i64 },
-    Member { client: String, facts: Vec<MemberFact> },
-    Disconnected { client: String, times: i64 },
-    Fired { fault: String, times: Option<i64> },
-    Happened { event: TracePattern, times: Option<i64> },
-    HappenedBefore { first: TracePattern, second: TracePattern },
-    Never { event: TracePattern },
+    Partition {
+        partition: TopicPartition,
+        facts: Vec<PartitionFact>,
+    },
+    Replica {
+        partition: TopicPartition,
+        broker: NodeId,
+        facts: Vec<ReplicaFact>,
+    },
+    Log {
+        partition: TopicPartition,
+        broker: NodeId,
+        from: Option<i64>,
+        records: Vec<RecordPattern>,
+    },
+    SameLogs {
+        partition: TopicPartition,
+        brokers: Vec<NodeId>,
+    },
+    Result {
+        client: String,
+        records: Vec<String>,
+        error: Option<String>,
+        offset: Option<i64>,
+        throttle: Option<Duration>,
+    },
+    Consumed {
+        client: String,
+        partition: TopicPartition,
+        records: Vec<String>,
+        error: Option<String>,
+    },
+    Acquired {
+        client: String,
+        partition: TopicPartition,
+        records: Vec<String>,
+        deliveries: Option<i16>,
+    },
+    Broker {
+        broker: NodeId,
+        facts: Vec<BrokerFact>,
+    },
+    Controller {
+        controller: NodeId,
+        facts: Vec<ControllerFact>,
+    },
+    Topic {
+        topic: String,
+        exists: Option<bool>,
+        partitions: Option<i32>,
+    },
+    Group {
+        group: String,
+        facts: Vec<GroupFact>,
+    },
+    Committed {
+        group: String,
+        partition: TopicPartition,
+        offset: Option<i64>,
+    },
+    Position {
+        client: String,
+        partition: TopicPartition,
+        offset: i64,
+    },
+    Member {
+        client: String,
+        facts: Vec<MemberFact>,
+    },
+    Disconnected {
+        client: String,
+        times: i64,
+    },
+    Fired {
+        fault: String,
+        times: Option<i64>,
+    },
+    Happened {
+        event: TracePattern,
+        times: Option<i64>,
+    },
+    HappenedBefore {
+        first: TracePattern,
+        second: TracePattern,
+    },
+    Never {
+        event: TracePattern,
+    },
 }
 
 /// What the controller says of a partition.

@@ -257,6 +257,11 @@ pub(crate) enum Admin {
         create: bool,
         broker: Option<NodeId>,
     },
+    /// Names by type, `None` for the default; bounds by key, 0 for none.
+    AlterQuota {
+        entity: Vec<(&'static str, Option<String>)>,
+        values: Vec<(&'static str, i64)>,
+    },
     AlterConfig {
         resource: Resource,
         configs: Vec<(String, String)>,
@@ -277,6 +282,8 @@ pub(crate) struct TopicSpec {
     pub(crate) name: String,
     pub(crate) placement: Placement,
     pub(crate) configs: Vec<(String, String)>,
+    /// The version of the request, where it is not the newest.
+    pub(crate) api_version: Option<i16>,
 }
 
 /// Where a topic's replicas go.

@@ -223,7 +223,8 @@ impl Planner<'_> {
         let client = self.known_producer(line)?;
         let records = self.sent_records(line, &client);
         let (error, offset) = (line.prop_text("error"), line.prop_int("offset"));
-        Some(vec![Expectation::Result { client, records, error, offset }])
+        let throttle = line.prop_time("throttle");
+        Some(vec![Expectation::Result { client, records, error, offset, throttle }])
     }
 
     fn consumed(&mut self, line: &Line) -> Option<Vec<Expectation>> {
@@ -325,7 +326,9 @@ fn says_nothing(expectation: &Expectation) -> bool {
         Expectation::Controller { facts, .. } => facts.is_empty(),
         Expectation::Group { facts, .. } => facts.is_empty(),
         Expectation::Member { facts, .. } => facts.is_empty(),
-        Expectation::Result { error, offset, .. } => error.is_none() && offset.is_none(),
+        Expectation::Result { error, offset, throttle, .. } => {
+            error.is_none() && offset.is_none() && throttle.is_none()
+        }
         Expectation::Topic { exists, partitions, .. } => exists.is_none() && partitions.is_none(),
         _ => false,
     }

@@ -24,6 +24,7 @@ const STEPS: &[&str] = &[
     "create-topic",
     "delete-topic",
     "alter-config",
+    "alter-quota",
     "add-partitions",
     "delete-records",
     "elect",

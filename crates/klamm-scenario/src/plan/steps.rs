@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use klamm_metadata::quotas::{CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, PRODUCER_BYTE_RATE};
 use klamm_node::TopicPartition;
 
 use super::read::Read;
@@ -99,12 +100,14 @@ impl Planner<'_> {
             }
             "delete-topic" => {
                 let topic = line.text(0);
-                if self.names.topics.remove(&topic).is_none() && error(line) == "NONE" {
+                // A topic whose deletion is refused is still there.
+                if error(line) == "NONE" && self.names.topics.remove(&topic).is_none() {
                     self.unknown_topic(&topic, line.args[0].span);
                 }
                 Step::Admin { ask: Admin::DeleteTopic(topic), error: error(line) }
             }
             "alter-config" => self.alter_config(line)?,
+            "alter-quota" => self.alter_quota(line)?,
             "add-partitions" | "delete-records" | "elect" | "metadata" | "reassign" | "unregister" => {
                 Step::Admin { ask: self.ask(line)?, error: error(line) }
             }
@@ -144,7 +147,12 @@ impl Planner<'_> {
             return None;
         }
         let placement = self.placement(line)?;
-        let topic = TopicSpec { name, placement, configs: line.configs() };
+        let topic = TopicSpec {
+            name,
+            placement,
+            configs: line.configs(),
+            api_version: line.prop_int("api-version").and_then(|version| i16::try_from(version).ok()),
+        };
         if !expects_error {
             self.topic_configs(line);
             self.enough_brokers(line);
@@ -452,6 +460,26 @@ impl Planner<'_> {
             Resource::Broker(_) => self.dynamic_configs(line),
         }
         Some(Step::Admin { ask: Admin::AlterConfig { resource, configs }, error: error(line) })
+    }
+
+    fn alter_quota(&mut self, line: &Line) -> Option<Step> {
+        let entity: Vec<_> = ["user", "client-id"]
+            .into_iter()
+            .filter_map(|kind| line.prop_text(kind).map(|name| (kind, name)))
+            .map(|(kind, name)| (kind, (name != "<default>").then_some(name)))
+            .collect();
+        if entity.is_empty() {
+            self.wrong("a quota is somebody's", line.span, "add `client-id=` or `user=`");
+        }
+        let values: Vec<_> = [PRODUCER_BYTE_RATE, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE]
+            .into_iter()
+            .filter_map(|key| line.prop_int(key).map(|value| (key, value)))
+            .collect();
+        if values.is_empty() {
+            let example = "for example: alter-quota client-id=p producer_byte_rate=1000";
+            self.wrong("there is nothing to set", line.span, example);
+        }
+        Some(Step::Admin { ask: Admin::AlterQuota { entity, values }, error: error(line) })
     }
 
     fn ask(&mut self, line: &Line) -> Option<Admin> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use klamm_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use klamm_wire::messages::create_topics_request::{
@@ -16,8 +17,8 @@ use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResour
 use klamm_wire::messages::metadata_request::MetadataRequestTopic;
 use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use klamm_wire::messages::{
-    AlterPartitionReassignmentsRequest, CreatePartitionsRequest, DeleteRecordsRequest, ElectLeadersRequest,
-    UnregisterBrokerRequest,
+    AlterClientQuotasRequest, AlterPartitionReassignmentsRequest, CreatePartitionsRequest,
+    DeleteRecordsRequest, ElectLeadersRequest, UnregisterBrokerRequest,
 };
 use klamm_wire::messages::{
     BrokerId, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest,
@@ -154,11 +155,14 @@ pub(crate) fn produce_bytes(
     )
 }
 
-/// The error and base offset of the one partition in a Produce response.
-pub(crate) fn produced(answer: &Response) -> (i16, i64) {
-    let Some(ResponseKind::Produce(answer)) = kind(answer) else { return (-1, -1) };
+/// The error and base offset of the one partition in a Produce response, and for how many milliseconds it says that the
+/// producer is throttled.
+pub(crate) fn produced(answer: &Response) -> (i16, i64, i32) {
+    let Some(ResponseKind::Produce(answer)) = kind(answer) else { return (-1, -1, 0) };
+    let throttle_ms = answer.throttle_time_ms;
     let partition = answer.responses.first().and_then(|topic| topic.partition_responses.first());
-    partition.map_or((-1, -1), |partition| (partition.error_code, partition.base_offset))
+    partition
+        .map_or((-1, -1, throttle_ms), |partition| (partition.error_code, partition.base_offset, throttle_ms))
 }
 
 /// What to read.
@@ -228,7 +232,9 @@ pub(crate) fn create_topic(spec: &TopicSpec) -> Request {
 /// What an administrator asks, and in which version.
 pub(crate) fn admin(ask: &Admin) -> (ApiKey, i16, Request) {
     match ask {
-        Admin::CreateTopic(topic) => (ApiKey::CreateTopics, 7, create_topic(topic)),
+        Admin::CreateTopic(topic) => {
+            (ApiKey::CreateTopics, topic.api_version.unwrap_or(7), create_topic(topic))
+        }
         Admin::DeleteTopic(topic) => {
             let request = DeleteTopicsRequest::default()
                 .with_topic_names(vec![topic_name(topic)])
@@ -282,6 +288,22 @@ pub(crate) fn admin(ask: &Admin) -> (ApiKey, i16, Request) {
         Admin::Unregister(broker) => {
             let request = UnregisterBrokerRequest::default().with_broker_id(BrokerId(broker.0));
             (ApiKey::UnregisterBroker, 0, Request::UnregisterBroker(request))
+        }
+        Admin::AlterQuota { entity, values } => {
+            let parts = entity.iter().map(|(kind, name)| {
+                EntityData::default()
+                    .with_entity_type(StrBytes::from_static_str(kind))
+                    .with_entity_name(name.clone().map(StrBytes::from))
+            });
+            let ops = values.iter().map(|(key, value)| {
+                OpData::default()
+                    .with_key(StrBytes::from_static_str(key))
+                    .with_value(*value as f64)
+                    .with_remove(*value == 0)
+            });
+            let entry = EntryData::default().with_entity(parts.collect()).with_ops(ops.collect());
+            let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+            (ApiKey::AlterClientQuotas, 1, Request::AlterClientQuotas(request))
         }
         Admin::AlterConfig { resource, configs } => {
             let (kind, name) = match resource {
@@ -347,6 +369,9 @@ pub(crate) fn admin_result(answer: &Answer) -> (String, Option<String>) {
                 std::iter::once(topic.error_code).chain(partitions)
             });
             (errors.into_iter().find(|code| *code != 0).unwrap_or(0), None)
+        }
+        Some(ResponseKind::AlterClientQuotas(answer)) => {
+            answer.entries.first().map_or((0, None), |entry| (entry.error_code, text(&entry.error_message)))
         }
         Some(ResponseKind::UnregisterBroker(answer)) => (answer.error_code, text(&answer.error_message)),
         _ => (-1, None),

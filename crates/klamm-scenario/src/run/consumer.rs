@@ -143,7 +143,17 @@ impl Consumer {
     fn fetched(&mut self, response: Response, wire: &mut impl Wire) -> bool {
         let Response::Fetch(mut response) = response else { return self.end("DISCONNECTED") };
         let partition = response.topics.pop().and_then(|mut topic| topic.partitions.pop());
-        let Some(partition) = partition else { return self.end(response.error_code.name()) };
+        let Some(partition) = partition else {
+            let broker = self.reading.as_ref().and_then(|reading| reading.what.broker);
+            return match (broker, response.throttle_time_ms) {
+                // Its next fetch is not begun before that time.
+                (Some(broker), by) if by > 0 => {
+                    self.told.push(format!("{} is throttled for {by} ms", self.spec.name));
+                    self.fetch(broker, wire)
+                }
+                _ => self.end(response.error_code.name()),
+            };
+        };
         if partition.error_code != ErrorCode::None {
             return self.end(partition.error_code.name());
         }

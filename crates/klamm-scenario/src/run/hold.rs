@@ -1,5 +1,7 @@
 //! Whether expectations hold.
 
+use std::time::Duration;
+
 use klamm_metadata::LeaderRecoveryState;
 use klamm_node::{NodeId, TopicPartition, TracePattern};
 use klamm_world::World;
@@ -28,8 +30,10 @@ impl<T: Theatre> Runner<T> {
                 self.check_log(partition, *broker, *from, records)
             }
             Expectation::SameLogs { partition, brokers } => self.check_same(partition, brokers),
-            Expectation::Result { client, records, error, offset } => {
-                self.check_results(client, records, error.as_deref(), *offset)
+            Expectation::Result { client, records, error, offset, throttle } => {
+                let mut failures = self.check_results(client, records, error.as_deref(), *offset);
+                failures.extend(throttle.iter().flat_map(|by| self.check_throttle(client, records, *by)));
+                failures
             }
             Expectation::Consumed { client, partition, records, error } => {
                 self.check_consumed(client, partition, records, error.as_deref())
@@ -278,6 +282,18 @@ impl<T: Theatre> Runner<T> {
             failures.extend(check.failures);
         }
         failures
+    }
+
+    /// What the answers to records said of their producer.
+    fn check_throttle(&self, client: &str, records: &[String], by: Duration) -> Vec<Failure> {
+        let Some(producer) = self.producers.get(client) else { return Vec::new() };
+        let failures = records.iter().flat_map(|record| {
+            let mut check = Check::new(format!("result of {client} {record}"));
+            let actual = producer.outcome(record).map(|(outcome, _)| outcome.throttle_ms.into());
+            check.number("throttle in ms", i64::try_from(by.as_millis()).unwrap_or(i64::MAX), actual);
+            check.failures
+        });
+        failures.collect()
     }
 
     fn check_consumed(

@@ -19,6 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) error: String,
     /// The first record's offset, as the broker told it; -1 when it told none.
     pub(crate) offset: i64,
+    /// For how long the broker says that the producer is throttled.
+    pub(crate) throttle_ms: i32,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Producer {
     unanswered: Vec<Ticket>,
     /// How often a broker closed a connection instead of an answer.
     disconnects: u64,
+    /// What the answer that is looked at says of it.
+    throttle_ms: i32,
     /// Its transactions.
     pub(super) txn: Transactions,
 }
@@ -113,6 +117,7 @@ impl Producer {
             told: Told::default(),
             unanswered: Vec::new(),
             disconnects: 0,
+            throttle_ms: 0,
             txn: Transactions::default(),
         }
     }
@@ -462,7 +467,8 @@ impl Producer {
             self.disconnects += 1;
             return self.failed(at, "DISCONNECTED".to_owned(), true, now);
         };
-        let (code, offset) = ask::produced(response);
+        let (code, offset, throttle_ms) = ask::produced(response);
+        self.throttle_ms = throttle_ms;
         match ErrorCode::from_code(code) {
             Some(ErrorCode::None) => {
                 self.done(at, ErrorCode::None.name().to_owned(), offset);
@@ -495,6 +501,10 @@ impl Producer {
     fn done(&mut self, at: usize, error: String, offset: i64) {
         let batch = &mut self.batches[at];
         self.told.result(&self.spec.name, &batch.records, &error, offset);
-        batch.state = State::Done(Outcome { error, offset });
+        let throttle_ms = std::mem::take(&mut self.throttle_ms);
+        if throttle_ms > 0 {
+            self.told.line(&self.spec.name, format!("is throttled for {throttle_ms} ms"));
+        }
+        batch.state = State::Done(Outcome { error, offset, throttle_ms });
     }
 }

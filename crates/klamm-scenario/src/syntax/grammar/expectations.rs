@@ -85,6 +85,11 @@ pub(super) const WORDS: &[Word] = &[
                 Kind::Int,
                 "the offset that the broker told; of several records, the first's, the others follow on",
             ),
+            prop(
+                "throttle",
+                Kind::Time,
+                "for how long the broker says that it has the producer wait; 0s for not at all",
+            ),
         ],
         doc: "What came of records that were sent.",
         example: "send p a\nexpect { result p a error=NONE offset=0; }",

@@ -179,6 +179,7 @@ pub(super) const WORDS: &[Word] = &[
             prop("partitions", Kind::Count, "how many (1)"),
             prop("replication-factor", Kind::Count, "how many replicas each has, placed by the controller"),
             prop("replicas", Kind::Nodes, "the replicas of each partition, the preferred leader first"),
+            prop("api-version", Kind::Count, "the version of CreateTopics, as an older client speaks it (7)"),
             prop("error", Kind::Error, "the result must be this (NONE)"),
         ],
         configs: true,
@@ -205,6 +206,25 @@ pub(super) const WORDS: &[Word] = &[
         configs: true,
         doc: "Sets configuration keys of a topic, of one broker, or else of all brokers.",
         example: "alter-config t min.insync.replicas=1\nalter-config unclean.leader.election.enable=#true",
+        ..WORD
+    },
+    Word {
+        name: "alter-quota",
+        props: &[
+            prop("user", Kind::Text, "of this user, or of each that has none of its own: <default>"),
+            prop("client-id", Kind::Text, "of this client, by its name in the file; or <default>"),
+            prop("producer_byte_rate", Kind::Count, "bytes that it may produce, a second, at each broker"),
+            prop("consumer_byte_rate", Kind::Count, "bytes that it may fetch, a second, at each broker"),
+            prop(
+                "controller_mutation_rate",
+                Kind::Count,
+                "partitions that it may create and delete, a second",
+            ),
+            prop("error", Kind::Error, "the result must be this (NONE)"),
+        ],
+        doc: "Sets quotas of a user, of a client, or of a client of a user's; 0 removes one. All clients are the user \
+              ANONYMOUS, and an administrator's `client.id` is klamm.",
+        example: "producer p\nalter-quota client-id=p producer_byte_rate=1000",
         ..WORD
     },
     Word {

@@ -72,8 +72,8 @@ struct Connection {
     /// Encoded and not yet sent.
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
-    /// A fault cut an answer off: the connection is closed behind it.
-    cut: bool,
+    /// Why the connection is closed once what is unsent has left.
+    closing: Option<&'static str>,
     /// Nothing more is read: the client has closed its side, or sent what is no request.
     ended: bool,
 }
@@ -123,7 +123,7 @@ pub(crate) async fn serve(
         answers: Vec::new(),
         unsent: VecDeque::new(),
         unsent_bytes: 0,
-        cut: false,
+        closing: None,
         ended: false,
     };
     match connection.run().await {
@@ -139,11 +139,12 @@ impl Connection {
         let mut active = Instant::now();
         loop {
             let mut progress = self.hand_over();
-            if self.outbox.take(&mut self.answers) {
-                return Ok("the broker closed it");
-            }
+            let closed = self.outbox.take(&mut self.answers);
             progress |= !self.answers.is_empty();
             self.encode();
+            if closed {
+                self.close_behind_answers();
+            }
             progress |= self.write()?;
             if progress {
                 active = Instant::now();
@@ -151,8 +152,10 @@ impl Connection {
                 tokio::task::consume_budget().await;
                 continue;
             }
-            if self.cut && self.unsent.is_empty() {
-                return Ok("a fault cut an answer off");
+            if let Some(why) = self.closing
+                && self.unsent.is_empty()
+            {
+                return Ok(why);
             }
             if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
                 return Ok("the client is done");
@@ -262,9 +265,19 @@ impl Connection {
         }
     }
 
+    /// The broker closed the connection. Kafka begins a request only when the answer to the one before is written, so what was
+    /// answered still leaves; nothing more is read.
+    fn close_behind_answers(&mut self) {
+        self.closing.get_or_insert("the broker closed it");
+        self.ended = true;
+        self.received.clear();
+        self.waiting = None;
+        self.held_back = None;
+    }
+
     fn encode(&mut self) {
         for answer in self.answers.drain(..) {
-            if self.cut {
+            if self.closing.is_some() {
                 break;
             }
             self.in_flight = self.in_flight.saturating_sub(1);
@@ -284,7 +297,9 @@ impl Connection {
                         None => slices,
                         Some(damage) => {
                             let mut frame = slices.concat();
-                            self.cut |= damage.apply(&mut frame);
+                            if damage.apply(&mut frame) {
+                                self.closing = Some("a fault cut an answer off");
+                            }
                             vec![frame.into()]
                         }
                     };

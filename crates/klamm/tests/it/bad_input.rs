@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use klamm::Cluster;
-use klamm_wire::messages::ResponseKind;
-use klamm_wire::{ApiKey, ErrorCode};
+use klamm_wire::messages::{ApiVersionsRequest, ResponseKind};
+use klamm_wire::{ApiKey, ErrorCode, Request};
 
 use crate::client::{Client, batch, fetch, produce, produced};
 use crate::cluster::leader;
@@ -269,4 +269,18 @@ fn a_quorum_of_two_and_a_controller_that_is_not_there() {
     let (cluster, _) = cluster();
     let error = cluster.controller(101).unwrap_err().to_string();
     assert_eq!(error, "there is no controller 101; the controllers are 100");
+}
+
+#[test]
+fn what_was_answered_before_the_connection_is_closed_still_arrives() {
+    beside_a_good_client(|address| {
+        let mut client = Client::connect(address);
+        let asked =
+            client.frame(ApiKey::ApiVersions, 0, &Request::ApiVersions(ApiVersionsRequest::default()));
+        // With acks=0 closing is how the client is told; both requests come in one read.
+        let wrong = client.frame(ApiKey::Produce, 9, &produce("t", 99, batch(&["x"]), 0));
+        client.stream.write_all(&[&asked[..], &wrong[..]].concat()).unwrap();
+        assert!(matches!(client.receive(), ResponseKind::ApiVersions(_)));
+        assert!(client.is_closed());
+    });
 }

@@ -81,7 +81,8 @@ class Worker(Copier):
         wait_for("the topic", lambda: self.consumer.partitions_for_topic(self.topic))
         producer = transactional(self.bootstrap, self.name)
         while not self.leaving.is_set():
-            batch = self.consumer.poll(timeout_ms=500)
+            # Long enough for a rebalance: what `poll` gives up may be forgotten.
+            batch = self.consumer.poll(timeout_ms=2000)
             if not batch:
                 continue
             try:

@@ -83,14 +83,21 @@ pub(crate) fn delete(name: &str) -> ((ApiKey, i16), Request) {
 
 /// IncrementalAlterConfigs.
 pub(crate) fn min_isr(topic: &str, value: i32) -> ((ApiKey, i16), Request) {
-    let config = AlterableConfig::default()
-        .with_name("min.insync.replicas".into())
-        .with_config_operation(0)
-        .with_value(Some(value.to_string().into()));
+    configure(topic, &[("min.insync.replicas", value.to_string())])
+}
+
+/// IncrementalAlterConfigs of a topic.
+pub(crate) fn configure(topic: &str, values: &[(&'static str, String)]) -> ((ApiKey, i16), Request) {
+    let config = |(name, value): &(&'static str, String)| {
+        AlterableConfig::default()
+            .with_name((*name).into())
+            .with_config_operation(0)
+            .with_value(Some(value.clone().into()))
+    };
     let resource = AlterConfigsResource::default()
         .with_resource_type(2)
         .with_resource_name(topic.to_owned().into())
-        .with_configs(vec![config]);
+        .with_configs(values.iter().map(config).collect());
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
     ((ApiKey::IncrementalAlterConfigs, 1), Request::IncrementalAlterConfigs(request))
 }

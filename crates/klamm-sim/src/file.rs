@@ -9,6 +9,7 @@ use klamm_node::pause::{PausePoint, UnknownPausePoint};
 use klamm_node::{NodeId, Timestamp};
 use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
+use crate::life::Life;
 use crate::members::Member;
 use crate::options::{Options, Profile, Topic};
 use crate::plan::{Decision, Plan, What};
@@ -70,6 +71,16 @@ impl File {
             );
             if let Some(bytes) = t.segment_bytes {
                 let _ = write!(text, " segment-bytes={bytes}");
+            }
+            text.push('\n');
+        }
+        for (topic, life) in &o.lives {
+            let _ = write!(text, "    life {topic:?} compact=#{}", life.compact);
+            if let Some(time) = life.retention {
+                let _ = write!(text, " retention-ms={}", time.as_millis());
+            }
+            if let Some(bytes) = life.retention_bytes {
+                let _ = write!(text, " retention-bytes={bytes}");
             }
             text.push('\n');
         }
@@ -140,6 +151,7 @@ impl File {
             link: LinkSettings::default(),
             config: std::collections::BTreeMap::new(),
             topics: Vec::new(),
+            lives: std::collections::BTreeMap::new(),
             producers: Vec::new(),
             consumers: Vec::new(),
             watchers: Vec::new(),
@@ -174,6 +186,14 @@ impl File {
                         .map(|_| node.number("segment-bytes"))
                         .transpose()?,
                 }),
+                "life" => {
+                    let life = Life {
+                        compact: node.flag("compact")?,
+                        retention: node.optional("retention-ms")?.map(Duration::from_millis),
+                        retention_bytes: node.optional("retention-bytes")?,
+                    };
+                    options.lives.insert(node.word(0)?.to_owned(), life);
+                }
                 "producer" => options.producers.push(ProducerSpec {
                     topic: node.word(0)?.to_owned().into(),
                     acks: node.number("acks")?,
@@ -195,10 +215,7 @@ impl File {
                     cooperative: node.flag("cooperative")?,
                     session: Duration::from_millis(node.number("session-ms")?),
                     joins: Duration::from_millis(node.number("joins-ms")?),
-                    leaves: match node.node.get("leaves-ms") {
-                        Some(_) => Some(Duration::from_millis(node.number("leaves-ms")?)),
-                        None => None,
-                    },
+                    leaves: node.optional("leaves-ms")?.map(Duration::from_millis),
                     vanishes: node.flag("vanishes")?,
                 }),
                 _ => decisions.push(Decision {
@@ -272,6 +289,10 @@ impl<'a> Node<'a> {
         let value = self.node.get(key).and_then(KdlValue::as_integer);
         let number = value.and_then(|value| T::try_from(value).ok());
         number.ok_or_else(|| self.wrong(&format!("expected {key}=NUMBER")))
+    }
+
+    fn optional<T: TryFrom<i128>>(&self, key: &str) -> Result<Option<T>, FileError> {
+        self.node.get(key).map(|_| self.number(key)).transpose()
     }
 
     fn flag(&self, key: &str) -> Result<bool, FileError> {

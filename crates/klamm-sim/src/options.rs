@@ -10,6 +10,7 @@ use klamm_node::era::Eras;
 use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
 
 use crate::kind::FaultKind;
+use crate::life::Life;
 use crate::members::Member;
 
 /// What runs are drawn from.
@@ -162,6 +163,8 @@ pub struct Options {
     pub config: BTreeMap<String, String>,
     /// Topics.
     pub topics: Vec<Topic>,
+    /// The topics that do not keep everything.
+    pub lives: BTreeMap<String, Life>,
     /// Producers.
     pub producers: Vec<ProducerSpec>,
     /// Topics that a consumer each reads.
@@ -203,6 +206,7 @@ impl Options {
         set("log.flush.interval.messages", [1, 50, i64::MAX as u64][tuning.below(3) as usize]);
         config.insert("log.cleaner.enable".to_owned(), "false".to_owned());
         let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers, segment_bytes);
+        let lives = Self::draw_lives(&stream, wanted.profile, &topics, &mut config);
         let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
         let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
         let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
@@ -236,6 +240,7 @@ impl Options {
             link,
             config,
             topics,
+            lives,
             producers,
             consumers,
             watchers,
@@ -266,6 +271,29 @@ impl Options {
             }
         };
         (0..count).map(topic).collect()
+    }
+
+    fn draw_lives(
+        stream: &dyn Fn(&str) -> Rng,
+        profile: Profile,
+        topics: &[Topic],
+        config: &mut BTreeMap<String, String>,
+    ) -> BTreeMap<String, Life> {
+        if profile == Profile::Small {
+            return BTreeMap::new();
+        }
+        let life = |topic: &Topic| {
+            Some((topic.name.clone(), Life::draw(&mut stream(&format!("life {}", topic.name)))?))
+        };
+        let lives: BTreeMap<_, _> = topics.iter().filter_map(life).collect();
+        if !lives.is_empty() {
+            config.insert("log.retention.check.interval.ms".to_owned(), "3000".to_owned());
+        }
+        if lives.values().any(|life| life.compact) {
+            config.insert("log.cleaner.enable".to_owned(), "true".to_owned());
+            config.insert("log.cleaner.backoff.ms".to_owned(), "2000".to_owned());
+        }
+        lives
     }
 
     fn draw_producers(rng: &mut Rng, wanted: &Wanted, topics: &[Topic]) -> Vec<ProducerSpec> {
@@ -326,6 +354,9 @@ impl fmt::Display for Options {
                 if t.unclean { " unclean" } else { "" },
                 t.segment_bytes.map(|bytes| format!(", segments of {bytes} bytes")).unwrap_or_default()
             )?;
+        }
+        for (topic, life) in &self.lives {
+            writeln!(f, "life of {topic} {life}")?;
         }
         for p in &self.producers {
             writeln!(

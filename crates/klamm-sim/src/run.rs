@@ -24,6 +24,8 @@ const RECOVERY: Duration = Duration::from_secs(240);
 const QUIET: Duration = Duration::from_secs(45);
 /// How long a group has to read and commit what there is once nobody sends anything more.
 const SETTLE: Duration = Duration::from_secs(60);
+/// How often it is looked at meanwhile.
+const SETTLES: u32 = 4;
 /// The time from one checkpoint to the next.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How much of the trace is kept for a person.
@@ -204,6 +206,9 @@ impl<'a> Runner<'a> {
             self.ask(NodeId(1), admin::create(topic));
         }
         self.run_until(Timestamp::ZERO + WARM_UP);
+        for (topic, life) in &self.plan.options.lives {
+            self.ask(NodeId(1), admin::configure(topic, &life.config()));
+        }
         for producer in &self.plan.options.producers {
             self.command(Command::AddClient(ClientSpec::Producer(producer.clone())));
         }
@@ -467,9 +472,14 @@ impl<'a> Runner<'a> {
             self.command(Command::StopClient(ClientId(client as u32)));
         }
         if !self.present.is_empty() {
-            self.pass(SETTLE);
-            if !self.goes_on() {
-                return;
+            for _ in 0..SETTLES {
+                self.pass(SETTLE / SETTLES);
+                if !self.goes_on() {
+                    return;
+                }
+                if self.checker.has_settled(&self.world) {
+                    break;
+                }
             }
             self.checker.settled(&self.world);
         }

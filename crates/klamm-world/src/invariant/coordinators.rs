@@ -13,6 +13,7 @@ use super::g04_consumer_groups::{self, Epochs};
 use super::g06_commits::Commits;
 use super::g08_sessions::Sessions;
 use super::g09_at_least_once::Deliveries;
+use super::report::Report;
 use super::{l06_transactions, l08_groups};
 use crate::client::scripted::HistoryEvent;
 use crate::node::Node;
@@ -295,8 +296,21 @@ impl Checker {
     /// What must be true of groups once the faults have healed and nothing is produced any more, while members go on reading and
     /// committing.
     pub fn settled(&mut self, world: &World) {
+        let mut report = self.unsettled(world);
+        for violation in report.violations.drain(..) {
+            self.report.violation(violation.invariant, &violation.subject, violation.what);
+        }
+    }
+
+    /// Whether it is already. An election may come between, whenever it is looked at.
+    pub fn has_settled(&mut self, world: &World) -> bool {
+        self.unsettled(world).violations.is_empty()
+    }
+
+    fn unsettled(&mut self, world: &World) -> Report {
         self.report.at = world.now();
         self.follow_members(world);
+        let mut report = Report::default();
         let known: Vec<_> = self.coordinators.kinds.keys().cloned().collect();
         for group in known {
             let available = self.offsets_partition(&group).is_some_and(|(index, _)| {
@@ -307,12 +321,12 @@ impl Checker {
             }
             let Some((_, _, inspection)) = self.inspect_current(world, &group) else {
                 let what = "its coordinator does not serve it".to_owned();
-                self.report.violation(l08_groups::L8, &group, what);
+                report.violation(l08_groups::L8, &group, what);
                 continue;
             };
             let members: Vec<_> =
                 world.clients.iter().filter_map(|client| client.member_of(&group)).collect();
-            l08_groups::members(&group, &inspection, &members, &mut self.report);
+            l08_groups::members(&group, &inspection, &members, &mut report);
             if members.is_empty() {
                 continue;
             }
@@ -320,9 +334,10 @@ impl Checker {
                 let is_read = members.iter().any(|(_, topics)| topics.contains(&partition.name.topic));
                 if partition.registration.is_some() && is_read {
                     let unseen = |end| self.coordinators.deliveries.unseen(&group, partition, end);
-                    l08_groups::partition(&group, &inspection, partition, unseen, &mut self.report);
+                    l08_groups::partition(&group, &inspection, partition, unseen, &mut report);
                 }
             }
         }
+        report
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use klamm_node::{ConnectionId, NodeId, ReplyTo};
 use klamm_wire::messages::{
-    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ResponseKind,
+    DeleteRecordsRequest, FetchRequest, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ResponseKind,
 };
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::{ErrorCode, FetchResponse, RecordBatch, Request, Response, StrBytes, Uuid};
@@ -122,6 +122,10 @@ impl Checker {
                     self.follower_fetches(*node, request);
                     Asked::Raft
                 }
+                Request::DeleteRecords(request) => {
+                    self.deletion_asked(*node, request);
+                    Asked::Other
+                }
                 Request::BrokerHeartbeat(request) => {
                     let id = NodeId(request.broker_id.0);
                     self.doors.told.insert(id, request.current_metadata_offset);
@@ -179,6 +183,19 @@ impl Checker {
             };
             self.doors.new.push((*node, *peer));
             self.doors.asked.insert((*node, *peer), asked);
+        }
+    }
+
+    /// Somebody asks to delete records, up to an offset or (-1) the high watermark.
+    fn deletion_asked(&mut self, node: NodeId, request: &DeleteRecordsRequest) {
+        for topic in &request.topics {
+            for asked in &topic.partitions {
+                let index = self.locate(&topic.name.0, Uuid::nil(), asked.partition_index);
+                let Some(partition) = index.map(|index| &mut self.partitions[index]) else { continue };
+                let end = partition.replicas.get(&node).map_or(0, |replica| replica.view.log_end);
+                let below = if asked.offset < 0 { end } else { asked.offset };
+                partition.delete_asked = partition.delete_asked.max(below);
+            }
         }
     }
 

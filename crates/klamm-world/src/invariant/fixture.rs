@@ -27,6 +27,8 @@ pub(crate) fn entry(base: i64, last: i64, epoch: i32) -> Entry {
         producer_epoch: -1,
         sequence: -1,
         control: false,
+        time: 0,
+        size: 100,
     }
 }
 

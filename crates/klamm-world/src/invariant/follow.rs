@@ -14,8 +14,9 @@ use klamm_wire::record::batch::BatchIter;
 use super::ghost::{Partition, Replica};
 use super::k01_quorum::Voter;
 use super::mirror::{Entry, Mirror};
+use super::s21_retention::{self, Retention};
 use super::{Checker, k09_metadata, p06_producer_state, s12_well_formed, s13_single_writer, s14_epochs};
-use super::{s15_registration, s16_truncation, s17_unclean_exclusion};
+use super::{s15_registration, s16_truncation, s17_unclean_exclusion, s22_compaction};
 use crate::input::Output;
 use crate::node::Node;
 use crate::world::World;
@@ -72,7 +73,10 @@ impl Checker {
     pub(super) fn follow_node(&mut self, world: &World, node: NodeId) {
         let Some(slot) = world.slot(node) else { return };
         match &world.slots[slot].node {
-            Some(Node::Broker(broker)) => self.follow_broker(node, broker),
+            Some(Node::Broker(broker)) => {
+                let wall_ms = world.slots[slot].clocks.wall(world.now()).millis();
+                self.follow_broker(node, broker, wall_ms);
+            }
             Some(Node::Controller(controller)) => self.follow_controller(world, node, controller),
             _ => {}
         }
@@ -272,13 +276,18 @@ impl Checker {
         let min_isr = usize::try_from(config.get(topic::MIN_INSYNC_REPLICAS)).unwrap_or(1);
         partition.min_isr = min_isr.min(registration.replicas.len());
         partition.unclean_allowed = config.get(topic::UNCLEAN_LEADER_ELECTION_ENABLE);
+        partition.retention = Retention {
+            deletes: config.get(topic::CLEANUP_POLICY).iter().any(|policy| policy == "delete"),
+            ms: config.get(topic::RETENTION_MS),
+            bytes: config.get(topic::RETENTION_BYTES),
+        };
         partition.elr_enabled = image.features.level("eligible.leader.replicas.version") > 0;
         partition.elr_promised = partition.elr_enabled || self.elr_taken;
         let replicas = &registration.replicas;
         partition.lossy.retain(|id| replicas.contains(id));
     }
 
-    fn follow_broker(&mut self, node: NodeId, broker: &Broker) {
+    fn follow_broker(&mut self, node: NodeId, broker: &Broker, wall_ms: i64) {
         k09_metadata::applied(node, broker.applied_metadata(), self.metadata.next_offset(), &mut self.report);
         let epoch = broker.epoch();
         let registered =
@@ -296,13 +305,13 @@ impl Checker {
                 Some((known, index, _)) if *known == key => {
                     let index = *index;
                     marks[at].2 = mark;
-                    self.follow_replica(index, node, &inspection, registered);
+                    self.follow_replica(index, node, &inspection, (registered, wall_ms));
                 }
                 _ => {
                     let index = self.place(key);
                     self.drop_marks(node, marks.drain(at..));
                     marks.push((key, index, mark));
-                    self.follow_replica(index, node, &inspection, registered);
+                    self.follow_replica(index, node, &inspection, (registered, wall_ms));
                 }
             }
             at += 1;
@@ -325,7 +334,7 @@ impl Checker {
         index: usize,
         node: NodeId,
         inspection: &ReplicaInspection<'_>,
-        running: bool,
+        (running, wall_ms): (bool, i64),
     ) {
         let lost_power = self.nodes.get(&node).is_some_and(|ghost| ghost.lost_power);
         let partition = &mut self.partitions[index];
@@ -352,6 +361,8 @@ impl Checker {
             return;
         };
         self.before.insert((index, node), before.clone());
+        let starts = (before.log_start, view.log_start);
+        s21_retention::advanced(partition, node, starts, wall_ms, &mut self.report);
         let leads =
             view.leading.is_some() && before.leading.is_some() && view.leader_epoch == before.leader_epoch;
         if view.log_end < before.log_end {
@@ -374,6 +385,26 @@ impl Checker {
         replica.running = running;
         if leads {
             s13_single_writer::wrote(partition, node, &new, &mut self.report);
+        }
+    }
+
+    /// Reads the records of compacted partitions, for their keys.
+    pub(super) fn scan_compacted(&mut self, world: &World) {
+        for partition in &mut self.partitions {
+            let name = partition.name.clone();
+            if partition.registration.is_none() || !partition.is_compacted() || name.topic.starts_with("__") {
+                continue;
+            }
+            let stored = |node| world.stored_log(node, &name.topic, name.partition).map(|log| log.records);
+            let leader = partition.true_leader().map(|(node, _)| node);
+            if let Some(records) = leader.and_then(stored) {
+                partition.newest.read(partition.true_hw, &records);
+            }
+            for node in partition.replicas.keys().copied().collect::<Vec<_>>() {
+                if let Some(records) = stored(node) {
+                    s22_compaction::scan(partition, node, &records, &mut self.report);
+                }
+            }
         }
     }
 

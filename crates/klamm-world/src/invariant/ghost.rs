@@ -11,6 +11,8 @@ use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::Uuid;
 
 use super::mirror::{Entry, Mirror};
+use super::s21_retention::Retention;
+use super::s22_compaction::Newest;
 
 /// One replica, with its whole log.
 #[derive(Debug, Clone)]
@@ -103,6 +105,12 @@ pub(crate) struct Partition {
     pub(crate) searched: Option<(NodeId, i32)>,
     /// Epoch and last sequence of each producer in what is committed.
     pub(crate) producers: BTreeMap<i64, (i16, i32)>,
+    /// What retention may take.
+    pub(crate) retention: Retention,
+    /// Below this, somebody asked to delete the records.
+    pub(crate) delete_asked: i64,
+    /// The newest record of each key, where the partition is compacted.
+    pub(crate) newest: Newest,
 }
 
 impl Partition {
@@ -128,6 +136,9 @@ impl Partition {
             lossy: BTreeSet::new(),
             searched: None,
             producers: BTreeMap::new(),
+            retention: Retention { deletes: false, ms: -1, bytes: -1 },
+            delete_asked: 0,
+            newest: Newest::EMPTY,
         }
     }
 
@@ -240,6 +251,7 @@ impl Partition {
             replica.matches_to = replica.matches_to.min(from);
         }
         self.producers.clear();
+        self.newest.forget();
         for entry in self.committed.entries() {
             if entry.producer_id >= 0 {
                 let last = entry.sequence.wrapping_add((entry.last - entry.base) as i32);

@@ -3,6 +3,9 @@
 
 use klamm_wire::record::batch::BatchHeader;
 
+/// What a batch's length leaves out: its base offset and the length itself (`Records.LOG_OVERHEAD`).
+const LOG_OVERHEAD: i32 = 12;
+
 /// One batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -22,6 +25,10 @@ pub(crate) struct Entry {
     pub(crate) sequence: i32,
     /// Whether it holds control records.
     pub(crate) control: bool,
+    /// The largest timestamp of its records, in milliseconds.
+    pub(crate) time: i64,
+    /// Its length in bytes.
+    pub(crate) size: i32,
 }
 
 impl From<&BatchHeader> for Entry {
@@ -35,11 +42,18 @@ impl From<&BatchHeader> for Entry {
             producer_epoch: header.producer_epoch,
             sequence: header.base_sequence,
             control: header.is_control(),
+            time: header.max_timestamp,
+            size: header.batch_length + LOG_OVERHEAD,
         }
     }
 }
 
 impl Entry {
+    /// Whether a batch is what compaction may have left of another, or the other way round: it keeps its place and its epoch.
+    const fn is_rest_of(&self, other: &Self) -> bool {
+        self.base == other.base && self.last == other.last && self.epoch == other.epoch
+    }
+
     /// Whether two batches are the same records of the same producer: a batch sent again has another CRC when its timestamps were
     /// taken anew, but not another sequence.
     pub(crate) const fn is_same_send(&self, other: &Self) -> bool {
@@ -97,13 +111,14 @@ impl Mirror {
         self.range(offset, offset + 1).first()
     }
 
-    /// The first offset in `from..to` at which two logs differ. With `sparse`, a batch that only one of them has counts for nothing.
+    /// The first offset in `from..to` at which two logs differ. With `sparse`, a batch that only one of them has counts for nothing,
+    /// nor one that has lost records.
     pub(crate) fn first_difference(&self, other: &Self, from: i64, to: i64, sparse: bool) -> Option<i64> {
         let (mut ours, mut theirs) =
             (self.range(from, to).iter().peekable(), other.range(from, to).iter().peekable());
         loop {
             match (ours.peek(), theirs.peek()) {
-                (Some(a), Some(b)) if a == b => {
+                (Some(a), Some(b)) if a == b || sparse && a.is_rest_of(b) => {
                     ours.next();
                     theirs.next();
                 }
@@ -123,6 +138,7 @@ impl Mirror {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::invariant::fixture::{entry, log};
 
     #[test]
@@ -134,6 +150,12 @@ mod tests {
         assert_eq!(b.end(), 3);
         assert_eq!(a.first_difference(&b, 0, 5, false), Some(3));
         assert_eq!(a.first_difference(&b, 0, 5, true), None);
+        b.push(Entry { crc: 1, size: 61, ..entry(3, 4, 1) });
+        assert_eq!(
+            (a.first_difference(&b, 0, 5, false), a.first_difference(&b, 0, 5, true)),
+            (Some(3), None)
+        );
+        b.truncate(4);
         b.push(entry(3, 4, 1));
         assert_eq!((a.first_difference(&b, 0, 5, false), a.at(4)), (None, Some(&entry(3, 4, 1))));
     }

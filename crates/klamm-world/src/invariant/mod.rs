@@ -42,6 +42,8 @@ mod s17_unclean_exclusion;
 mod s18_broker_identity;
 mod s19_fencing;
 mod s20_purgatory;
+mod s21_retention;
+mod s22_compaction;
 
 #[cfg(test)]
 mod fixture;
@@ -84,6 +86,8 @@ pub const INVARIANTS: &[Invariant] = &[
     s18_broker_identity::S18,
     s19_fencing::S19,
     s20_purgatory::S20,
+    s21_retention::S21,
+    s22_compaction::S22,
     k01_quorum::K1,
     k01_quorum::K2,
     k01_quorum::K3,
@@ -242,6 +246,7 @@ impl Checker {
         self.compare_copies(world);
         self.forget_closed(world);
         self.waiting.scan(world.now(), &mut self.report);
+        self.scan_compacted(world);
         self.scan_groups(world);
     }
 

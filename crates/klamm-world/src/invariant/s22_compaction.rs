@@ -1,0 +1,108 @@
+//! S22: compaction keeps the newest record of every key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use klamm_broker::StoredRecord;
+use klamm_node::NodeId;
+
+use super::ghost::Partition;
+use super::report::{Invariant, Report, When};
+
+pub(super) const S22: Invariant = Invariant {
+    id: "S22",
+    name: "NewestOfEachKey",
+    statement: "in a compacted partition, every running replica that holds what is committed holds the newest committed record of each \
+                key, unless it is a tombstone",
+    when: When::Checkpoint,
+};
+
+/// The newest committed record of each key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Newest {
+    keys: BTreeMap<Bytes, (i64, bool)>,
+    /// What was read of the log.
+    read: i64,
+}
+
+impl Newest {
+    /// Nothing is known.
+    pub(crate) const EMPTY: Self = Self { keys: BTreeMap::new(), read: 0 };
+
+    /// Reads what was committed since it last looked.
+    pub(super) fn read(&mut self, committed: i64, records: &[StoredRecord]) {
+        let new = records.iter().filter(|record| (self.read..committed).contains(&record.offset));
+        for record in new.filter(|record| !record.control) {
+            if let Some(key) = &record.key {
+                self.keys.insert(key.clone(), (record.offset, record.value.is_some()));
+            }
+        }
+        self.read = self.read.max(committed);
+    }
+
+    /// What was committed was lost, and nobody promised to keep it.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A replica's records against the newest ones.
+pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord], report: &mut Report) {
+    let Some(replica) = partition.replicas.get(&node).filter(|replica| replica.running) else { return };
+    // Without a leader nobody says what was committed since.
+    if partition.newest.read < partition.true_hw {
+        return;
+    }
+    let held: BTreeSet<i64> = records.iter().map(|record| record.offset).collect();
+    let range = replica.view.log_start..replica.matches_to;
+    let newest = partition.newest.keys.values();
+    let gone = newest.filter(|(offset, stays)| *stays && range.contains(offset) && !held.contains(offset));
+    if let Some((offset, _)) = gone.min() {
+        let what = format!("{node} does not hold offset {offset}, the newest record of its key");
+        report.violation(S22, &partition.name, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{FOLLOWER, LEADER, found, healthy, of};
+
+    fn record(offset: i64, key: &'static str, value: Option<&'static str>) -> StoredRecord {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        StoredRecord {
+            offset,
+            leader_epoch: 0,
+            producer_id: -1,
+            control: false,
+            key: Some(bytes(key)),
+            value: value.map(bytes),
+        }
+    }
+
+    #[test]
+    fn a_newest_record_that_is_gone_is_found() {
+        let mut partition = healthy();
+        let all = [
+            record(0, "a", Some("1")),
+            record(1, "b", Some("2")),
+            record(2, "a", Some("3")),
+            record(3, "c", None),
+        ];
+        partition.newest.read(10, &all);
+        let look = |partition: &Partition, records: &[StoredRecord]| {
+            found(|report| scan(partition, FOLLOWER, records, report))
+        };
+        assert!(look(&partition, &all).is_empty());
+        assert!(look(&partition, &all[1..3]).is_empty(), "an older one, and a tombstone");
+        assert_eq!(look(&partition, &all[..2]), ["S22"]);
+        of(&mut partition, FOLLOWER).view.log_start = 3;
+        assert!(look(&partition, &[]).is_empty(), "retention took it");
+        of(&mut partition, FOLLOWER).view.log_start = 0;
+        partition.true_hw = 11;
+        assert!(look(&partition, &all[..2]).is_empty(), "a newer one may be committed");
+        partition.true_hw = 10;
+        partition.newest.forget();
+        assert!(found(|report| scan(&partition, LEADER, &[], report)).is_empty());
+    }
+}

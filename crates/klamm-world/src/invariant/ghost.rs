@@ -31,6 +31,14 @@ pub(crate) struct Replica {
     pub(crate) epochs: EpochPast,
 }
 
+impl Replica {
+    /// Where its log begins, and never began later. A crash may bring back records that were deleted: the log start is written down once a
+    /// minute. They count for nothing.
+    pub(crate) fn begins(&self) -> i64 {
+        self.view.log_start.max(self.epochs.log_start)
+    }
+}
+
 /// What of a replica's past explains an epoch cache that says less than its batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct EpochPast {
@@ -199,7 +207,7 @@ impl Partition {
         let sparse = self.is_compacted();
         let (committed, true_hw) = (&self.committed, self.true_hw);
         for replica in self.replicas.values_mut().filter(|replica| replica.running) {
-            let from = replica.matches_to.max(replica.view.log_start);
+            let from = replica.matches_to.max(replica.begins());
             let to = true_hw.min(replica.log.end());
             if from < to {
                 replica.matches_to = replica.log.first_difference(committed, from, to, sparse).unwrap_or(to);

@@ -18,8 +18,7 @@ pub(super) fn check(partition: &Partition, node: NodeId, report: &mut Report) {
     let Some(replica) = partition.replicas.get(&node).filter(|replica| replica.running) else { return };
     for (other_id, other) in partition.replicas.iter().filter(|(id, other)| **id != node && other.running) {
         let to = replica.view.high_watermark.min(other.view.high_watermark);
-        let from =
-            replica.matches_to.min(other.matches_to).max(replica.view.log_start).max(other.view.log_start);
+        let from = replica.matches_to.min(other.matches_to).max(replica.begins()).max(other.begins());
         let sparse = replica.view.compacted || other.view.compacted;
         if let Some(offset) = replica.log.first_difference(&other.log, from, to, sparse) {
             let what = format!(
@@ -39,7 +38,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
     let running: Vec<_> = partition.replicas.iter().filter(|(_, replica)| replica.running).collect();
     for (i, (a_id, a)) in running.iter().enumerate() {
         for (b_id, b) in &running[i + 1..] {
-            let start = a.view.log_start.max(b.view.log_start);
+            let start = a.begins().max(b.begins());
             let end = a.log.end().min(b.log.end());
             let Some(differs) = a.log.first_difference(&b.log, start, end, false) else { continue };
             let same = a.log.range(differs, end).iter().find(|entry| {
@@ -86,6 +85,18 @@ mod tests {
         of(&mut partition, OTHER).running = false;
         partition.settle();
         assert!(!partition.unclean && found(|report| check(&partition, LEADER, report)).is_empty());
+    }
+
+    #[test]
+    fn deleted_records_that_a_crash_brings_back_need_not_agree() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 7), (5, 9, 0)]);
+        of(&mut partition, FOLLOWER).matches_to = 0;
+        assert_eq!(found(|report| check(&partition, FOLLOWER, report)), ["S1"]);
+        assert_eq!(found(|report| scan(&partition, report)), ["S1"]);
+        of(&mut partition, FOLLOWER).epochs.log_start = 5;
+        assert!(found(|report| check(&partition, FOLLOWER, report)).is_empty());
+        assert!(found(|report| scan(&partition, report)).is_empty());
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) fn check(partition: &Partition, node: NodeId, from: i64, report: &mut
         if b.base <= a.last || (b.base != a.last + 1 && !replica.view.compacted) {
             problem = Some(format!("offset {} follows {}", b.base, a.last));
         }
-        if b.epoch < a.epoch {
+        // A follower that crashed is truncated to where its cache begins, and no further: below it may lie what was deleted.
+        if b.epoch < a.epoch && a.last >= replica.begins() {
             problem = Some(format!("epoch {} at {} follows epoch {}", b.epoch, b.base, a.epoch));
         }
     }
@@ -46,7 +47,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         let view = &replica.view;
         // What was cut off the cache with deleted records is written down at once, where the log begins once a minute: a crash may bring
         // the records back, and not their epochs (`LeaderEpochFileCache.truncateFromStartAsyncFlush`).
-        let from = view.log_start.max(replica.epochs.log_start);
+        let from = replica.begins();
         let cached = view.epochs.iter().map(|entry| (entry.epoch, entry.start_offset));
         let mut cached = from_offset(from, cached);
         let batches = replica.log.range(from, i64::MAX);
@@ -135,6 +136,16 @@ mod tests {
         assert_eq!(found(|report| scan(&partition, report)), ["S12"], "7 was never deleted");
         entries(&mut partition, FOLLOWER, &[(1, 7)]);
         assert!(found(|report| scan(&partition, report)).is_empty());
+    }
+
+    #[test]
+    fn epochs_may_go_back_only_behind_records_that_were_deleted() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 6), (5, 9, 4)]);
+        for (log_start, counted) in [(0, 1), (4, 1), (5, 0)] {
+            of(&mut partition, FOLLOWER).epochs.log_start = log_start;
+            assert_eq!(found(|report| check(&partition, FOLLOWER, 0, report)).len(), counted, "{log_start}");
+        }
     }
 
     #[test]

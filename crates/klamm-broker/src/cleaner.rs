@@ -181,7 +181,16 @@ impl Core {
             return;
         }
         if partition.log.is_cleaning() || partition.log.begin_cleaning(&settings, now) {
-            while self.clean_piece(ctx, slot, u64::MAX) {}
+            while self.clean_piece(ctx, slot, u64::MAX) {
+                let partition = self.replicas.get(slot);
+                if !partition.is_some_and(|partition| partition.log.is_cleaning_flushed()) {
+                    // The rest follows when it is durable.
+                    self.cleaners.running.retain(|(running, _)| *running != slot);
+                    self.cleaners.running.push((slot, name.clone()));
+                    self.timers.set(Timer::Clean, ctx.now + PAUSE);
+                    return;
+                }
+            }
         }
     }
 

@@ -105,7 +105,7 @@ impl Log {
     /// Notes how an fsync ended. False when this log did not ask for it.
     pub fn on_flushed(&mut self, outcome: &FlushOutcome, now_ms: i64) -> bool {
         let asked = self.flushes.iter_mut().find(|flush| flush.waiting.contains(&outcome.id));
-        let Some(flush) = asked else { return false };
+        let Some(flush) = asked else { return self.on_cleaning_flushed(outcome) };
         if outcome.result.is_err() {
             // What is not durable now must be asked for again; until then the recovery point stays.
             self.flushes.retain(|flush| !flush.waiting.contains(&outcome.id));

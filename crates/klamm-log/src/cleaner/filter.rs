@@ -19,6 +19,8 @@ pub(super) struct Filter<'a> {
     pub(super) delete_retention_ms: i64,
     pub(super) high_watermark: i64,
     pub(super) producers: &'a BTreeMap<i64, ProducerEntry>,
+    /// Which records of a batch stay: room that each batch uses again.
+    pub(super) kept: &'a mut Vec<bool>,
 }
 
 impl Filter<'_> {
@@ -27,7 +29,11 @@ impl Filter<'_> {
     ///
     /// # Errors
     /// What is wrong with a batch that cannot be read or written.
-    pub(super) fn filter(&self, batch: RecordBatch, discard: bool) -> Result<Option<RecordBatch>, String> {
+    pub(super) fn filter(
+        &mut self,
+        batch: RecordBatch,
+        discard: bool,
+    ) -> Result<Option<RecordBatch>, String> {
         let header = batch.header;
         // A marker stays for `delete.retention.ms` after it became useless: readers may be between it and its records.
         let horizon_passed = header.delete_horizon_ms().is_some_and(|at| at <= self.now_ms);
@@ -38,24 +44,30 @@ impl Filter<'_> {
             return Ok(keep_empty.then(|| empty(&header)));
         }
         let records = batch.records(DECOMPRESSED_LIMIT).map_err(|error| error.to_string())?;
-        let all = records.iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let kept: Vec<&Record<'_>> =
-            all.iter().filter(|r| header.is_control() || self.keeps(&header, r)).collect();
-        if kept.is_empty() {
+        self.kept.clear();
+        let (mut count, mut tombstones) = (0, false);
+        for record in records.iter() {
+            let record = record.map_err(|error| error.to_string())?;
+            let keeps = header.is_control() || self.keeps(&header, &record);
+            count += usize::from(keeps);
+            tombstones |= keeps && record.value.is_none();
+            self.kept.push(keeps);
+        }
+        if count == 0 {
             return Ok(keep_empty.then(|| empty(&header)));
         }
-        let tombstones = !header.is_control() && kept.iter().any(|r| r.value.is_none());
         let needs_horizon =
-            header.delete_horizon_ms().is_none() && (tombstones || (header.is_control() && discard));
-        if kept.len() == all.len() && !needs_horizon {
+            header.delete_horizon_ms().is_none() && if header.is_control() { discard } else { tombstones };
+        if count == self.kept.len() && !needs_horizon {
             return Ok(Some(batch));
         }
         let mut builder = BatchBuilder::like(&header);
         if needs_horizon {
             builder = builder.delete_horizon(self.now_ms.saturating_add(self.delete_retention_ms));
         }
-        for record in &kept {
-            builder.push_record(record.offset_delta, header.base_timestamp, record);
+        for (record, _) in records.iter().zip(&*self.kept).filter(|(_, kept)| **kept) {
+            let record = record.map_err(|error| error.to_string())?;
+            builder.push_record(record.offset_delta, header.base_timestamp, &record);
         }
         builder.extend_to(header.last_offset_delta);
         builder.build().map(Some).map_err(|error| error.to_string())

@@ -11,7 +11,7 @@ use super::offset_map::OffsetMap;
 use super::transactions::CleanedTransactions;
 use super::{CleanReport, CleanerSettings};
 use crate::append::appended_batch;
-use crate::disk::Disk;
+use crate::disk::{Disk, FlushId, FlushOutcome, FlushState};
 use crate::error::LogError;
 use crate::log::Log;
 use crate::names;
@@ -31,6 +31,8 @@ pub(crate) struct CleaningJob {
     transactions: CleanedTransactions,
     stage: Stage,
     report: CleanReport,
+    /// Room for what is worked out of each batch.
+    kept: Vec<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +53,13 @@ enum Stage {
         at: usize,
         position: u64,
         cleaned: Box<Segment>,
+    },
+    /// A group is written; it takes the place of its sources once it is durable, which these fsyncs say.
+    Flush {
+        first: usize,
+        count: usize,
+        cleaned: Box<Segment>,
+        waiting: Vec<FlushId>,
     },
     Done,
 }
@@ -75,7 +84,37 @@ fn unreadable(log: &Log, offset: i64, what: &str) -> LogError {
     }
 }
 
+impl CleaningJob {
+    /// Whether it waits for what it has written to become durable.
+    fn is_flushing(&self) -> bool {
+        matches!(&self.stage, Stage::Flush { waiting, .. } if !waiting.is_empty())
+    }
+
+    /// Notes that an fsync is done; false when it is none of this job's.
+    fn note_flushed(&mut self, id: FlushId) -> bool {
+        let Stage::Flush { waiting, .. } = &mut self.stage else { return false };
+        let before = waiting.len();
+        waiting.retain(|pending| *pending != id);
+        waiting.len() < before
+    }
+}
+
 impl Log {
+    /// Whether a compaction waits for what it has written to become durable: [`Log::on_flushed`] tells it. Until then it cannot go on.
+    pub fn is_cleaning_flushed(&self) -> bool {
+        self.cleaning.as_ref().is_none_or(|job| !job.is_flushing())
+    }
+
+    /// Notes how an fsync ended that a compaction asked for. Where it failed, nobody knows what is durable of what was written, and the
+    /// compaction never ends: its directory is lost. False when it was none of a compaction's.
+    pub(crate) fn on_cleaning_flushed(&mut self, outcome: &FlushOutcome) -> bool {
+        match &mut self.cleaning {
+            Some(job) if outcome.result.is_ok() => job.note_flushed(outcome.id),
+            Some(job) => matches!(&job.stage, Stage::Flush { waiting, .. } if waiting.contains(&outcome.id)),
+            None => false,
+        }
+    }
+
     /// Whether a compaction is under way.
     pub const fn is_cleaning(&self) -> bool {
         self.cleaning.is_some()
@@ -96,6 +135,7 @@ impl Log {
             transactions: CleanedTransactions::default(),
             stage: Stage::Map { at: self.floor_segment(start).unwrap_or(0), position: u64::MAX },
             report: CleanReport { start_offset: start, ..CleanReport::default() },
+            kept: Vec::new(),
         }));
         true
     }
@@ -103,7 +143,7 @@ impl Log {
     /// Gives a compaction up: the segments that it has written so far stay, the one that it was writing goes.
     pub fn abort_cleaning(&mut self, disk: &mut dyn Disk) -> Result<(), LogError> {
         let Some(job) = self.cleaning.take() else { return Ok(()) };
-        if let Stage::Group { cleaned, .. } = job.stage {
+        if let Stage::Group { cleaned, .. } | Stage::Flush { cleaned, .. } = job.stage {
             cleaned.close(disk);
             for kind in names::SEGMENT_FILES {
                 let path = format!("{}{}", names::file(&self.dir, cleaned.base_offset, kind), names::CLEANED);
@@ -130,11 +170,13 @@ impl Log {
         let Some(mut job) = self.cleaning.take() else { return Ok(None) };
         let mut budget = Budget(max_bytes.max(1));
         let mut outcome = Ok(());
-        while outcome.is_ok() && !budget.is_spent() && !matches!(job.stage, Stage::Done) {
+        while outcome.is_ok() && !budget.is_spent() && !job.is_flushing() && !matches!(job.stage, Stage::Done)
+        {
             outcome = match job.stage {
                 Stage::Map { .. } => self.map_keys(disk, &mut job, &mut budget),
                 Stage::Next { .. } => self.begin_group(disk, &mut job),
-                Stage::Group { .. } => self.write_group(disk, &mut job, &mut budget, now_ms),
+                Stage::Group { .. } => self.write_group(disk, &mut job, &mut budget),
+                Stage::Flush { .. } => self.replace_group(disk, &mut job, now_ms),
                 Stage::Done => Ok(()),
             };
         }
@@ -151,7 +193,8 @@ impl Log {
         Ok(Some(job.report))
     }
 
-    /// Compacts the log in one go, whether that is due or not.
+    /// Compacts the log in one go, whether that is due or not. It waits for fsyncs, those of the disk's other logs included: for a log
+    /// that has its disk to itself.
     ///
     /// # Errors
     /// When the disk fails, or a batch cannot be read.
@@ -165,6 +208,12 @@ impl Log {
         while self.is_cleaning() {
             if let Some(report) = self.continue_cleaning(disk, u64::MAX, now_ms)? {
                 return Ok(report);
+            }
+            for job in disk.take_flush_jobs() {
+                let outcome = job.run();
+                disk.complete_flush(&outcome);
+                self.on_flushed(&outcome, now_ms);
+                outcome.result?;
             }
         }
         Ok(CleanReport::default())
@@ -282,16 +331,16 @@ impl Log {
         disk: &mut dyn Disk,
         job: &mut CleaningJob,
         budget: &mut Budget,
-        now_ms: i64,
     ) -> Result<(), LogError> {
         let Stage::Group { first, count, at, position, cleaned } = &mut job.stage else { return Ok(()) };
         let (first, count) = (*first, *count);
-        let filter = Filter {
+        let mut filter = Filter {
             map: &job.map,
             now_ms: job.now_ms,
             delete_retention_ms: self.config.delete_retention_ms,
             high_watermark: self.high_watermark,
             producers: self.producers.producers(),
+            kept: &mut job.kept,
         };
         while *at < first + count {
             let source = &self.segments[*at];
@@ -327,13 +376,31 @@ impl Log {
             *position = 0;
         }
         cleaned.seal(disk)?;
+        let mut waiting = Vec::new();
         for file in cleaned.files() {
-            disk.flush(file)?;
+            if let FlushState::Pending(id) = disk.request_flush(file)? {
+                waiting.push(id);
+            }
         }
+        if let Stage::Group { cleaned, .. } = std::mem::replace(&mut job.stage, Stage::Done) {
+            job.stage = Stage::Flush { first, count, cleaned, waiting };
+        }
+        Ok(())
+    }
+
+    /// Puts a group that is durable in the place of the segments that it was made of.
+    fn replace_group(
+        &mut self,
+        disk: &mut dyn Disk,
+        job: &mut CleaningJob,
+        now_ms: i64,
+    ) -> Result<(), LogError> {
+        let Stage::Flush { first, count, cleaned, .. } = &mut job.stage else { return Ok(()) };
+        let (first, count) = (*first, *count);
         // Retention counts from when the records were written, not from when they were compacted.
         cleaned.set_modified_ms(self.segments[first + count - 1].modified_ms());
         cleaned.rename(disk, &self.dir, names::CLEANED, names::SWAP)?;
-        let Stage::Group { cleaned, .. } =
+        let Stage::Flush { cleaned, .. } =
             std::mem::replace(&mut job.stage, Stage::Next { first: first + 1 })
         else {
             return Ok(());

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use klamm_log::{AppendOrigin, CleanerSettings, Disk, FileDisk, Log, MemoryDisk, OpenLog};
+use klamm_log::disk::{DiskErrorKind, FlushOutcome};
+use klamm_log::{AppendOrigin, CleanerSettings, Disk, DiskError, FileDisk, Log, MemoryDisk, OpenLog};
 use klamm_wire::record::batch::BatchIter;
 use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::record::compress::Compression;
@@ -209,4 +210,87 @@ fn truncation_ends_a_compaction() {
         assert_eq!(left.count(), 0);
         assert_eq!(log.verify(&disk).unwrap(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_compacted_segment_takes_its_place_once_it_is_durable() {
+    let mut disk = MemoryDisk::with_deferred_flush();
+    let mut log = open(&mut disk, compacted());
+    for n in 0..40 {
+        write(&mut log, &mut disk, &[(n % 3, Some(n))], Compression::None, NOW);
+    }
+    run_flushes(&mut log, &mut disk, NOW);
+    assert!(log.begin_cleaning(&CleanerSettings::default(), NOW));
+    assert!(log.is_cleaning_flushed(), "nothing is written yet");
+    // Segments of which nothing is left need no fsync and are gone by now.
+    assert_eq!(log.continue_cleaning(&mut disk, u64::MAX, NOW).unwrap(), None);
+    let before = rows(&log, &disk);
+    for _ in 0..3 {
+        assert_eq!(log.continue_cleaning(&mut disk, u64::MAX, NOW).unwrap(), None);
+        assert!(!log.is_cleaning_flushed());
+        assert_eq!(rows(&log, &disk), before, "readers see the segments as they were");
+    }
+    write(&mut log, &mut disk, &[(9, Some(9))], Compression::None, NOW);
+    let report = loop {
+        run_flushes(&mut log, &mut disk, NOW);
+        if let Some(report) = log.continue_cleaning(&mut disk, u64::MAX, NOW).unwrap() {
+            break report;
+        }
+    };
+    assert!(report.bytes_after < report.bytes_before);
+    let after = rows(&log, &disk);
+    assert!(after.len() < before.len(), "{after:?}");
+    assert_eq!(after.last(), Some(&(40, "key 9".to_owned(), Some("value 9".to_owned()))));
+    disk.power_loss(&mut |_, _| 0);
+    let log = open_with(&mut disk, compacted(), OpenLog::default());
+    assert_eq!(log.verify(&disk).unwrap(), Vec::<String>::new());
+    assert_eq!(rows(&log, &disk)[..2], after[..2], "what was compacted outlives the machine");
+}
+
+#[test]
+fn an_fsync_that_fails_ends_no_compaction() {
+    let mut disk = MemoryDisk::with_deferred_flush();
+    let mut log = open(&mut disk, compacted());
+    for n in 0..40 {
+        write(&mut log, &mut disk, &[(n % 3, Some(n))], Compression::None, NOW);
+    }
+    run_flushes(&mut log, &mut disk, NOW);
+    assert!(log.begin_cleaning(&CleanerSettings::default(), NOW));
+    assert_eq!(log.continue_cleaning(&mut disk, u64::MAX, NOW).unwrap(), None);
+    let before = rows(&log, &disk);
+    let jobs: Vec<_> = disk.take_flush_jobs().into_iter().map(|job| job.run()).collect();
+    assert!(!jobs.is_empty());
+    for done in jobs {
+        let result = Err(DiskError::new(DiskErrorKind::Io, "", "broken"));
+        let outcome = FlushOutcome { result, ..done };
+        disk.complete_flush(&outcome);
+        assert!(
+            log.on_flushed(&outcome, NOW),
+            "it was this log that asked: its directory is not to be trusted"
+        );
+    }
+    assert_eq!(log.continue_cleaning(&mut disk, u64::MAX, NOW).unwrap(), None);
+    assert_eq!(rows(&log, &disk), before);
+}
+
+/// Batches none of whose records go are stored as they came, to the byte.
+#[test]
+fn a_batch_that_keeps_all_of_its_records_is_copied_as_it_is() {
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, compacted());
+    for n in 0..12_u8 {
+        write(&mut log, &mut disk, &[(2 * n, Some(n)), (2 * n + 1, Some(n))], Compression::Gzip, NOW);
+    }
+    write(&mut log, &mut disk, &[(0, Some(99))], Compression::Gzip, NOW);
+    let stored = |log: &Log, disk: &dyn Disk| {
+        let data = log.read(disk, 0, 1 << 20, klamm_log::FetchIsolation::LogEnd, true).unwrap();
+        BatchIter::new(join(&data.records)).map(|batch| batch.unwrap().to_bytes()).collect::<Vec<_>>()
+    };
+    let before = stored(&log, &disk);
+    log.roll(&mut disk, NOW).unwrap();
+    log.clean(&mut disk, &CleanerSettings::default(), NOW).unwrap();
+    let after = stored(&log, &disk);
+    assert_eq!(after.len(), before.len());
+    assert_ne!(after[0], before[0], "the first batch lost its first record");
+    assert_eq!(after[1..], before[1..]);
 }

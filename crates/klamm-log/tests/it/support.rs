@@ -60,6 +60,16 @@ pub(crate) fn clean_in_pieces(
         if let Some(report) = log.continue_cleaning(disk, piece, now).unwrap() {
             return report;
         }
+        run_flushes(log, disk, now);
+    }
+}
+
+/// Performs the fsyncs that were asked for, as a driver does.
+pub(crate) fn run_flushes(log: &mut Log, disk: &mut dyn Disk, now: i64) {
+    for job in disk.take_flush_jobs() {
+        let outcome = job.run();
+        disk.complete_flush(&outcome);
+        log.on_flushed(&outcome, now);
     }
 }
 

@@ -24,13 +24,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const WALL: i64 = 1_700_000_000_000;
 
 /// A cluster, and one who asks things of it.
-struct Cluster {
-    world: World,
+pub(crate) struct Cluster {
+    pub(crate) world: World,
     asked: i32,
 }
 
 impl Cluster {
-    fn start(settings: WorldSettings) -> Self {
+    pub(crate) fn start(settings: WorldSettings) -> Self {
         let brokers = settings.brokers.iter().map(|broker| broker.node);
         let nodes: Vec<NodeId> = settings.controllers.iter().copied().chain(brokers).collect();
         let mut cluster = Self { world: World::new(settings, BTreeMap::new()), asked: 0 };
@@ -46,19 +46,25 @@ impl Cluster {
         panic!("{}", cluster.world.status());
     }
 
-    fn input(&mut self, input: Input) -> Vec<Output> {
+    pub(crate) fn input(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.world.handle(self.world.now(), input, &mut out);
         out
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.world.now() + time;
         self.world.run_until(end, |_, _| ());
     }
 
     /// Asks a broker over a connection of its own; the answer, within a minute.
-    fn ask(&mut self, broker: NodeId, key: ApiKey, version: i16, request: Request) -> Option<Response> {
+    pub(crate) fn ask(
+        &mut self,
+        broker: NodeId,
+        key: ApiKey,
+        version: i16,
+        request: Request,
+    ) -> Option<Response> {
         self.asked += 1;
         let connection = ConnectionId(self.asked as u64);
         self.input(Input::Connect { connection, broker, host: "127.0.0.1".into() });
@@ -86,7 +92,7 @@ impl Cluster {
         }
     }
 
-    fn create(&mut self, topic: &str, partitions: i32, replicas: i16, configs: &[(&str, String)]) {
+    pub(crate) fn create(&mut self, topic: &str, partitions: i32, replicas: i16, configs: &[(&str, String)]) {
         let config = |(key, value): &(&str, String)| {
             CreatableTopicConfig::default()
                 .with_name((*key).to_owned().into())
@@ -117,13 +123,21 @@ impl Cluster {
         }
         batch.push(wall, Some(key.as_bytes()), Some(&[7; 300]), &[]);
         let records = batch.build().unwrap().to_bytes();
-        let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
-        let topic = TopicProduceData::default()
-            .with_name(TopicName(topic.to_owned().into()))
-            .with_partition_data(vec![data]);
-        let request =
-            ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic]);
-        self.ask(leader, ApiKey::Produce, 9, request.into());
+        self.ask(leader, ApiKey::Produce, 9, produce_request(topic, partition, records).into());
+    }
+
+    /// Appends one record to partition 0 of a topic, a tombstone where it has no size, with a timestamp so far ahead; the error code.
+    pub(crate) fn append(&mut self, topic: &str, key: &str, size: Option<usize>, ahead_ms: i64) -> i16 {
+        let leader = self.world.partition(topic, 0).and_then(|status| status.leader).unwrap();
+        let mut batch = BatchBuilder::new();
+        let value = size.map(|size| vec![7; size]);
+        let at = WALL + self.world.now().as_millis() + ahead_ms;
+        batch.push(at, Some(key.as_bytes()), value.as_deref(), &[]);
+        let records = batch.build().unwrap().to_bytes();
+        let answer = self.ask(leader, ApiKey::Produce, 9, produce_request(topic, 0, records).into());
+        let Some(Response::Other(answer)) = answer else { panic!("{answer:?}") };
+        let ResponseKind::Produce(answer) = *answer else { panic!("{answer:?}") };
+        answer.responses[0].partition_responses[0].error_code
     }
 
     /// Commits an offset for a group without members.
@@ -182,7 +196,15 @@ impl Cluster {
     }
 }
 
-fn settings(brokers: i32, controllers: i32, config: &[(&str, String)]) -> WorldSettings {
+fn produce_request(topic: &str, partition: i32, records: bytes::Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(topic.to_owned().into()))
+        .with_partition_data(vec![data]);
+    ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic])
+}
+
+pub(crate) fn settings(brokers: i32, controllers: i32, config: &[(&str, String)]) -> WorldSettings {
     WorldSettings {
         brokers: (1..=brokers)
             .map(|id| BrokerSpec {

@@ -82,7 +82,8 @@ impl Options {
     pub(crate) fn draw_group_config(rng: &mut Rng, config: &mut BTreeMap<String, String>) {
         let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
         set("group.consumer.min.session.timeout.ms", 6_000);
-        set("group.consumer.session.timeout.ms", [10_000, 45_000][rng.below(2) as usize]);
+        // Members' sessions are over, and what follows from that is replicated, before everything has to be quiet.
+        set("group.consumer.session.timeout.ms", [10_000, 30_000][rng.below(2) as usize]);
         set("group.consumer.min.heartbeat.interval.ms", 1_000);
         set("group.consumer.heartbeat.interval.ms", [2_000, 5_000][rng.below(2) as usize]);
         set("group.consumer.assignment.interval.ms", [0, 1_000][rng.below(2) as usize]);

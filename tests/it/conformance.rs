@@ -51,6 +51,7 @@ subjects! {
     find_coordinator
     groups
     offsets
+    quotas
     strict
 }
 

@@ -104,8 +104,7 @@ impl MutationQuota<'_> {
         let Some(bucket) = &mut self.bucket else { return Ok(()) };
         if self.strict && bucket.tokens < 0.0 {
             self.throttle_ms = (-bucket.tokens / self.bound * 1_000.0).round() as i32;
-            let message = "The throttling quota has been exceeded.";
-            return Err(ApiError::new(ErrorCode::ThrottlingQuotaExceeded, message));
+            return Err(ErrorCode::ThrottlingQuotaExceeded.into());
         }
         bucket.tokens -= partitions as f64;
         if !self.strict && bucket.tokens < 0.0 {

@@ -46,6 +46,7 @@ pub const KNOWN: &[Known] = &[
         "validate brokers: a key of one broker only, everywhere",
         "listeners follow from the cluster's shape and cannot be set",
     ),
+    known("quotas", "request time", "no time passes in a request, so no share of it can be kept to"),
     known("produce", "no records (null)", "Kafka never answers"),
     known("offsets", "fetch: several groups", "a group that is named twice is answered once"),
 ];

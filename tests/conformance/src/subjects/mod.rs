@@ -17,6 +17,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod producers;
+mod quotas;
 mod reassignments;
 mod records;
 mod strict;
@@ -57,5 +58,6 @@ pub const SUBJECTS: &[Subject] = &[
     plain("find_coordinator", find_coordinator::run),
     plain("groups", groups::run),
     plain("offsets", offsets::run),
+    plain("quotas", quotas::run),
     Subject { name: "strict", properties: strict::PROPERTIES, run: strict::run },
 ];

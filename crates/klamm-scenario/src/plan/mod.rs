@@ -1,16 +1,20 @@
 //! From lines to steps: names resolved, faults that cannot be and expectations that can never be checked found, before
 //! anything runs.
 
+mod admin;
+mod clients;
 mod configs;
 mod controllers;
 mod events;
 mod expectations;
 mod faults;
 mod members;
+mod nodes;
 pub(crate) mod portable;
 mod possible;
 mod read;
 mod records;
+mod runs;
 mod share;
 mod steps;
 mod topics;
@@ -23,6 +27,7 @@ use klamm_node::{Eras, NodeId, TopicPartition};
 use klamm_wire::KafkaVersion;
 
 use self::read::Read;
+use self::runs::{either, list, never_run};
 use crate::error::{Mistake, Mistakes};
 use crate::line::{Line, Scenario, Span, Value};
 use crate::step::{Step, TopicSpec};
@@ -196,63 +201,6 @@ pub(crate) fn plan(name: &str, text: &str, scenario: &Scenario) -> Result<Plan, 
     if mistakes.is_empty() { Ok(Plan { id, title, runs }) } else { Err(Mistakes::new(name, text, mistakes)) }
 }
 
-/// The arguments of the one line with this word.
-fn list(scenario: &Scenario, word: &str, mistakes: &mut Vec<Mistake>) -> Vec<String> {
-    let mut lines = scenario.lines.iter().filter(|line| line.word == word);
-    let list = lines.next().map(|line| (0..line.args.len()).map(|at| line.text(at)).collect());
-    for again in lines {
-        mistakes.push(Mistake::new(
-            format!("`{word}` is given twice"),
-            again.span,
-            "name all of them in one line",
-        ));
-    }
-    list.unwrap_or_default()
-}
-
-fn either(names: &[String]) -> Vec<Option<String>> {
-    if names.is_empty() { vec![None] } else { names.iter().cloned().map(Some).collect() }
-}
-
-/// Blocks that belong to no run: what stands there would never be checked.
-fn never_run(lines: &[Line], seen: &BTreeSet<usize>, mistakes: &mut Vec<Mistake>) {
-    for line in lines {
-        if matches!(line.word.as_str(), "profile" | "when") && !seen.contains(&line.span.start) {
-            mistakes.push(
-                Mistake::new(
-                    "this block belongs to no run, so nothing in it would ever be checked",
-                    line.span,
-                    "never run",
-                )
-                .help("`versions` and `variants` say which runs there are"),
-            );
-        } else {
-            never_run(&line.block, seen, mistakes);
-        }
-    }
-}
-
-/// The place of a release among all that are known.
-fn release(text: &str) -> Option<usize> {
-    let version: KafkaVersion = text.parse().ok()?;
-    KafkaVersion::ALL.iter().position(|known| *known == version)
-}
-
-/// Whether a release fulfils a condition such as `>=3.7`; `None` for what is no condition.
-fn fulfils(version: usize, condition: &str) -> Option<bool> {
-    let number = condition.trim_start_matches(['<', '>', '=']);
-    let operator = &condition[..condition.len() - number.len()];
-    let bound = release(number.trim())?;
-    Some(match operator {
-        "" | "=" => version == bound,
-        ">=" => version >= bound,
-        ">" => version > bound,
-        "<=" => version <= bound,
-        "<" => version < bound,
-        _ => return None,
-    })
-}
-
 struct Planner<'a> {
     run: Run,
     names: Names,
@@ -346,39 +294,6 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether a `profile` or `when` block belongs to this run.
-    fn belongs(&mut self, line: &Line) -> bool {
-        let mut belongs = false;
-        for arg in &line.args {
-            let Value::Text(text) = &arg.value else { continue };
-            if line.word == "profile" {
-                let version =
-                    self.run.version.as_deref().and_then(release).unwrap_or(KafkaVersion::ALL.len() - 1);
-                match fulfils(version, text) {
-                    Some(fulfilled) => belongs |= fulfilled,
-                    None => self.mistakes.push(
-                        Mistake::new(
-                            format!("{text:?} is no condition on Kafka's release"),
-                            arg.span,
-                            "unknown",
-                        )
-                        .help("for example \"3.6\", \">=3.7\" or \"<4.0\""),
-                    ),
-                }
-            } else if self.variants.contains(text) {
-                belongs |= self.run.variant.as_ref() == Some(text);
-            } else {
-                let mistake =
-                    Mistake::new(format!("there is no variant `{text}`"), arg.span, "unknown variant");
-                self.mistakes.push(mistake.suggest(text, self.variants.iter().map(String::as_str)));
-            }
-        }
-        if belongs {
-            self.seen.insert(line.span.start);
-        }
-        belongs
-    }
-
     /// The one partition of the file, where there is only one.
     fn only_partition(&self) -> Option<TopicPartition> {
         let mut topics = self.names.topics.iter();
@@ -442,80 +357,5 @@ impl Planner<'_> {
             );
         }
         only
-    }
-
-    fn broker(&mut self, line: &Line, at: usize) -> Option<NodeId> {
-        let arg = line.args.get(at)?;
-        let Value::Int(id) = arg.value else { return None };
-        self.known_broker(id, arg.span)
-    }
-
-    fn known_broker(&mut self, id: i64, span: Span) -> Option<NodeId> {
-        let node = i32::try_from(id).ok().map(NodeId).filter(|node| self.names.brokers.contains(node));
-        if node.is_none() {
-            let brokers = self.names.brokers.len();
-            let message = format!("there is no broker {id}");
-            self.mistakes.push(
-                Mistake::new(message, span, "unknown broker").help(format!("the brokers are 1 to {brokers}")),
-            );
-        }
-        node
-    }
-
-    fn known_node(&mut self, id: i64, span: Span) -> Option<NodeId> {
-        let node = i32::try_from(id).ok().map(NodeId);
-        let node =
-            node.filter(|node| self.names.brokers.contains(node) || self.names.controllers.contains(node));
-        if node.is_none() {
-            let (brokers, controllers) = (self.names.brokers.len(), self.names.controllers.len());
-            let help = match controllers {
-                1 => format!("the brokers are 1 to {brokers}, the controller is 100"),
-                _ => format!("the brokers are 1 to {brokers}, the controllers 100 to {}", 99 + controllers),
-            };
-            self.mistakes
-                .push(Mistake::new(format!("there is no node {id}"), span, "unknown node").help(help));
-        }
-        node
-    }
-
-    fn broker_prop(&mut self, line: &Line, name: &str) -> Option<NodeId> {
-        let (id, span) = (line.prop_int(name)?, line.get(name)?.span);
-        self.known_broker(id, span)
-    }
-
-    /// Known nodes in the arguments.
-    fn nodes(&mut self, line: &Line) -> Vec<NodeId> {
-        let ids = line.args.iter().filter_map(|arg| match arg.value {
-            Value::Int(id) => Some((id, arg.span)),
-            _ => None,
-        });
-        let ids: Vec<_> = ids.collect();
-        ids.into_iter().filter_map(|(id, span)| self.known_node(id, span)).collect()
-    }
-
-    /// Known brokers in the arguments.
-    fn brokers(&mut self, line: &Line) -> Vec<NodeId> {
-        let ids = line.args.iter().filter_map(|arg| match arg.value {
-            Value::Int(id) => Some((id, arg.span)),
-            _ => None,
-        });
-        let ids: Vec<_> = ids.collect();
-        ids.into_iter().filter_map(|(id, span)| self.known_broker(id, span)).collect()
-    }
-
-    /// Known brokers in a property: `"1,2,3"`, `2` or `none`.
-    fn brokers_prop(&mut self, line: &Line, name: &str) -> Option<Vec<NodeId>> {
-        let value = line.get(name)?;
-        let ids = match &value.value {
-            Value::Int(id) => vec![*id],
-            Value::Text(text) => crate::syntax::shape::nodes(text)?.into_iter().map(i64::from).collect(),
-            _ => return None,
-        };
-        let span = value.span;
-        let twice = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id));
-        if let Some((_, id)) = twice {
-            self.wrong(format!("broker {id} is named twice"), span, "once is enough");
-        }
-        Some(ids.into_iter().filter_map(|id| self.known_broker(id, span)).collect())
     }
 }

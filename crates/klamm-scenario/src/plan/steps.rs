@@ -6,12 +6,10 @@ use klamm_metadata::quotas::{CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, PRODU
 use klamm_node::TopicPartition;
 
 use super::read::Read;
-use super::{Planned, Planner, Sent};
+use super::{Planned, Planner};
 use crate::error::Mistake;
 use crate::line::{Line, Value};
-use crate::step::{
-    Admin, Consume, ConsumerSpec, Placement, ProducerSpec, Resource, Send, Step, TopicSpec, Wait, When,
-};
+use crate::step::{Admin, Consume, Send, Step, Wait, When};
 use crate::syntax::grammar::{self, Place};
 use crate::syntax::time::show;
 
@@ -139,183 +137,6 @@ impl Planner<'_> {
         })
     }
 
-    fn topic(&mut self, line: &Line) -> Option<TopicSpec> {
-        let name = line.text(0);
-        let expects_error = line.prop_text("error").is_some_and(|error| error != "NONE");
-        if self.names.topics.contains_key(&name) && !expects_error {
-            self.wrong(format!("there is a topic `{name}` already"), line.span, "named twice");
-            return None;
-        }
-        let placement = self.placement(line)?;
-        let topic = TopicSpec {
-            name,
-            placement,
-            configs: line.configs(),
-            api_version: line.prop_int("api-version").and_then(|version| i16::try_from(version).ok()),
-        };
-        if !expects_error {
-            self.topic_configs(line);
-            self.enough_brokers(line);
-            self.names.topics.insert(topic.name.clone(), topic.partitions());
-            self.placed(&topic);
-        }
-        Some(topic)
-    }
-
-    /// More replicas than brokers is an answer of the controller's, which a scenario may ask for, but not by mistake.
-    fn enough_brokers(&mut self, line: &Line) {
-        let Some(value) = line.get("replication-factor") else { return };
-        let brokers = self.names.brokers.len();
-        let factor = line.prop_int("replication-factor").and_then(|factor| usize::try_from(factor).ok());
-        if factor.is_none_or(|factor| factor < 1 || factor > brokers) {
-            let message = format!("the replication factor is from 1 to {brokers}, the number of brokers");
-            self.wrong(message, value.span, "cannot be");
-        }
-    }
-
-    fn placement(&mut self, line: &Line) -> Option<Placement> {
-        if let Some(factor) = line.prop_int("replication-factor") {
-            let partitions = line.prop_int("partitions").unwrap_or(1);
-            let both = line
-                .get("replicas")
-                .map(|value| value.span)
-                .or_else(|| line.block.first().map(|child| child.span));
-            if let Some(span) = both {
-                self.wrong(
-                    "replicas are placed by hand or by the controller, not both",
-                    span,
-                    "or leave `replication-factor` out",
-                );
-            }
-            return Some(Placement::Controller {
-                partitions: i32::try_from(partitions).ok()?,
-                replication_factor: i16::try_from(factor).ok()?,
-            });
-        }
-        if line.block.is_empty() {
-            let replicas = self
-                .brokers_prop(line, "replicas")
-                .unwrap_or_else(|| self.names.brokers.iter().copied().collect());
-            let partitions = line.prop_int("partitions").unwrap_or(1);
-            let Some(partitions) =
-                usize::try_from(partitions).ok().filter(|count| (1..=10_000).contains(count))
-            else {
-                self.wrong("`partitions` is a number from 1 to 10000", line.span, "in this line");
-                return None;
-            };
-            if replicas.is_empty() {
-                self.wrong("a partition needs a replica", line.span, "no replicas");
-                return None;
-            }
-            return Some(Placement::Manual(vec![replicas; partitions]));
-        }
-        let mut all = Vec::new();
-        for (at, child) in line.block.iter().enumerate() {
-            let replicas = self.brokers_prop(child, "replicas").unwrap_or_default();
-            if child.text(0) != at.to_string() {
-                self.wrong(
-                    format!("this is partition {at}"),
-                    child.span,
-                    "partitions are named in order, from 0",
-                );
-            }
-            if replicas.is_empty() {
-                self.wrong("a partition needs a replica", child.span, "for example replicas=\"1,2\"");
-            }
-            all.push(replicas);
-        }
-        Some(Placement::Manual(all))
-    }
-
-    fn producer(&mut self, line: &Line) -> ProducerSpec {
-        let name = line.text(0);
-        self.new_client(line, &name);
-        self.names.producers.insert(name.clone(), Sent::default());
-        let acks = acks(line).unwrap_or(-1);
-        let idempotent = line.prop_flag("idempotence").unwrap_or(acks == -1);
-        if idempotent && acks != -1 {
-            self.wrong("an idempotent producer has acks=all", line.span, "Kafka's producer refuses this too");
-        }
-        ProducerSpec {
-            name,
-            acks,
-            idempotent,
-            retries: line.prop_int("retries").and_then(|retries| u32::try_from(retries).ok()).unwrap_or(0),
-            retry_backoff: line.prop_time("retry-backoff").unwrap_or(Duration::from_millis(100)),
-            request_timeout: line.prop_time("request-timeout").unwrap_or(Duration::from_secs(30)),
-            delivery_timeout: line.prop_time("delivery-timeout").unwrap_or(Duration::from_secs(120)),
-            transactional: self.transactional(line, idempotent),
-        }
-    }
-
-    fn consumer(&mut self, line: &Line) -> ConsumerSpec {
-        let name = line.text(0);
-        self.new_client(line, &name);
-        self.names.consumers.insert(name.clone());
-        let member = self.member_spec(line);
-        if member.group.is_some() {
-            self.names.grouped.insert(name.clone());
-            let group = line.prop_text("group").unwrap_or_default();
-            self.names.groups.insert(group.clone());
-            self.names.group_of.insert(name.clone(), group);
-        }
-        let isolation = line.prop_text("isolation").unwrap_or_else(|| "read_uncommitted".to_owned());
-        if !matches!(isolation.as_str(), "read_uncommitted" | "read_committed") {
-            let span = line.get("isolation").map_or(line.span, |value| value.span);
-            let mistake = Mistake::new(format!("there is no isolation level `{isolation}`"), span, "unknown");
-            self.mistakes.push(mistake.suggest(&isolation, ["read_uncommitted", "read_committed"]));
-        }
-        ConsumerSpec {
-            name,
-            read_committed: isolation == "read_committed",
-            rack: line.prop_text("rack"),
-            member,
-            request_timeout: line.prop_time("request-timeout").unwrap_or(Duration::from_secs(30)),
-        }
-    }
-
-    fn new_client(&mut self, line: &Line, name: &str) {
-        if self.names.producers.contains_key(name) || self.names.consumers.contains(name) {
-            self.wrong(format!("there is a client `{name}` already"), line.span, "named twice");
-        }
-    }
-
-    pub(super) fn known_producer(&mut self, line: &Line) -> Option<String> {
-        let name = line.text(0);
-        if self.names.producers.contains_key(&name) {
-            return Some(name);
-        }
-        let mistake = Mistake::new(
-            format!("there is no producer `{name}`"),
-            line.args.first()?.span,
-            "unknown producer",
-        );
-        self.mistakes.push(if self.names.producers.is_empty() {
-            mistake.help(format!("say `producer {name}` before"))
-        } else {
-            mistake.suggest(&name, self.names.producers.keys().map(String::as_str))
-        });
-        None
-    }
-
-    pub(super) fn known_consumer(&mut self, line: &Line) -> Option<String> {
-        let name = line.text(0);
-        if self.names.consumers.contains(&name) {
-            return Some(name);
-        }
-        let mistake = Mistake::new(
-            format!("there is no consumer `{name}`"),
-            line.args.first()?.span,
-            "unknown consumer",
-        );
-        self.mistakes.push(if self.names.consumers.is_empty() {
-            mistake.help(format!("say `consumer {name}` before"))
-        } else {
-            mistake.suggest(&name, self.names.consumers.iter().map(String::as_str))
-        });
-        None
-    }
-
     fn send(&mut self, line: &Line) -> Option<Send> {
         let client = self.known_producer(line)?;
         let key = line.prop_text("key");
@@ -434,34 +255,6 @@ impl Planner<'_> {
         })
     }
 
-    fn alter_config(&mut self, line: &Line) -> Option<Step> {
-        let resource = match line.args.first() {
-            Some(arg) => {
-                let topic = line.text(0);
-                if !self.names.topics.contains_key(&topic) && error(line) == "NONE" {
-                    self.unknown_topic(&topic, arg.span);
-                    return None;
-                }
-                Resource::Topic(topic)
-            }
-            None => Resource::Broker(self.broker_prop(line, "broker")),
-        };
-        let configs = line.configs();
-        if configs.is_empty() {
-            self.wrong(
-                "there is nothing to set",
-                line.span,
-                "for example: alter-config t min.insync.replicas=1",
-            );
-        }
-        match &resource {
-            _ if error(line) != "NONE" => {}
-            Resource::Topic(_) => self.topic_configs(line),
-            Resource::Broker(_) => self.dynamic_configs(line),
-        }
-        Some(Step::Admin { ask: Admin::AlterConfig { resource, configs }, error: error(line) })
-    }
-
     fn alter_quota(&mut self, line: &Line) -> Option<Step> {
         let entity: Vec<_> = ["user", "client-id"]
             .into_iter()
@@ -480,60 +273,6 @@ impl Planner<'_> {
             self.wrong("there is nothing to set", line.span, example);
         }
         Some(Step::Admin { ask: Admin::AlterQuota { entity, values }, error: error(line) })
-    }
-
-    fn ask(&mut self, line: &Line) -> Option<Admin> {
-        Some(match line.word.as_str() {
-            "add-partitions" => {
-                let topic = line.text(0);
-                let count = line.text(1).parse().ok()?;
-                if error(line) == "NONE" {
-                    if !self.names.topics.contains_key(&topic) {
-                        self.unknown_topic(&topic, line.args[0].span);
-                        return None;
-                    }
-                    let before = self.names.topics.insert(topic.clone(), count);
-                    if let Some(before) = before.filter(|before| *before >= count) {
-                        let span = line.args.get(1).map_or(line.span, |arg| arg.span);
-                        self.wrong(format!("topic `{topic}` has {before} already"), span, "more than that");
-                    }
-                }
-                Admin::AddPartitions { topic, count }
-            }
-            "delete-records" => {
-                let partition = self.partition_at(line, 0)?;
-                // -1 stands for the high watermark.
-                let before = line.prop_int("before").unwrap_or(-1);
-                Admin::DeleteRecords { partition, before }
-            }
-            "metadata" => self.metadata(line),
-            "elect" => {
-                let how = line.text(0);
-                if !matches!(how.as_str(), "preferred" | "unclean") {
-                    let mistake =
-                        Mistake::new(format!("there is no election `{how}`"), line.args[0].span, "unknown");
-                    self.mistakes.push(mistake.suggest(&how, ["preferred", "unclean"]));
-                }
-                Admin::Elect { unclean: how == "unclean", partition: self.partition_at(line, 1)? }
-            }
-            "reassign" => {
-                let partition = self.partition_at(line, 0)?;
-                let to = self.brokers_prop(line, "to");
-                if to.is_some() == line.prop_flag("cancel").unwrap_or(false) {
-                    self.wrong(
-                        "`reassign` needs either `to` or `cancel`",
-                        line.span,
-                        "for example to=\"1,2,4\"",
-                    );
-                    return None;
-                }
-                if let Some(to) = &to {
-                    self.moved(&partition, to);
-                }
-                Admin::Reassign { partition, to }
-            }
-            _ => Admin::Unregister(self.broker(line, 0)?),
-        })
     }
 
     pub(super) fn partition_of(&mut self, line: &Line) -> Option<TopicPartition> {
@@ -556,7 +295,7 @@ fn wait(line: &Line) -> Wait {
     Wait { error: error(line), offset: line.prop_int("offset"), within: line.prop_time("within") }
 }
 
-fn acks(line: &Line) -> Option<i16> {
+pub(super) fn acks(line: &Line) -> Option<i16> {
     match &line.get("acks")?.value {
         Value::Int(acks) => i16::try_from(*acks).ok(),
         _ => Some(-1),

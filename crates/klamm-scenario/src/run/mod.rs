@@ -2,11 +2,14 @@
 
 mod ask;
 mod consumer;
+mod epochs;
 mod faults;
+mod groups;
 mod hold;
 mod look;
 mod member;
 pub(crate) use self::look::time;
+mod pace;
 mod producer;
 mod quorum;
 mod share;
@@ -25,11 +28,11 @@ use self::faults::Injected;
 use self::member::Members;
 use self::producer::Producer;
 use self::stage::Stage;
-use crate::theatre::{Answer, Theatre, Ticket};
+use crate::theatre::{Answer, Theatre};
 
 use crate::plan::{ClusterSpec, Plan, Planned, Run};
 use crate::report::{Failure, Report, Row};
-use crate::step::{Admin, Step, Wait, When};
+use crate::step::{Admin, Step, Wait};
 
 /// How a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -377,24 +380,6 @@ impl<T: Theatre> Runner<T> {
         ("DISCONNECTED".to_owned(), Some("no broker answers".to_owned()))
     }
 
-    fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
-        let until = self.stage.now() + Duration::from_secs(60);
-        loop {
-            if let Some(answer) = self.stage.answer(ticket) {
-                return Some(answer);
-            }
-            if !self.tick(until) {
-                return None;
-            }
-        }
-    }
-
-    /// Lets time pass.
-    fn pass(&mut self, time: Duration) {
-        let until = self.stage.now() + time;
-        while self.tick(until) {}
-    }
-
     /// Lets a long time pass, without what happens in all of it.
     fn pass_over(&mut self, time: Duration) {
         let until = self.stage.now() + time;
@@ -407,27 +392,6 @@ impl<T: Theatre> Runner<T> {
         }
     }
 
-    /// Lets time pass until something holds; false when it does not within the time.
-    fn wait(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> bool {
-        let until = self.stage.now() + time;
-        loop {
-            if holds(self) {
-                return true;
-            }
-            if !self.tick(until) {
-                return holds(self);
-            }
-        }
-    }
-
-    /// Lets the next thing happen that is due by `until`, a client's included; false when nothing is.
-    fn tick(&mut self, until: Timestamp) -> bool {
-        let until_client = self.next_client(until);
-        let happened = self.stage.step(until_client.unwrap_or(until)) || until_client.is_some();
-        self.clients();
-        happened
-    }
-
     /// When the first client wants to do something before `until`.
     fn next_client(&self, until: Timestamp) -> Option<Timestamp> {
         let clients = self.producers.values().filter_map(Producer::next_deadline);
@@ -435,49 +399,6 @@ impl<T: Theatre> Runner<T> {
         let now = self.stage.now();
         // What a client could do now, it has done: what is left of it waits for something else.
         clients.filter(|at| *at > now && *at < until).min()
-    }
-
-    /// Lets clients do whatever they can do now.
-    fn clients(&mut self) {
-        for producer in self.producers.values_mut() {
-            producer.go_on(&mut self.stage);
-        }
-        for consumer in self.consumers.values_mut() {
-            consumer.go_on(&mut self.stage);
-            self.told.extend(consumer.take_told());
-        }
-    }
-
-    fn expect(&mut self, when: When, all: &[crate::expect::Expectation]) -> Vec<Failure> {
-        match when {
-            When::Now => self.check(all),
-            When::Eventually { within, not_before } => {
-                let began = self.stage.now();
-                let held = self.wait(within, |runner| runner.check(all).is_empty());
-                let took = self.stage.now().since(began);
-                if !held {
-                    return self.check(all);
-                }
-                self.told.push(format!("held after {}", look::time(took)));
-                if took < not_before {
-                    return vec![Failure::new(
-                        "how long it took",
-                        format!("at least {}", look::time(not_before)),
-                        look::time(took),
-                    )];
-                }
-                Vec::new()
-            }
-            When::Always(during) => {
-                let until = self.stage.now() + during;
-                loop {
-                    let failures = self.check(all);
-                    if !failures.is_empty() || !self.tick(until) {
-                        return failures;
-                    }
-                }
-            }
-        }
     }
 
     /// What the trace has recorded since the first step, and from the `from`th event on.

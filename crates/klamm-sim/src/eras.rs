@@ -31,7 +31,8 @@ pub(crate) fn wanted(era: Era) -> Wanted {
         Era::CheckQuorum | Era::Prevote => Some(vec![Controller, Cut]),
         _ => None,
     };
-    Wanted { profile: Profile::Small, faults, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest) }
+    let profile = if era == Era::Elr { Profile::Pair } else { Profile::Small };
+    Wanted { profile, faults, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest) }
 }
 
 /// Runs seeds from 1 on with one old rule, until an invariant breaks that it is known to break; at most `seeds` of them. The run that found

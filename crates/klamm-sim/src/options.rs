@@ -23,6 +23,9 @@ pub enum Profile {
     Calm,
     /// One small topic under many faults.
     Small,
+    /// As [`Profile::Small`], with two brokers that both have to be in sync, and producers that do not wait for all: each is soon elected without
+    /// what the other has.
+    Pair,
     /// As [`Profile::Default`], with unclean elections allowed and producers that do not wait for all: most losses are expected ones.
     Lossy,
     /// As [`Profile::Default`], with members of a group, and with faults of requests and breakpoints too.
@@ -31,7 +34,12 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 5] = [Self::Default, Self::Calm, Self::Small, Self::Lossy, Self::Wide];
+    pub const ALL: [Self; 6] = [Self::Default, Self::Calm, Self::Small, Self::Pair, Self::Lossy, Self::Wide];
+
+    /// Whether it has one topic of one partition.
+    const fn is_small(self) -> bool {
+        matches!(self, Self::Small | Self::Pair)
+    }
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -39,6 +47,7 @@ impl Profile {
             Self::Default => "default",
             Self::Calm => "calm",
             Self::Small => "small",
+            Self::Pair => "pair",
             Self::Lossy => "lossy",
             Self::Wide => "wide",
         }
@@ -184,9 +193,12 @@ impl Options {
     pub fn draw(seed: u64, wanted: &Wanted) -> Self {
         let stream = |name: &str| Rng::stream(seed, &format!("sim {name}"));
         let duration = Duration::from_secs(wanted.minutes * 60);
-        let small = wanted.profile == Profile::Small;
         let mut topology = stream("topology");
-        let brokers = if small { 3 } else { 1 + topology.below(5) as i32 };
+        let brokers = match wanted.profile {
+            Profile::Small => 3,
+            Profile::Pair => 2,
+            _ => 1 + topology.below(5) as i32,
+        };
         let controllers = if topology.chance(0.4) { 3 } else { 1 };
         let link = LinkSettings {
             latency: Duration::from_micros([0, 100, 1_000, 5_000][topology.below(4) as usize]),
@@ -256,17 +268,24 @@ impl Options {
     }
 
     fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32, segment_bytes: Option<i32>) -> Vec<Topic> {
-        let count = if profile == Profile::Small { 1 } else { 1 + rng.below(2) };
+        let small = profile.is_small();
+        let count = if small { 1 } else { 1 + rng.below(2) };
         let topic = |i| {
-            let replicas =
-                if profile == Profile::Small { 3 } else { 1 + rng.below(brokers.min(3) as u64) as i16 };
-            let replicas = if rng.chance(0.6) { brokers.min(3) as i16 } else { replicas };
+            let most = brokers.min(3) as i16;
+            let replicas = if small { most } else { 1 + rng.below(most as u64) as i16 };
+            let replicas = if rng.chance(0.6) { most } else { replicas };
             Topic {
                 name: format!("t{i}"),
-                partitions: if profile == Profile::Small { 1 } else { 1 + rng.below(4) as i32 },
+                partitions: if small { 1 } else { 1 + rng.below(4) as i32 },
                 replicas,
-                min_isr: (1 + rng.below(2) as i32).min(i32::from(replicas)),
-                unclean: rng.chance(if profile == Profile::Lossy { 0.7 } else { 0.1 }),
+                min_isr: match profile {
+                    Profile::Pair => 2,
+                    _ => (1 + rng.below(2) as i32).min(i32::from(replicas)),
+                },
+                unclean: match profile {
+                    Profile::Pair => false,
+                    _ => rng.chance(if profile == Profile::Lossy { 0.7 } else { 0.1 }),
+                },
                 segment_bytes,
             }
         };
@@ -279,7 +298,7 @@ impl Options {
         topics: &[Topic],
         config: &mut BTreeMap<String, String>,
     ) -> BTreeMap<String, Life> {
-        if profile == Profile::Small {
+        if profile.is_small() {
             return BTreeMap::new();
         }
         let life = |topic: &Topic| {
@@ -300,8 +319,8 @@ impl Options {
         let count = 1 + rng.below(3);
         let producer = |i: u64| {
             let topic = &topics[(i as usize) % topics.len()];
-            let idempotent = rng.chance(0.6);
-            let strict = wanted.profile != Profile::Lossy && rng.chance(0.7);
+            let idempotent = rng.chance(if wanted.profile == Profile::Pair { 0.3 } else { 0.6 });
+            let strict = !matches!(wanted.profile, Profile::Lossy | Profile::Pair) && rng.chance(0.7);
             let acks = if idempotent || strict { -1 } else { [0, 1, -1][rng.below(3) as usize] };
             let interval = Duration::from_millis([5, 20, 100, 400][rng.below(4) as usize]);
             let span = Duration::from_secs(wanted.minutes * 60).as_millis() / interval.as_millis().max(1);

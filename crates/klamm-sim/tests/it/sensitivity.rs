@@ -55,6 +55,11 @@ fn a_high_watermark_of_too_few_is_found() {
 }
 
 #[test]
+fn a_last_member_that_comes_back_without_its_records_is_found() {
+    is_found(Era::Elr, 5, "S5");
+}
+
+#[test]
 fn a_controller_that_deposes_a_healthy_leader_is_found() {
     is_found(Era::Prevote, 3, "K11");
 }

@@ -104,7 +104,7 @@ impl Scripted {
         if let Role::Consumer(consumer) = &self.role { consumer.group() } else { None }
     }
 
-    /// The topics that a member of a group subscribes to.
+    /// The topics that a member of a group wants to be in it for; nothing once it has given up.
     pub(super) fn subscribed(&self) -> &[StrBytes] {
         if let Role::Consumer(consumer) = &self.role { consumer.subscribed() } else { &[] }
     }

@@ -108,8 +108,9 @@ impl Consumer {
         self.spec.group.as_ref().map(|group| &group.group_id)
     }
 
+    /// The topics that it wants to be in its group for; nothing once it has given up.
     pub(super) fn subscribed(&self) -> &[StrBytes] {
-        self.member.as_ref().map_or(&[], Member::topics)
+        self.member.as_ref().filter(|member| member.failure().is_none()).map_or(&[], Member::topics)
     }
 
     pub(super) fn ask(&mut self, id: OpId, op: ConsumerOp) {

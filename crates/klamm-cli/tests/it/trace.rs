@@ -90,7 +90,7 @@ fn a_wrong_file_or_range_is_one_clear_line() {
     std::fs::write(&path, format!("{{\"klamm_trace\":1}}\n{event}\n{}", &event[..9])).unwrap();
     let cut = "is cut short; --cut-short shows what is whole of it";
     assert_eq!(wrong(&[file]), format!("klamm: {file}:3 {cut}\n"));
-    assert_eq!(klamm_ok(&["trace", file, "--cut-short"], ""), "0.000000s [-] x\n");
+    assert_eq!(klamm_ok(&["trace", file, "--cut-short"], ""), "#1 0.000000s [-] x\n");
     std::fs::write(&path, "something else\n").unwrap();
     assert_eq!(wrong(&[file]), format!("klamm: {file} is neither a trace nor a recording of klamm's\n"));
     assert!(wrong(&["nowhere"]).starts_with("klamm: cannot read nowhere: "));

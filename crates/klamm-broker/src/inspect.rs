@@ -1,7 +1,8 @@
 //! A broker's replicas as a checker outside the broker sees them. Nothing here changes anything.
 
+use bytes::Bytes;
 use klamm_log::producer_state::ActiveProducer;
-use klamm_log::{Disk, EpochEntry};
+use klamm_log::{Disk, EpochEntry, FetchIsolation};
 use klamm_metadata::LeaderRecoveryState;
 use klamm_node::{NodeId, TopicPartition};
 use klamm_wire::Uuid;
@@ -187,6 +188,13 @@ impl ReplicaInspection<'_> {
     /// The headers of the log's batches, from the one that holds `from`. Empty when the disk cannot be read.
     pub fn headers(&self, from: i64) -> Vec<BatchHeader> {
         self.partition.log.headers(self.disk, from).unwrap_or_default()
+    }
+
+    /// The log's batches from the one that holds `from`, as they lie there, a mebibyte of them at most. Empty when the disk cannot
+    /// be read.
+    pub fn batches(&self, from: i64) -> Vec<Bytes> {
+        let read = self.partition.log.read(self.disk, from, 1 << 20, FetchIsolation::LogEnd, true);
+        read.map(|data| data.records).unwrap_or_default()
     }
 
     /// The producers that the log knows.

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// The seeds to run: `1..1000`, or one
     #[arg(long, default_value = "1..100")]
     seeds: Range,
-    /// What runs are drawn from: default, calm, small, pair, lossy, wide
+    /// What runs are drawn from: default, calm, small, pair, lossy, wide, transactions
     #[arg(long, default_value = "default")]
     profile: Profile,
     /// Only these kinds of faults, separated by commas: crash, power, stop, pause, cut, slow, skew, disk, controller, admin, request,
@@ -74,6 +74,7 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         faults: arguments.faults.clone(),
         minutes: arguments.minutes,
         eras,
+        ..Wanted::default()
     };
     if arguments.plan {
         for seed in arguments.seeds.first..=arguments.seeds.last {

@@ -32,7 +32,7 @@ pub(crate) fn wanted(era: Era) -> Wanted {
         _ => None,
     };
     let profile = if era == Era::Elr { Profile::Pair } else { Profile::Small };
-    Wanted { profile, faults, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest) }
+    Wanted { profile, faults, minutes: 2, eras: Eras::NEWEST.with(era, !info.newest), ..Wanted::default() }
 }
 
 /// Runs seeds from 1 on with one old rule, until an invariant breaks that it is known to break; at most `seeds` of them. The run that found

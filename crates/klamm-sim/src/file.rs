@@ -7,13 +7,14 @@ use kdl::{KdlDocument, KdlNode, KdlValue};
 use klamm_node::era::Eras;
 use klamm_node::pause::{PausePoint, UnknownPausePoint};
 use klamm_node::{NodeId, Timestamp};
-use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
+use klamm_world::{LinkSettings, ProducerSpec, TransactionalSpec, WatcherSpec};
 
 use crate::life::Life;
 use crate::members::Member;
 use crate::options::{Options, Profile, Topic};
 use crate::plan::{Decision, Plan, What};
 use crate::request::{APIS, Hit, HitRequests};
+use crate::transactions;
 
 /// A plan in a file, and the invariant that it broke when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,8 +98,14 @@ impl File {
                 p.in_flight
             );
         }
+        for spec in &o.transactional {
+            let _ = writeln!(text, "    {}", transactions::render(spec));
+        }
         for topic in &o.consumers {
             let _ = writeln!(text, "    consumer {topic:?}");
+        }
+        for topic in &o.readers {
+            let _ = writeln!(text, "    reader {topic:?}");
         }
         for w in &o.watchers {
             let interval = w.interval.as_millis();
@@ -153,7 +160,9 @@ impl File {
             topics: Vec::new(),
             lives: std::collections::BTreeMap::new(),
             producers: Vec::new(),
+            transactional: Vec::new(),
             consumers: Vec::new(),
+            readers: Vec::new(),
             watchers: Vec::new(),
             members: Vec::new(),
             weights: std::collections::BTreeMap::new(),
@@ -203,6 +212,8 @@ impl File {
                     interval: Duration::from_micros(node.number("interval-us")?),
                     in_flight: node.number("in-flight")?,
                 }),
+                "transactional" => options.transactional.push(node.transactional()?),
+                "reader" => options.readers.push(node.word(0)?.to_owned()),
                 "consumer" => options.consumers.push(node.word(0)?.to_owned()),
                 "watcher" => options.watchers.push(WatcherSpec {
                     topic: node.word(0)?.to_owned().into(),
@@ -265,6 +276,9 @@ fn what(what: &What) -> String {
             text
         }
         What::Break(node, at) => format!("breakpoint {node} {:?}", at.name()),
+        What::Coordinator { transactions, partition, pause } => {
+            format!("coordinator {partition} transactions=#{transactions} pause=#{pause}")
+        }
     }
 }
 
@@ -335,6 +349,24 @@ impl<'a> Node<'a> {
         }
     }
 
+    fn transactional(&self) -> Result<TransactionalSpec, FileError> {
+        let reads = self.node.get("reads").and_then(KdlValue::as_string);
+        Ok(TransactionalSpec {
+            id: self.word(0)?.to_owned().into(),
+            topic: self.word(1)?.to_owned().into(),
+            reads: reads.map(|topic| topic.to_owned().into()),
+            timeout: Duration::from_millis(self.number("timeout-ms")?),
+            transactions: self.number("transactions")?,
+            batches: self.number("batches")?,
+            batch: self.number("batch")?,
+            interval: Duration::from_micros(self.number("interval-us")?),
+            aborts: self.number("aborts")?,
+            rest: Duration::from_millis(self.number("rest-ms")?),
+            v2: self.flag("v2")?,
+            hasty: self.flag("hasty")?,
+        })
+    }
+
     fn what(&self, options: &Options) -> Result<What, FileError> {
         let node = || self.member(0, options);
         let pair = || -> Result<(NodeId, NodeId), FileError> {
@@ -395,10 +427,15 @@ impl<'a> Node<'a> {
                     .map_err(|error: UnknownPausePoint| self.wrong(&error.to_string()))?;
                 What::Break(node()?, at)
             }
+            "coordinator" => What::Coordinator {
+                transactions: self.flag("transactions")?,
+                partition: self.argument(0)?,
+                pause: self.flag("pause")?,
+            },
             _ => {
                 return Err(self.wrong(
-                    "unknown; there are cluster, era, config, topic, producer, consumer, watcher, member, crash, power-loss, stop, pause, isolate, cut, slow, skew, \
-                     disk, extra-topic, min-isr, elect, reassign, delete-records, request, breakpoint",
+                    "unknown; there are cluster, era, config, topic, producer, transactional, consumer, reader, watcher, member, crash, power-loss, stop, pause, isolate, cut, slow, skew, \
+                     disk, extra-topic, min-isr, elect, reassign, delete-records, request, breakpoint, coordinator",
                 ));
             }
         })
@@ -417,7 +454,7 @@ mod tests {
     #[test]
     fn every_plan_comes_back_from_its_file() {
         for seed in 1..60 {
-            let profile = if seed % 2 == 0 { Profile::Wide } else { Profile::Default };
+            let profile = [Profile::Default, Profile::Wide, Profile::Transactions][seed as usize % 3];
             let mut plan = Plan::draw(seed, &Wanted { profile, ..Wanted::default() });
             let file = File { plan: plan.clone(), breaks: Some("S2".to_owned()) };
             let text = file.render();

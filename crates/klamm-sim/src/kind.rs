@@ -30,11 +30,13 @@ pub enum FaultKind {
     Request,
     /// A node is held at a named point.
     Breakpoint,
+    /// The coordinator of transactions or groups is killed, or stands still.
+    Coordinator,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Crash,
         Self::Power,
         Self::Stop,
@@ -47,7 +49,11 @@ impl FaultKind {
         Self::Admin,
         Self::Request,
         Self::Breakpoint,
+        Self::Coordinator,
     ];
+
+    /// So many of them, from the first, are drawn in the profile `wide`.
+    pub(crate) const WIDE: usize = 12;
 
     /// So many of them, from the first, are in every profile; the others are drawn where they are asked for.
     pub(crate) const USUAL: usize = 10;
@@ -67,6 +73,7 @@ impl FaultKind {
             Self::Admin => "admin",
             Self::Request => "request",
             Self::Breakpoint => "breakpoint",
+            Self::Coordinator => "coordinator",
         }
     }
 }

@@ -17,6 +17,7 @@ mod request;
 mod run;
 mod shrink;
 mod text;
+mod transactions;
 
 pub use admin::create_topic;
 pub use eras::{Sensitivity, breaks, sensitivity};
@@ -29,3 +30,4 @@ pub use plan::{Decision, Plan, What};
 pub use request::{Hit, HitRequests};
 pub use run::{Outcome, run, run_for};
 pub use shrink::{Shrunk, shrink};
+pub use transactions::{breaks_of_version, version_breaks, wanted_of_version};

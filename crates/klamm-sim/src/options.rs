@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use klamm_node::Rng;
 use klamm_node::era::Eras;
-use klamm_world::{LinkSettings, ProducerSpec, WatcherSpec};
+use klamm_world::{LinkSettings, ProducerSpec, TransactionalSpec, WatcherSpec};
 
 use crate::kind::FaultKind;
 use crate::life::Life;
 use crate::members::Member;
+use crate::transactions;
 
 /// What runs are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,11 +31,14 @@ pub enum Profile {
     Lossy,
     /// As [`Profile::Default`], with members of a group, and with faults of requests and breakpoints too.
     Wide,
+    /// As [`Profile::Wide`], with transactional producers instead of the members.
+    Transactions,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 6] = [Self::Default, Self::Calm, Self::Small, Self::Pair, Self::Lossy, Self::Wide];
+    pub const ALL: [Self; 7] =
+        [Self::Default, Self::Calm, Self::Small, Self::Pair, Self::Lossy, Self::Wide, Self::Transactions];
 
     /// Whether it has one topic of one partition.
     const fn is_small(self) -> bool {
@@ -50,6 +54,7 @@ impl Profile {
             Self::Pair => "pair",
             Self::Lossy => "lossy",
             Self::Wide => "wide",
+            Self::Transactions => "transactions",
         }
     }
 }
@@ -126,11 +131,20 @@ pub struct Wanted {
     pub minutes: u64,
     /// Old rules to bring back.
     pub eras: Eras,
+    /// The `transaction.version` that transactional producers work at, at most. At 0 no leader asks the coordinator before it appends. Below 2 they
+    /// abort without waiting for what they have sent, which is what the newer versions are for.
+    pub transaction_version: u8,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { profile: Profile::Default, faults: None, minutes: 2, eras: Eras::NEWEST }
+        Self {
+            profile: Profile::Default,
+            faults: None,
+            minutes: 2,
+            eras: Eras::NEWEST,
+            transaction_version: 2,
+        }
     }
 }
 
@@ -176,8 +190,12 @@ pub struct Options {
     pub lives: BTreeMap<String, Life>,
     /// Producers.
     pub producers: Vec<ProducerSpec>,
+    /// Transactional producers.
+    pub transactional: Vec<TransactionalSpec>,
     /// Topics that a consumer each reads.
     pub consumers: Vec<String>,
+    /// Topics of which a consumer each reads what is committed.
+    pub readers: Vec<String>,
     /// Clients that ask where partitions end.
     pub watchers: Vec<WatcherSpec>,
     /// The members of a group.
@@ -220,7 +238,14 @@ impl Options {
         let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers, segment_bytes);
         let lives = Self::draw_lives(&stream, wanted.profile, &topics, &mut config);
         let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
-        let consumers = topics.iter().map(|topic| topic.name.clone()).collect();
+        let mut transactional = Vec::new();
+        if wanted.profile == Profile::Transactions {
+            let mut transactions = stream("transactions");
+            transactions::configure(&mut transactions, wanted, brokers, &mut config);
+            transactional = transactions::draw(&mut transactions, wanted, &topics);
+        }
+        let consumers: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+        let readers = if transactional.is_empty() { Vec::new() } else { consumers.clone() };
         let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
         let members = match wanted.profile {
             Profile::Wide => Self::draw_members(&mut stream("members"), &topics, duration),
@@ -233,7 +258,8 @@ impl Options {
         let kinds: Vec<_> = match &wanted.faults {
             Some(kinds) => kinds.clone(),
             None if wanted.profile == Profile::Calm => Vec::new(),
-            None if wanted.profile == Profile::Wide => FaultKind::ALL.to_vec(),
+            None if wanted.profile == Profile::Wide => FaultKind::ALL[..FaultKind::WIDE].to_vec(),
+            None if wanted.profile == Profile::Transactions => FaultKind::ALL.to_vec(),
             None => FaultKind::ALL[..FaultKind::USUAL].to_vec(),
         };
         let asked_for = wanted.faults.is_some();
@@ -254,7 +280,9 @@ impl Options {
             topics,
             lives,
             producers,
+            transactional,
             consumers,
+            readers,
             watchers,
             members,
             weights,
@@ -264,7 +292,8 @@ impl Options {
 
     /// How many simulated clients there are.
     pub fn clients(&self) -> usize {
-        self.producers.len() + self.consumers.len() + self.watchers.len() + self.members.len()
+        let readers = self.consumers.len() + self.readers.len() + self.watchers.len();
+        self.producers.len() + self.transactional.len() + readers + self.members.len()
     }
 
     fn draw_topics(rng: &mut Rng, profile: Profile, brokers: i32, segment_bytes: Option<i32>) -> Vec<Topic> {
@@ -390,8 +419,14 @@ impl fmt::Display for Options {
                 p.in_flight
             )?;
         }
+        for spec in &self.transactional {
+            writeln!(f, "{}", transactions::describe(spec))?;
+        }
         for topic in &self.consumers {
             writeln!(f, "consumer of {topic}")?;
+        }
+        for topic in &self.readers {
+            writeln!(f, "consumer of what is committed in {topic}")?;
         }
         for w in &self.watchers {
             writeln!(f, "watcher of {} every {:?}", w.topic, w.interval)?;

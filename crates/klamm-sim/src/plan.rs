@@ -78,6 +78,15 @@ pub enum What {
     Request(HitRequests),
     /// A node is held at a named point, when it gets there.
     Break(NodeId, PausePoint),
+    /// The broker that leads a partition of a coordinator's topic then is killed and starts again, or stands still.
+    Coordinator {
+        /// Of transactions, or of groups.
+        transactions: bool,
+        /// The partition.
+        partition: i32,
+        /// Whether it only stands still.
+        pause: bool,
+    },
 }
 
 /// One decision. Its id is its own for ever: leaving others out does not change it.
@@ -146,7 +155,7 @@ impl Plan {
         format!(
             "{}, {}, {}, {}",
             count(self.decisions.len(), "fault"),
-            count(self.options.producers.len(), "producer"),
+            count(self.options.producers.len() + self.options.transactional.len(), "producer"),
             count(partitions as usize, "partition"),
             count(self.options.brokers as usize, "broker"),
         )
@@ -213,8 +222,13 @@ fn draw(kind: FaultKind, options: &Options, id: u32, rng: &mut Rng) -> What {
         }
         FaultKind::Request => {
             let to = broker(rng);
-            What::Request(HitRequests::draw(rng, to))
+            What::Request(HitRequests::draw(rng, to, !options.transactional.is_empty()))
         }
+        FaultKind::Coordinator => What::Coordinator {
+            transactions: rng.chance(0.75),
+            partition: rng.below(2) as i32,
+            pause: rng.chance(0.4),
+        },
         FaultKind::Breakpoint => {
             let at = PausePoint::ALL[rng.below(PausePoint::ALL.len() as u64) as usize];
             let is_controllers = matches!(
@@ -224,6 +238,11 @@ fn draw(kind: FaultKind, options: &Options, id: u32, rng: &mut Rng) -> What {
             What::Break(if is_controllers { controller(rng) } else { broker(rng) }, at)
         }
     }
+}
+
+/// The topic that a coordinator keeps what it knows in.
+pub(crate) const fn coordinators_topic(transactions: bool) -> &'static str {
+    if transactions { "__transaction_state" } else { "__consumer_offsets" }
 }
 
 impl fmt::Display for What {
@@ -255,6 +274,12 @@ impl fmt::Display for What {
             Self::DeleteRecords { topic, partition } => write!(f, "delete records of t{topic}-{partition}"),
             Self::Request(hit) => write!(f, "{hit}"),
             Self::Break(node, at) => write!(f, "hold {node} at {at}"),
+            Self::Coordinator { transactions, partition, pause } => write!(
+                f,
+                "{} the leader of {}-{partition}",
+                if *pause { "pause" } else { "crash" },
+                coordinators_topic(*transactions)
+            ),
         }
     }
 }

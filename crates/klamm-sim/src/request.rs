@@ -44,7 +44,7 @@ pub enum Hit {
 }
 
 /// The APIs whose requests are hit, and the error that a broker or controller would answer when it is the wrong one to ask.
-pub(crate) const APIS: [(ApiKey, ErrorCode); 12] = [
+pub(crate) const APIS: [(ApiKey, ErrorCode); 17] = [
     (ApiKey::Produce, ErrorCode::NotLeaderOrFollower),
     (ApiKey::Fetch, ErrorCode::NotLeaderOrFollower),
     (ApiKey::ListOffsets, ErrorCode::NotLeaderOrFollower),
@@ -57,7 +57,15 @@ pub(crate) const APIS: [(ApiKey, ErrorCode); 12] = [
     (ApiKey::OffsetFetch, ErrorCode::NotCoordinator),
     (ApiKey::AlterPartition, ErrorCode::NotController),
     (ApiKey::BrokerHeartbeat, ErrorCode::NotController),
+    (ApiKey::AddPartitionsToTxn, ErrorCode::NotCoordinator),
+    (ApiKey::AddOffsetsToTxn, ErrorCode::NotCoordinator),
+    (ApiKey::TxnOffsetCommit, ErrorCode::NotCoordinator),
+    (ApiKey::EndTxn, ErrorCode::NotCoordinator),
+    (ApiKey::WriteTxnMarkers, ErrorCode::NotLeaderOrFollower),
 ];
+
+/// How many of them are hit where there are no transactions.
+const USUAL: usize = 12;
 
 const HITS: [(&str, Hit); 9] = [
     ("delay", Hit::Delay(Duration::ZERO)),
@@ -99,8 +107,15 @@ impl Hit {
 
 impl HitRequests {
     /// Draws one.
-    pub(crate) fn draw(rng: &mut Rng, broker: NodeId) -> Self {
-        let (api, _) = APIS[rng.below(APIS.len() as u64) as usize];
+    pub(crate) fn draw(rng: &mut Rng, broker: NodeId, transactions: bool) -> Self {
+        let known = if transactions { APIS.len() } else { USUAL };
+        // What makes a transaction is hit more often than the rest.
+        let among_transactions = transactions && rng.chance(0.5);
+        let at = match among_transactions {
+            true => (USUAL + rng.below(6) as usize) % APIS.len(),
+            false => rng.below(known as u64) as usize,
+        };
+        let (api, _) = APIS[at];
         let to_controller = matches!(api, ApiKey::AlterPartition | ApiKey::BrokerHeartbeat);
         let percent = [5, 30, 100][rng.below(3) as usize];
         let by = Duration::from_millis([20, 300, 4_000][rng.below(3) as usize]);

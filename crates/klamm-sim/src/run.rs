@@ -16,7 +16,7 @@ use klamm_world::{
 
 use crate::admin::{self, Admin};
 use crate::options::Topic;
-use crate::plan::{Decision, Plan, WARM_UP, What};
+use crate::plan::{Decision, Plan, WARM_UP, What, coordinators_topic};
 
 /// How long the cluster has to become well once everything is healed: the longest session, lag and retry, several times over.
 const RECOVERY: Duration = Duration::from_secs(240);
@@ -111,6 +111,8 @@ struct Runner<'a> {
     down: BTreeMap<NodeId, u32>,
     /// The members that are in the group, or want to be.
     present: BTreeSet<usize>,
+    /// The coordinators that decisions brought down.
+    coordinators: BTreeMap<u32, NodeId>,
 }
 
 impl<'a> Runner<'a> {
@@ -150,6 +152,7 @@ impl<'a> Runner<'a> {
             healed: false,
             down: BTreeMap::new(),
             present: BTreeSet::new(),
+            coordinators: BTreeMap::new(),
         }
     }
 
@@ -212,8 +215,12 @@ impl<'a> Runner<'a> {
         for producer in &self.plan.options.producers {
             self.command(Command::AddClient(ClientSpec::Producer(producer.clone())));
         }
-        for topic in &self.plan.options.consumers {
-            let spec = ConsumerSpec { topic: topic.clone().into(), max_wait_ms: 500, read_committed: false };
+        for spec in &self.plan.options.transactional {
+            self.command(Command::AddClient(ClientSpec::Transactional(spec.clone())));
+        }
+        let readers = self.plan.options.readers.iter().map(|topic| (topic, true));
+        for (topic, read_committed) in self.plan.options.consumers.iter().map(|t| (t, false)).chain(readers) {
+            let spec = ConsumerSpec { topic: topic.clone().into(), max_wait_ms: 500, read_committed };
             self.command(Command::AddClient(ClientSpec::Consumer(spec)));
         }
         for watcher in &self.plan.options.watchers {
@@ -386,6 +393,15 @@ impl<'a> Runner<'a> {
                 self.checker.held(*node, true);
                 self.inject(decision, Breakpoint::at(*at).node(*node).into());
             }
+            What::Coordinator { transactions, partition, pause } => {
+                let status = self.world.partition(coordinators_topic(*transactions), *partition);
+                let Some(node) = status.and_then(|status| status.leader) else { return };
+                self.coordinators.insert(decision.id, node);
+                match pause {
+                    true => self.inject(decision, Fault::Node { node, fault: NodeFault::Pause }),
+                    false => self.take_down(node, Command::Crash(node)),
+                }
+            }
             What::DeleteRecords { topic, partition } => {
                 let leader = self.world.partition(name(*topic), *partition).and_then(|status| status.leader);
                 self.ask(leader.unwrap_or(asked), admin::delete_records(name(*topic), *partition));
@@ -399,6 +415,12 @@ impl<'a> Runner<'a> {
             What::Crash(node) | What::Power(node) | What::Stop(node) => self.bring_up(*node),
             What::Pause(_) | What::Cut { .. } | What::Isolate(_) | What::Disk(..) | What::Request(_) => {
                 self.command(Command::Heal(FaultId(decision.id)))
+            }
+            What::Coordinator { pause: true, .. } => self.command(Command::Heal(FaultId(decision.id))),
+            What::Coordinator { .. } => {
+                if let Some(node) = self.coordinators.remove(&decision.id) {
+                    self.bring_up(node);
+                }
             }
             What::Break(node, _) => {
                 self.command(Command::Heal(FaultId(decision.id)));

@@ -102,6 +102,14 @@ impl Shrinker {
             let plan = self.with(|plan| drop(plan.options.producers.remove(i)));
             self.keep(plan);
         }
+        for i in (0..self.best.plan.options.transactional.len()).rev() {
+            let plan = self.with(|plan| drop(plan.options.transactional.remove(i)));
+            self.keep(plan);
+        }
+        for i in (0..self.best.plan.options.readers.len()).rev() {
+            let plan = self.with(|plan| drop(plan.options.readers.remove(i)));
+            self.keep(plan);
+        }
         for i in (0..self.best.plan.options.consumers.len()).rev() {
             let plan = self.with(|plan| drop(plan.options.consumers.remove(i)));
             self.keep(plan);
@@ -127,6 +135,29 @@ impl Shrinker {
             let plan = self.with(|plan| plan.options.producers[i].batch = 1);
             self.keep(plan);
         }
+        for i in 0..self.best.plan.options.transactional.len() {
+            self.transactions(i);
+        }
+    }
+
+    /// Fewer and smaller transactions.
+    fn transactions(&mut self, i: usize) {
+        loop {
+            let plan = self.with(|plan| {
+                let spec = &mut plan.options.transactional[i];
+                spec.transactions = spec.transactions.div_ceil(4).max(1);
+            });
+            if !self.keep(plan) {
+                break;
+            }
+        }
+        let plan = self.with(|plan| plan.options.transactional[i].reads = None);
+        self.keep(plan);
+        let plan = self.with(|plan| {
+            let spec = &mut plan.options.transactional[i];
+            (spec.batches, spec.batch) = (1, 1);
+        });
+        self.keep(plan);
     }
 
     fn topology(&mut self) {
@@ -139,7 +170,12 @@ impl Shrinker {
             let plan = self.with(|plan| {
                 plan.options.topics.remove(i);
                 plan.options.producers.retain(|producer| *producer.topic != *name);
+                plan.options.transactional.retain(|spec| *spec.topic != *name);
+                for spec in &mut plan.options.transactional {
+                    spec.reads.take_if(|topic| **topic == *name);
+                }
                 plan.options.consumers.retain(|topic| *topic != name);
+                plan.options.readers.retain(|topic| *topic != name);
                 plan.options.watchers.retain(|watcher| *watcher.topic != *name);
                 plan.options.members.retain(|member| member.topic != name);
             });

@@ -8,6 +8,7 @@ use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use klamm_wire::messages::{BrokerId, FetchRequest, TopicName};
 use klamm_wire::{ApiKey, ErrorCode, RecordBatch, Request, Response, StrBytes};
 
+use super::aborted::Aborted;
 use super::leaders::Leaders;
 use super::{ClientCtx, RETRY_BACKOFF};
 
@@ -101,7 +102,8 @@ impl Consumer {
             }
             match partition.error_code {
                 ErrorCode::None => {
-                    self.read(index, join(partition.records), partition.high_watermark);
+                    let aborted = Aborted::new(partition.aborted_transactions.unwrap_or_default());
+                    self.read(index, join(partition.records), partition.high_watermark, aborted);
                 }
                 ErrorCode::OffsetOutOfRange => {
                     self.report.resets += 1;
@@ -166,7 +168,7 @@ impl Consumer {
         self.fetching.insert(correlation_id, broker);
     }
 
-    fn read(&mut self, index: usize, mut rest: Bytes, high_watermark: i64) {
+    fn read(&mut self, index: usize, mut rest: Bytes, high_watermark: i64, mut aborted: Aborted) {
         let partition = i32::try_from(index).unwrap_or(i32::MAX);
         while !rest.is_empty() {
             let batch = match RecordBatch::read(&rest) {
@@ -179,7 +181,10 @@ impl Consumer {
                 }
             };
             rest = rest.slice(batch.to_bytes().len()..);
-            if let Err(error) = self.read_batch(index, partition, &batch, high_watermark) {
+            let hidden = if self.spec.read_committed { aborted.hides(&batch) } else { Ok(false) };
+            let read =
+                hidden.and_then(|hidden| self.read_batch(index, partition, &batch, high_watermark, hidden));
+            if let Err(error) = read {
                 self.contradict(format!("partition {partition}: {error}"));
             }
         }
@@ -191,6 +196,7 @@ impl Consumer {
         partition: i32,
         batch: &RecordBatch,
         high_watermark: i64,
+        hidden: bool,
     ) -> Result<(), String> {
         if !batch.crc_holds() {
             return Err(format!("the batch at {} has a wrong CRC", batch.header.base_offset));
@@ -207,10 +213,10 @@ impl Consumer {
             if offset >= high_watermark {
                 return Err(format!("offset {offset} was shown at high watermark {high_watermark}"));
             }
-            if batch.header.is_control() {
+            if hidden || batch.header.is_control() {
                 continue;
             }
-            let client = record.key.and_then(|key| Some(u32::from_be_bytes(key.try_into().ok()?)));
+            let client = record.key.and_then(|key| Some(u32::from_be_bytes(*key.first_chunk()?)));
             let value = record.value.and_then(|value| Some(u64::from_be_bytes(value.try_into().ok()?)));
             let (Some(client), Some(value)) = (client, value) else { continue };
             let before = self.report.records.insert((partition, offset), (client, value));

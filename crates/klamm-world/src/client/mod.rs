@@ -1,9 +1,11 @@
 //! Simulated clients: they live in the world, speak the protocol as values, and see the cluster only through it.
 
+pub(crate) mod aborted;
 mod consumer;
 mod leaders;
 mod producer;
 pub mod scripted;
+pub(crate) mod transactional;
 mod watcher;
 mod world;
 
@@ -21,6 +23,8 @@ use self::scripted::{
     AdminSpec, ClientError, ClientOp, HistoryEvent, OpId, OpResult, Ops, Scripted, ScriptedConsumerSpec,
     ScriptedProducerSpec,
 };
+use self::transactional::Transactional;
+pub use self::transactional::{TransactionOutcome, TransactionalReport, TransactionalSpec};
 use self::watcher::Watcher;
 pub use self::watcher::WatcherSpec;
 
@@ -33,6 +37,8 @@ pub struct ClientId(pub u32);
 pub enum ClientSpec {
     /// Produces.
     Producer(ProducerSpec),
+    /// Produces in transactions.
+    Transactional(TransactionalSpec),
     /// Consumes.
     Consumer(ConsumerSpec),
     /// Asks where partitions end.
@@ -187,6 +193,7 @@ struct Calls {
 #[derive(Debug, Clone)]
 enum Client {
     Producer(Producer),
+    Transactional(Box<Transactional>),
     Consumer(Consumer),
     Watcher(Watcher),
     Scripted(Box<Scripted>),
@@ -195,7 +202,7 @@ enum Client {
 impl Client {
     fn ask(&mut self, ctx: &mut ClientCtx<'_>, id: OpId, op: ClientOp) {
         match self {
-            Self::Producer(_) | Self::Consumer(_) | Self::Watcher(_) => {
+            Self::Producer(_) | Self::Transactional(_) | Self::Consumer(_) | Self::Watcher(_) => {
                 ctx.refuse(id, "a client that makes a load takes no orders; ask a scripted one");
             }
             Self::Scripted(client) => client.ask(ctx, id, op),
@@ -212,6 +219,7 @@ impl Client {
         let response = |answer| if let Answer::Response(response) = answer { Some(response) } else { None };
         match self {
             Self::Producer(client) => client.on_answer(ctx, correlation_id, response(answer)),
+            Self::Transactional(client) => client.on_answer(ctx, correlation_id, answer),
             Self::Consumer(client) => client.on_answer(ctx, correlation_id, response(answer)),
             Self::Watcher(client) => client.on_answer(ctx, correlation_id, response(answer)),
             Self::Scripted(client) => client.on_answer(ctx, correlation_id, answer),
@@ -222,6 +230,7 @@ impl Client {
     fn go_on(&mut self, ctx: &mut ClientCtx<'_>) {
         match self {
             Self::Producer(client) => client.go_on(ctx),
+            Self::Transactional(client) => client.go_on(ctx),
             Self::Consumer(client) => client.go_on(ctx),
             Self::Watcher(client) => client.go_on(ctx),
             Self::Scripted(client) => client.go_on(ctx),
@@ -232,6 +241,7 @@ impl Client {
     fn next_deadlines(&self) -> Box<dyn Iterator<Item = Timestamp> + '_> {
         match self {
             Self::Producer(client) => Box::new(client.next_deadlines()),
+            Self::Transactional(client) => Box::new(client.next_deadlines()),
             Self::Consumer(client) => Box::new(client.next_deadlines()),
             Self::Watcher(client) => Box::new(client.next_deadlines()),
             Self::Scripted(client) => client.next_deadlines(),
@@ -272,6 +282,7 @@ impl ClientSlot {
     pub(crate) fn new(id: ClientId, seed: u64, spec: ClientSpec) -> Self {
         let client = match spec {
             ClientSpec::Producer(spec) => Client::Producer(Producer::new(id, spec)),
+            ClientSpec::Transactional(spec) => Client::Transactional(Box::new(Transactional::new(id, spec))),
             ClientSpec::Consumer(spec) => Client::Consumer(Consumer::new(spec)),
             ClientSpec::Watcher(spec) => Client::Watcher(Watcher::new(spec)),
             ClientSpec::ScriptedProducer(spec) => Client::Scripted(Box::new(Scripted::producer(spec))),
@@ -300,7 +311,7 @@ impl ClientSlot {
     /// Its `client.id`.
     pub(crate) fn name(&self) -> StrBytes {
         match &self.client {
-            Client::Producer(_) | Client::Consumer(_) | Client::Watcher(_) => {
+            Client::Producer(_) | Client::Transactional(_) | Client::Consumer(_) | Client::Watcher(_) => {
                 StrBytes::from(format!("client-{}", self.id.0))
             }
             Client::Scripted(client) => client.settings().client_id.clone(),
@@ -411,14 +422,20 @@ impl ClientSlot {
     pub(crate) const fn producer(&self) -> Option<&ProducerReport> {
         match &self.client {
             Client::Producer(client) => Some(client.report()),
-            Client::Consumer(_) | Client::Watcher(_) | Client::Scripted(_) => None,
+            _ => None,
         }
+    }
+
+    /// What a transactional producer has done; `None` for another client.
+    pub(crate) const fn transactional(&self) -> Option<&TransactionalReport> {
+        if let Client::Transactional(client) = &self.client { Some(client.report()) } else { None }
     }
 
     /// A producer's records made before `at` of which nothing is known yet.
     pub(crate) fn undecided_since(&self, at: Timestamp) -> u64 {
         match &self.client {
             Client::Producer(client) => client.undecided_since(at),
+            Client::Transactional(client) => client.undecided_since(at),
             Client::Consumer(_) | Client::Watcher(_) | Client::Scripted(_) => 0,
         }
     }
@@ -427,7 +444,7 @@ impl ClientSlot {
     pub(crate) const fn consumer(&self) -> Option<&ConsumerReport> {
         match &self.client {
             Client::Consumer(client) => Some(client.report()),
-            Client::Producer(_) | Client::Watcher(_) | Client::Scripted(_) => None,
+            _ => None,
         }
     }
 }

@@ -64,7 +64,7 @@ impl Checker {
     }
 
     /// The place of the partition of an internal topic that keeps what goes by a name, and its number.
-    fn partition_of(&self, topic: &str, name: &StrBytes) -> Option<(usize, i32)> {
+    pub(super) fn partition_of(&self, topic: &str, name: &StrBytes) -> Option<(usize, i32)> {
         let topics = &self.metadata.image().topics;
         let count = topics.by_name(topic).map_or(0, |topic| topic.partitions.len());
         let count = i32::try_from(count).ok().filter(|count| *count > 0)?;

@@ -17,6 +17,8 @@ use super::ghost::Ack;
 use super::mirror::Entry;
 use super::s11_ack_justified::Answered;
 use super::s19_fencing::FollowerFetch;
+use super::transaction_doors::TransactionAsked;
+use super::transactions::STATE_TOPIC;
 use super::{
     Checker, k09_metadata, s06_consistent_read, s09_high_watermark, s11_ack_justified, s18_broker_identity,
     s19_fencing, s20_purgatory,
@@ -44,7 +46,10 @@ enum Asked {
         acks: i16,
         batches: Vec<(usize, Entry)>,
     },
-    Fetch,
+    /// A client's; whether it reads only what is committed.
+    Fetch {
+        committed: bool,
+    },
     /// Where logs end, as clients see it.
     Latest,
     /// `newer` is the epoch of a later life of the broker, if there was one when it asked.
@@ -70,6 +75,11 @@ enum Asked {
     Beat {
         coordinator: i32,
         group: StrBytes,
+    },
+    /// `current` says that it reached the coordinator of then.
+    Transaction {
+        asked: TransactionAsked,
+        current: bool,
     },
     /// What keeps logs alike: whatever it makes a node write is not its answer's affair.
     Raft,
@@ -115,7 +125,7 @@ impl Checker {
                 {
                     let timeout = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
                     self.waiting.came(*node, *peer, *at, timeout);
-                    Asked::Fetch
+                    Asked::Fetch { committed: request.isolation_level == 1 }
                 }
                 Request::ListOffsets(request) if asks_for_latest(request) => Asked::Latest,
                 Request::Fetch(request) => {
@@ -179,7 +189,14 @@ impl Checker {
                 | Request::BeginQuorumEpoch(_)
                 | Request::EndQuorumEpoch(_)
                 | Request::FetchSnapshot(_) => Asked::Raft,
-                _ => Asked::Other,
+                request => match TransactionAsked::of(request, &self.transactions) {
+                    Some(asked) => {
+                        let current =
+                            asked.key().is_none_or(|(key, is_id)| self.coordinates(*node, key, is_id));
+                        Asked::Transaction { asked, current }
+                    }
+                    None => Asked::Other,
+                },
             };
             self.doors.new.push((*node, *peer));
             self.doors.asked.insert((*node, *peer), asked);
@@ -197,6 +214,14 @@ impl Checker {
                 partition.delete_asked = partition.delete_asked.max(below);
             }
         }
+    }
+
+    /// Whether a node is the coordinator of a group, or of a transactional id, and no stale one.
+    fn coordinates(&self, node: NodeId, key: &StrBytes, is_id: bool) -> bool {
+        let topic = if is_id { STATE_TOPIC } else { OFFSETS_TOPIC };
+        let index = self.partition_of(topic, key).map(|(index, _)| index);
+        let leader = index.and_then(|index| self.partitions[index].true_leader());
+        leader.is_some_and(|(id, _)| id == node)
     }
 
     fn produced(&mut self, request: &ProduceRequest) -> Vec<(usize, Entry)> {
@@ -325,7 +350,12 @@ impl Checker {
         (at_once, in_time): (bool, bool),
     ) {
         match (asked, response) {
-            (Asked::Fetch, Response::Fetch(response)) => self.shown(node, response),
+            (Asked::Fetch { committed }, Response::Fetch(response)) => {
+                self.shown(node, response);
+                if committed {
+                    self.shown_committed(node, response);
+                }
+            }
             (asked, Response::Other(response)) => match (asked, &**response) {
                 (Asked::Produce { acks, batches }, ResponseKind::Produce(response)) => {
                     for topic in &response.responses {
@@ -349,6 +379,10 @@ impl Checker {
                             self.produce_answered(index, answered, in_time);
                         }
                     }
+                }
+                (Asked::Transaction { asked, current }, response) => {
+                    let still = asked.key().is_none_or(|(key, is_id)| self.coordinates(node, key, is_id));
+                    asked.answered(response, current && still, &mut self.transactions, &mut self.report);
                 }
                 (Asked::Latest, ResponseKind::ListOffsets(response)) => self.latest_told(node, response),
                 (Asked::Broker { id, newer, epoch, what }, ResponseKind::BrokerHeartbeat(response))

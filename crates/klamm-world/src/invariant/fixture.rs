@@ -29,6 +29,7 @@ pub(crate) fn entry(base: i64, last: i64, epoch: i32) -> Entry {
         control: false,
         time: 0,
         size: 100,
+        transactional: false,
     }
 }
 

@@ -352,6 +352,7 @@ impl Checker {
             let mut log = Mirror::default();
             inspection.headers(0).iter().for_each(|header| log.push(Entry::from(header)));
             let after_loss = lost_power && log.end() < old_end;
+            self.transactions.learn(index, inspection, log.entries(), self.report.at);
             let mut epochs =
                 partition.replicas.remove(&node).map(|replica| replica.epochs).unwrap_or_default();
             epochs.see(&view);
@@ -383,6 +384,7 @@ impl Checker {
         replica.epochs.see(&view);
         replica.view = view;
         replica.running = running;
+        self.transactions.learn(index, inspection, &new, self.report.at);
         if leads {
             s13_single_writer::wrote(partition, node, &new, &mut self.report);
         }

@@ -13,6 +13,7 @@ use klamm_wire::Uuid;
 use super::mirror::{Entry, Mirror};
 use super::s21_retention::Retention;
 use super::s22_compaction::Newest;
+use super::transactions::Txns;
 
 /// One replica, with its whole log.
 #[derive(Debug, Clone)]
@@ -119,6 +120,8 @@ pub(crate) struct Partition {
     pub(crate) delete_asked: i64,
     /// The newest record of each key, where the partition is compacted.
     pub(crate) newest: Newest,
+    /// The transactions in what is committed.
+    pub(crate) txns: Txns,
 }
 
 impl Partition {
@@ -147,6 +150,7 @@ impl Partition {
             retention: Retention { deletes: false, ms: -1, bytes: -1 },
             delete_asked: 0,
             newest: Newest::EMPTY,
+            txns: Txns::EMPTY,
         }
     }
 

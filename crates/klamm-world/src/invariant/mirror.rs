@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) time: i64,
     /// Its length in bytes.
     pub(crate) size: i32,
+    /// Whether it is part of a transaction, or ends one.
+    pub(crate) transactional: bool,
 }
 
 impl From<&BatchHeader> for Entry {
@@ -44,6 +46,7 @@ impl From<&BatchHeader> for Entry {
             control: header.is_control(),
             time: header.max_timestamp,
             size: header.batch_length + LOG_OVERHEAD,
+            transactional: header.is_transactional(),
         }
     }
 }

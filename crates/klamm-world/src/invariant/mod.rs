@@ -44,6 +44,15 @@ mod s19_fencing;
 mod s20_purgatory;
 mod s21_retention;
 mod s22_compaction;
+mod t01_read_committed;
+mod t03_last_stable;
+mod t04_atomic;
+mod t05_no_hanging;
+mod t06_states;
+mod t08_zombies;
+mod t09_offsets;
+mod transaction_doors;
+mod transactions;
 
 #[cfg(test)]
 mod fixture;
@@ -108,6 +117,18 @@ pub const INVARIANTS: &[Invariant] = &[
     s11_ack_justified::P4,
     p05_definite_error::P5,
     p06_producer_state::P6,
+    t01_read_committed::T1,
+    t01_read_committed::T2,
+    t03_last_stable::T3,
+    t04_atomic::T4,
+    t05_no_hanging::T5,
+    t06_states::T6,
+    t06_states::T7,
+    t08_zombies::T8,
+    t09_offsets::T9,
+    t04_atomic::T10,
+    t08_zombies::T11,
+    t01_read_committed::T12,
     g01_groups::G1,
     g01_groups::G2,
     g01_groups::G3,
@@ -170,6 +191,7 @@ pub struct Checker {
     waiting: s20_purgatory::Waiting,
     writes: k09_metadata::Writes,
     sends: p05_definite_error::Sends,
+    transactions: transactions::Transactions,
     doors: doors::Doors,
     report: Report,
     /// What replicas were before this step, where they changed in it.
@@ -199,6 +221,7 @@ impl Checker {
             waiting: s20_purgatory::Waiting::default(),
             writes: k09_metadata::Writes::default(),
             sends: p05_definite_error::Sends::default(),
+            transactions: transactions::Transactions::default(),
             doors: doors::Doors::default(),
             report: Report::default(),
             before: BTreeMap::new(),
@@ -274,6 +297,7 @@ impl Checker {
         for partition in &self.partitions {
             l01_liveness::check(partition, &mut self.report);
         }
+        self.transactions_told(world);
         for broker in world.brokers() {
             l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut self.report);
         }
@@ -359,6 +383,7 @@ impl Checker {
                     let what = format!("offsets {}..{} are lost", lost.start, lost.end);
                     report.loss(&partition.name, what, excuse);
                     self.coordinators.forget_partition(&partition.name);
+                    self.transactions.give_up();
                     if &*partition.name.topic == doors::OFFSETS_TOPIC {
                         self.groups.forget();
                         self.coordinators.forget();
@@ -378,11 +403,18 @@ impl Checker {
                 {
                     report.loss(&partition.name, lost, excuse);
                     self.coordinators.forget_partition(&partition.name);
+                    self.transactions.give_up();
                 }
+                self.transactions.fold(*index, partition, report);
                 s02_leader_completeness::check(partition, report);
                 s04_replication_quorum::check(partition, report);
                 s07_strong_isr::check(partition, report);
                 s17_unclean_exclusion::check(partition, report);
+                if !self.transactions.is_off() {
+                    let leader = partition.true_leader().map(|(id, _)| id);
+                    let before = leader.and_then(|id| self.before.get(&(*index, id)));
+                    t03_last_stable::check(partition, before, report);
+                }
             }
             let Some(node) = node else { continue };
             let before = self.before.get(&(*index, *node));
@@ -394,5 +426,6 @@ impl Checker {
             s12_well_formed::check(partition, *node, from, report);
         }
         self.touched = touched;
+        self.transactions.judge(&self.partitions, &mut self.report);
     }
 }

@@ -33,7 +33,9 @@ const fn after(sequence: i32, steps: i64) -> i32 {
 
 /// Batches were committed.
 pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &mut Report) {
-    for entry in entries.iter().filter(|entry| entry.producer_id >= 0 && !entry.control) {
+    // Coordinators write transactional offsets without a sequence.
+    let sent = |entry: &&Entry| entry.producer_id >= 0 && entry.sequence >= 0 && !entry.control;
+    for entry in entries.iter().filter(sent) {
         let last = after(entry.sequence, entry.last - entry.base);
         let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last));
         let (expected, broken) = match before {

@@ -29,6 +29,8 @@ pub(super) fn scan(partition: &Partition, node: NodeId, known: &[ActiveProducer]
         let here = (producer.producer_epoch, producer.last_sequence);
         match rebuilt.get(&producer.producer_id) {
             Some(log) if *log == here || producer.last_sequence < 0 => {}
+            // A marker says nothing of sequences, and may be all that there is of a producer.
+            None if producer.last_sequence < 0 => {}
             log => {
                 let what = format!(
                     "{node} knows producer {} at {here:?}, its log says {log:?}",

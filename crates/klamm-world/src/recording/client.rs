@@ -4,6 +4,7 @@ use klamm_wire::{Api, Request};
 
 use super::codec::{Decoded, Decoder, Encoder, nonsense};
 use super::value::{Value, fields, variants};
+use crate::client::TransactionalSpec;
 use crate::client::scripted::{
     AdminSpec, Assignor, ClientOp, ClientSettings, CommittedOffset, ConsumerOp, GroupProtocol, GroupSettings,
     NewRecord, OffsetReset, RequestOp, ScriptedConsumerSpec, ScriptedProducerSpec, SeekTo, SendOp, Target,
@@ -53,6 +54,9 @@ fields! {
     }
     CommittedOffset { offset, leader_epoch }
     AdminSpec { client }
+    TransactionalSpec {
+        id, topic, reads, timeout, transactions, batches, batch, interval, aborts, rest, v2, hasty,
+    }
     NewRecord { key, value, timestamp }
     SendOp { partition, records, to }
 }

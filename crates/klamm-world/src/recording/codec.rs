@@ -266,6 +266,10 @@ impl Encoder {
                 self.bytes(topic.as_bytes());
                 self.varint(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
             }
+            ClientSpec::Transactional(spec) => {
+                self.varint(6);
+                spec.put(self);
+            }
         }
     }
 
@@ -485,6 +489,7 @@ impl Decoder {
                 topic: self.text()?,
                 interval: Duration::from_nanos(self.varint()?),
             }),
+            6 => ClientSpec::Transactional(Value::take(self)?),
             other => return nonsense(format!("there is no client {other}")),
         })
     }

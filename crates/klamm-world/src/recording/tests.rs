@@ -13,7 +13,7 @@ use crate::client::scripted::{
     AdminSpec, Assignor, ClientOp, ConsumerOp, GroupProtocol, GroupSettings, NewRecord, RequestOp,
     ScriptedConsumerSpec, ScriptedProducerSpec, SeekTo, SendOp, Target,
 };
-use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec, WatcherSpec};
+use crate::client::{ClientId, ClientSpec, ConsumerSpec, ProducerSpec, TransactionalSpec, WatcherSpec};
 use crate::input::{ClientRequest, Command};
 use crate::settings::{BrokerSpec, LinkSettings};
 
@@ -187,6 +187,20 @@ fn inputs() -> Vec<(Timestamp, Input)> {
         Input::Command(Command::AddClient(ClientSpec::Watcher(WatcherSpec {
             topic: "t".into(),
             interval: Duration::from_millis(50),
+        }))),
+        Input::Command(Command::AddClient(ClientSpec::Transactional(TransactionalSpec {
+            id: "id".into(),
+            topic: "t".into(),
+            reads: Some("u".into()),
+            timeout: Duration::from_secs(5),
+            transactions: 7,
+            batches: 3,
+            batch: 2,
+            interval: Duration::from_millis(50),
+            aborts: 30,
+            rest: Duration::from_secs(2),
+            v2: true,
+            hasty: false,
         }))),
         Input::Command(Command::AddClient(ClientSpec::ScriptedProducer(ScriptedProducerSpec::default()))),
         Input::Command(Command::AddClient(ClientSpec::Admin(AdminSpec::default()))),

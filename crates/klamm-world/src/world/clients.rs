@@ -6,7 +6,9 @@ use klamm_node::{ConnectionId, Incoming, NodeId, Origin, ReplyTo, WallTime};
 use klamm_wire::{Response, StrBytes};
 
 use super::{Event, World};
-use crate::client::{self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent};
+use crate::client::{
+    self, ClientEvent, ClientId, ClientSlot, ConsumerReport, ProducerReport, Sent, TransactionalReport,
+};
 use crate::connection::MAX_QUEUED;
 use crate::fault::Messages;
 use crate::fault::engine::network::OUTSIDE;
@@ -233,6 +235,11 @@ impl World {
     /// What a simulated producer has done.
     pub fn producer(&self, id: ClientId) -> Option<&ProducerReport> {
         self.client(id)?.producer()
+    }
+
+    /// What a simulated transactional producer has done.
+    pub fn transactional(&self, id: ClientId) -> Option<&TransactionalReport> {
+        self.client(id)?.transactional()
     }
 
     /// What a simulated consumer has seen.

@@ -1,14 +1,13 @@
 //! The records of a fetch answer, as a consumer sees them (`CompletedFetch`).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use klamm_node::TopicPartition;
-use klamm_wire::messages::fetch_response::AbortedTransaction;
-use klamm_wire::record::control::ControlType;
 use klamm_wire::{FetchPartition, RecordBatch};
 
 use super::assigned::Position;
+use crate::client::aborted::Aborted;
 use crate::client::scripted::op::ConsumedRecord;
 
 /// What a client decompresses a batch to at most.
@@ -24,9 +23,7 @@ pub(super) fn read(
     position: Position,
     read_committed: bool,
 ) -> Result<(VecDeque<ConsumedRecord>, Position), String> {
-    let mut aborted = answer.aborted_transactions.unwrap_or_default();
-    aborted.sort_by_key(|transaction| transaction.first_offset);
-    let mut filter = Aborted { to_come: aborted.into(), open: BTreeSet::new() };
+    let mut filter = Aborted::new(answer.aborted_transactions.unwrap_or_default());
     let mut rest: Bytes = match answer.records.len() {
         1 => answer.records[0].clone(),
         _ => answer.records.concat().into(),
@@ -80,30 +77,4 @@ fn show(
         });
     }
     Ok(())
-}
-
-/// Which producers' batches belong to transactions that were aborted.
-struct Aborted {
-    to_come: VecDeque<AbortedTransaction>,
-    open: BTreeSet<i64>,
-}
-
-impl Aborted {
-    /// Whether a batch is part of an aborted transaction. Batches must come in order.
-    fn hides(&mut self, batch: &RecordBatch) -> Result<bool, String> {
-        let header = &batch.header;
-        while let Some(next) = self.to_come.pop_front_if(|next| next.first_offset <= header.last_offset()) {
-            self.open.insert(next.producer_id.0);
-        }
-        if header.is_control() {
-            let records = batch.records(LIMIT).map_err(|error| error.to_string())?;
-            let first = records.iter().next().transpose().map_err(|error| error.to_string())?;
-            let kind = first.and_then(|record| ControlType::from_key(record.key?));
-            if kind == Some(ControlType::Abort) {
-                self.open.remove(&header.producer_id);
-            }
-            return Ok(true);
-        }
-        Ok(header.is_transactional() && self.open.contains(&header.producer_id))
-    }
 }

@@ -1,0 +1,147 @@
+//! T1, T2 and T12: what a consumer that reads what is committed is shown.
+
+use klamm_node::NodeId;
+use klamm_wire::FetchPartition;
+use klamm_wire::record::batch::BatchIter;
+
+use super::ghost::Partition;
+use super::report::{Invariant, Report, When};
+use super::transactions::Fate;
+use crate::client::aborted::Aborted;
+
+pub(super) const T1: Invariant = Invariant {
+    id: "T1",
+    name: "NoAbortedRead",
+    statement: "a read_committed consumer is shown no record of an aborted transaction, and every one of a committed one",
+    when: When::Event,
+};
+
+pub(super) const T2: Invariant = Invariant {
+    id: "T2",
+    name: "OnlyStableRead",
+    statement: "a read_committed fetch returns only what lies below the last stable offset, and nothing of a transaction that is not decided",
+    when: When::Event,
+};
+
+pub(super) const T12: Invariant = Invariant {
+    id: "T12",
+    name: "AbortedTransactionsTold",
+    statement: "a read_committed fetch names every aborted transaction that has records among what it returns",
+    when: When::Event,
+};
+
+/// A broker answers a read_committed fetch.
+pub(super) fn shown(partition: &Partition, node: NodeId, answer: &FetchPartition, report: &mut Report) {
+    let told = answer.aborted_transactions.clone().unwrap_or_default();
+    let mut filter = Aborted::new(told.clone());
+    let (mut from, mut to) = (None, 0);
+    for batch in BatchIter::new(answer.records.concat().into()).flatten() {
+        let header = &batch.header;
+        from.get_or_insert(header.base_offset);
+        to = header.next_offset();
+        if header.next_offset() > answer.last_stable_offset {
+            let what = format!(
+                "{node} shows offset {}, and says that {} is the last stable offset",
+                header.last_offset(),
+                answer.last_stable_offset
+            );
+            report.violation(T2, &partition.name, what);
+        }
+        let hidden = filter.hides(&batch).unwrap_or(false);
+        if header.is_control() || !header.is_transactional() {
+            continue;
+        }
+        let what = |fate: &str| {
+            let (pid, epoch) = (header.producer_id, header.producer_epoch);
+            format!(
+                "{node} shows offset {} of {pid}:{epoch}, whose transaction is {fate} (last stable offset {}, high watermark {})",
+                header.base_offset, answer.last_stable_offset, answer.high_watermark
+            )
+        };
+        match partition.txns.fate(header.producer_id, header.base_offset) {
+            Some(Fate::Open) => report.violation(T2, &partition.name, what("open")),
+            Some(Fate::Aborted) if !hidden => report.violation(T1, &partition.name, what("aborted")),
+            Some(Fate::Committed) if hidden => {
+                report.violation(T1, &partition.name, what("committed, as part of an aborted one"));
+            }
+            _ => {}
+        }
+    }
+    let Some(from) = from else { return };
+    for done in partition.txns.aborted(from, to) {
+        let named = |told: &&_| is_same(told, done.producer_id, done.first);
+        if !told.iter().any(|told| named(&told)) {
+            let what = format!(
+                "{node} shows offsets {from} to {to} and does not name the transaction of producer {} that was aborted at {}",
+                done.producer_id, done.marker
+            );
+            report.violation(T12, &partition.name, what);
+        }
+    }
+}
+
+fn is_same(
+    told: &klamm_wire::messages::fetch_response::AbortedTransaction,
+    producer_id: i64,
+    first: i64,
+) -> bool {
+    told.producer_id.0 == producer_id && told.first_offset == first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{LEADER, found, healthy};
+    use crate::invariant::transactions::{Done, Open};
+    use klamm_wire::ErrorCode;
+    use klamm_wire::messages::ProducerId;
+    use klamm_wire::messages::fetch_response::AbortedTransaction;
+    use klamm_wire::record::builder::BatchBuilder;
+    use klamm_wire::record::control::EndTxnMarker;
+
+    /// A record of producer 7 at 5, and its marker at 6.
+    fn answer(commit: bool, named: bool) -> FetchPartition {
+        let mut builder = BatchBuilder::new().base_offset(5).producer(7, 0, 0).transactional();
+        builder.push(0, None, Some(b"v"), &[]);
+        let record = builder.build().expect("uncompressed").to_bytes();
+        let marker = EndTxnMarker { committed: commit, coordinator_epoch: 0 }.batch(7, 0, 0);
+        let marker = marker.stamped(6, 0).to_bytes();
+        let aborted = AbortedTransaction::default().with_producer_id(ProducerId(7)).with_first_offset(5);
+        FetchPartition {
+            last_stable_offset: 7,
+            high_watermark: 7,
+            aborted_transactions: Some(if named { vec![aborted] } else { Vec::new() }),
+            records: vec![record, marker],
+            ..FetchPartition::error(0, ErrorCode::None)
+        }
+    }
+
+    fn shows(commit: Option<bool>, answer: &FetchPartition) -> Vec<&'static str> {
+        let mut partition = healthy();
+        match commit {
+            Some(commit) => {
+                partition.txns.done.push(Done { producer_id: 7, first: 5, marker: 6, commit });
+            }
+            None => {
+                let open = Open { first: 5, epoch: 0, tag: None, records: 1, read: Vec::new() };
+                partition.txns.open.insert(7, open);
+            }
+        }
+        found(|report| shown(&partition, LEADER, answer, report))
+    }
+
+    #[test]
+    fn what_was_aborted_and_is_shown_is_found() {
+        assert!(shows(Some(true), &answer(true, false)).is_empty());
+        assert!(shows(Some(false), &answer(false, true)).is_empty());
+        assert_eq!(shows(Some(false), &answer(false, false)), ["T1", "T12"]);
+        assert_eq!(shows(Some(true), &answer(true, true)), ["T1"], "hidden, and committed");
+    }
+
+    #[test]
+    fn what_is_not_decided_and_is_shown_is_found() {
+        assert_eq!(shows(None, &answer(true, false)), ["T2"]);
+        let past = FetchPartition { last_stable_offset: 5, ..answer(true, false) };
+        assert_eq!(shows(Some(true), &past), ["T2"]);
+    }
+}

@@ -248,8 +248,8 @@ apis! {
     DeleteShareGroupState 0-0, flexible 0, Broker, served;
     ReadShareGroupStateSummary 0-0, flexible 0, Broker, served;
     DescribeShareGroupOffsets 0-0, flexible 0, Broker, served;
-    AlterShareGroupOffsets 0-0, flexible 0, Broker, no;
-    DeleteShareGroupOffsets 0-0, flexible 0, Broker, no;
+    AlterShareGroupOffsets 0-0, flexible 0, Broker, served;
+    DeleteShareGroupOffsets 0-0, flexible 0, Broker, served;
 }
 
 /// The line of each number, 255 where there is none.

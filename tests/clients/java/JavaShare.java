@@ -199,6 +199,13 @@ public final class JavaShare {
             check(members.contains(topic), "its members: %s", members);
         }
         Program.await("an empty group", () -> describe(group).groupState() == GroupState.EMPTY);
+        share("--reset-offsets", "--to-earliest", "--execute", "--group", group, "--topic", topic);
+        String reset = share("--describe", "--offsets", "--group", group);
+        check(reset.lines().anyMatch(line -> line.matches(".*" + topic + " +0 +0( .*)?")), "its offsets after a reset: %s", reset);
+        String forgotten = share("--delete-offsets", "--group", group, "--topic", topic);
+        check(forgotten.lines().anyMatch(line -> line.matches(topic + " +Successful *")), "the deletion of its offsets: %s", forgotten);
+        String nothing = share("--describe", "--offsets", "--group", group);
+        check(nothing.contains("has no offset information"), "its offsets after their deletion: %s", nothing);
         String deleted = share("--delete", "--group", group);
         check(deleted.contains("successful"), "its deletion: %s", deleted);
     }

@@ -17,7 +17,7 @@ use super::gather::GatherId;
 use super::member::{Parked, Protocol};
 use super::modern::consumer::classic_member::MemberJoin;
 use super::modern::consumer::heartbeat::error_response;
-use super::modern::share::delete::ShareDeletion;
+use super::modern::share::delete_offsets::OffsetsDeletion;
 use super::modern::share::heartbeat::error_response as share_error_response;
 use super::modern::share::initialize::{Asks, ShareAsked};
 use super::reply;
@@ -77,13 +77,15 @@ pub(crate) enum Done {
         /// What to ask the share coordinator for.
         initialize: Option<Asks>,
     },
-    /// That a share group is being deleted.
-    ShareDelete {
-        /// Its place in a DeleteGroups' answer.
-        deletion: ShareDeletion,
-        /// What to ask the share coordinator for.
+    /// That a share group is about to change, which the share coordinator is asked for next.
+    ShareAsk {
+        /// What for.
+        asked: ShareAsked,
+        /// About which partitions.
         asks: Asks,
     },
+    /// That topics of a share group are forgotten.
+    ShareOffsetsDeleted(OffsetsDeletion),
     /// A classic member's JoinGroup to a consumer group.
     MemberJoin(Box<MemberJoin>),
     /// A classic member's SyncGroup to a consumer group.
@@ -206,9 +208,14 @@ impl Shard {
                     env.host.ask_share_coordinator(env.ctx, asks, ShareAsked::Initialize(group));
                 }
             }
-            Done::ShareDelete { deletion, asks } => {
-                Self::finish_share_deletion(env, deletion, asks, failure);
-            }
+            Done::ShareAsk { asked, asks } => match error {
+                None => env.host.ask_share_coordinator(env.ctx, asks, asked),
+                Some(error) => asked.refused(env.gathers, env.ctx, error),
+            },
+            Done::ShareOffsetsDeleted(deletion) => match error {
+                None => deletion.reply(env.ctx),
+                Some(error) => deletion.refused(env.ctx, error),
+            },
             Done::MemberJoin(join) => self.finish_member_join(env, *join, error),
             Done::MemberSync { group, member, asker, response } => match error {
                 None => self.finish_member_sync(env, &group, &member, asker, *response),

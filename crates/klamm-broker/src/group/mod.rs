@@ -351,13 +351,20 @@ impl GroupCoordinator {
             (ShareAsked::Initialize(group), Some((shard, mut env))) => {
                 shard.on_share_state_initialized(&mut env, &group, answers);
             }
-            (ShareAsked::Initialize(_), None) => {}
             (ShareAsked::Delete(deletion), Some((shard, mut env))) => {
                 shard.on_share_state_deleted(&mut env, deletion, answers);
             }
-            (ShareAsked::Delete(deletion), None) => {
-                let (gather, slot, result) = deletion.refused(ErrorCode::NotCoordinator);
-                self.gathers.deleted(ctx, gather, slot, result);
+            (ShareAsked::Alter(alteration), Some((shard, mut env))) => {
+                shard.on_share_offsets_altered(&mut env, alteration, answers);
+            }
+            // The partitions begin elsewhere, whoever is the coordinator.
+            (ShareAsked::Alter(alteration), None) => alteration.answered(ctx, answers),
+            (ShareAsked::DeleteOffsets(deletion), Some((shard, mut env))) => {
+                shard.on_share_offsets_deleted(&mut env, deletion, answers);
+            }
+            (ShareAsked::DeleteOffsets(deletion), None) => deletion.abandoned(ctx, answers),
+            (asked @ (ShareAsked::Initialize(_) | ShareAsked::Delete(_)), None) => {
+                asked.refused(&mut self.gathers, ctx, ErrorCode::NotCoordinator);
             }
         }
     }

@@ -98,6 +98,8 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::ShareGroupHeartbeat(_)
         | Request::ShareGroupDescribe(_)
         | Request::DescribeShareGroupOffsets(_)
+        | Request::AlterShareGroupOffsets(_)
+        | Request::DeleteShareGroupOffsets(_)
         | Request::OffsetDelete(_)) => group::handle(broker, ctx, rc, request),
 
         Request::ShareFetch(request) => share::share_fetch::handle(broker, ctx, &rc, request),
@@ -136,9 +138,7 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::ListConfigResources(_)
         | Request::AddRaftVoter(_)
         | Request::RemoveRaftVoter(_)
-        | Request::UpdateRaftVoter(_)
-        | Request::AlterShareGroupOffsets(_)
-        | Request::DeleteShareGroupOffsets(_) => ctx.close(rc.reply_to),
+        | Request::UpdateRaftVoter(_) => ctx.close(rc.reply_to),
         // `Request` is not exhaustive outside its crate.
         _ => ctx.close(rc.reply_to),
     }

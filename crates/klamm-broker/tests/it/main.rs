@@ -22,6 +22,7 @@ mod replication;
 mod sessions;
 mod share;
 mod share_coordinator;
+mod share_offsets;
 mod throttle;
 mod topics;
 mod transactions;

@@ -26,24 +26,24 @@ use crate::share_coordinator::{coordinator, initialize, read, s};
 /// Half a minute, as `group.share.record.lock.duration.ms` has it.
 const LOCK: Duration = Duration::from_secs(30);
 
-fn error(code: i16) -> ErrorCode {
+pub(crate) fn error(code: i16) -> ErrorCode {
     ErrorCode::from_code(code).expect("the codes are Kafka's")
 }
 
 /// A member of the group `g` that reads partition 0 of a topic from one broker.
-struct Member {
+pub(crate) struct Member {
     id: &'static str,
     broker: i32,
-    connection: ConnectionId,
+    pub(crate) connection: ConnectionId,
     topic: Uuid,
     epoch: i32,
 }
 
 /// What a member says of some records: first, last, types.
-type Said<'a> = (i64, i64, &'a [i8]);
+pub(crate) type Said<'a> = (i64, i64, &'a [i8]);
 
 impl Member {
-    fn new(c: &mut Cluster, id: &'static str, broker: i32) -> Self {
+    pub(crate) fn new(c: &mut Cluster, id: &'static str, broker: i32) -> Self {
         let connection = c.connect(broker);
         Self { id, broker, connection, topic: c.topic_id(c.topic), epoch: 0 }
     }
@@ -83,13 +83,13 @@ impl Member {
     }
 
     /// Fetches once: what it got, as first offset, last offset, delivery count.
-    fn fetch(&mut self, c: &mut Cluster) -> Vec<(i64, i64, i16)> {
+    pub(crate) fn fetch(&mut self, c: &mut Cluster) -> Vec<(i64, i64, i16)> {
         let response = self.fetch_saying(c, &[]);
         assert_eq!(error(response.error_code), ErrorCode::None);
         acquired(&response)
     }
 
-    fn acknowledge(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> ErrorCode {
+    pub(crate) fn acknowledge(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> ErrorCode {
         let response = self.acknowledge_at(c, self.epoch, said);
         if response.error_code != 0 {
             return error(response.error_code);
@@ -370,7 +370,7 @@ fn acknowledgements_wait_for_the_next_share_coordinator() {
 }
 
 /// A heartbeat of a member of the group `g`.
-fn beat(
+pub(crate) fn beat(
     c: &mut Cluster,
     at: i32,
     member: &str,
@@ -387,7 +387,7 @@ fn beat(
     answer
 }
 
-fn group_coordinator(c: &mut Cluster) -> i32 {
+pub(crate) fn group_coordinator(c: &mut Cluster) -> i32 {
     for _ in 0..100 {
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![s("g")]);
         let ResponseKind::FindCoordinator(answer) = c.ask(1, 6, request) else { panic!("another answer") };
@@ -399,7 +399,7 @@ fn group_coordinator(c: &mut Cluster) -> i32 {
     panic!("no coordinator")
 }
 
-fn assigned(answer: &ShareGroupHeartbeatResponse) -> Option<Vec<i32>> {
+pub(crate) fn assigned(answer: &ShareGroupHeartbeatResponse) -> Option<Vec<i32>> {
     let topics = &answer.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().flat_map(|topic| topic.partitions.iter().copied()).collect())
 }
@@ -491,7 +491,11 @@ fn delete_group(c: &mut Cluster, at: i32) -> ErrorCode {
 }
 
 /// Where the group `g` is: topics with partitions and start offsets.
-fn offsets(c: &mut Cluster, at: i32, topics: Option<&[(&str, i32)]>) -> Vec<(String, Vec<(i32, i64)>)> {
+pub(crate) fn offsets(
+    c: &mut Cluster,
+    at: i32,
+    topics: Option<&[(&str, i32)]>,
+) -> Vec<(String, Vec<(i32, i64)>)> {
     let topic = |(name, partition): &(&str, i32)| {
         DescribeShareGroupOffsetsRequestTopic::default()
             .with_topic_name(TopicName(s(name)))

@@ -1,8 +1,10 @@
 //! The group coordinator's API keys, one file each. A handler looks names up and checks the form; the coordinator decides.
 
+mod alter_share_group_offsets;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod delete_groups;
+mod delete_share_group_offsets;
 mod describe_groups;
 mod describe_share_group_offsets;
 pub(crate) mod find_coordinator;
@@ -38,6 +40,12 @@ pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext,
         Request::ShareGroupDescribe(request) => share_group_describe::handle(broker, ctx, &rc, &request),
         Request::DescribeShareGroupOffsets(request) => {
             describe_share_group_offsets::handle(broker, ctx, &rc, request);
+        }
+        Request::AlterShareGroupOffsets(request) => {
+            alter_share_group_offsets::handle(broker, ctx, &rc, request);
+        }
+        Request::DeleteShareGroupOffsets(request) => {
+            delete_share_group_offsets::handle(broker, ctx, &rc, request);
         }
         Request::OffsetCommit(request) => offset_commit::handle(broker, ctx, &rc, request),
         Request::OffsetFetch(request) => offset_fetch::handle(broker, ctx, &rc, request),

@@ -8,13 +8,13 @@ use klamm_wire::messages::delete_groups_response::DeletableGroupResult;
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::group::{ShareGroup, StateMetadata};
-use super::initialize::{Answers, Asks, ShareAsked};
+use super::initialize::{Answers, ShareAsked};
 use super::records::ShareRecord;
 use crate::group::done::Done;
 use crate::group::gather::GatherId;
 use crate::group::host::Host;
 use crate::group::records::Record;
-use crate::group::shard::{Env, Failure, Shard};
+use crate::group::shard::{Env, Shard};
 use crate::share::key::SharePartitionKey;
 use crate::share_coordinator::ask::Ask;
 
@@ -61,26 +61,10 @@ impl Shard {
             partitions.into_iter().map(move |partition| (key(partition), Ask::Delete))
         });
         let asks = asks.collect();
-        let done = Done::ShareDelete { deletion: ShareDeletion { group: id.clone(), gather, slot }, asks };
+        let asked = ShareAsked::Delete(ShareDeletion { group: id.clone(), gather, slot });
         let records = vec![Record::Share { group: id.clone(), record: ShareRecord::State(Some(state)) }];
-        let _ = self.write_consumer(env, id, records, done, "the group is deleted");
+        let _ = self.write_consumer(env, id, records, Done::ShareAsk { asked, asks }, "the group is deleted");
         true
-    }
-
-    /// That the group is being deleted is committed, or failed to be.
-    pub(crate) fn finish_share_deletion(
-        env: &mut Env<'_, '_>,
-        deletion: ShareDeletion,
-        asks: Asks,
-        failure: Option<Failure>,
-    ) {
-        match failure {
-            None => env.host.ask_share_coordinator(env.ctx, asks, ShareAsked::Delete(deletion)),
-            Some(failure) => {
-                let (gather, slot, result) = deletion.refused(failure.error);
-                env.gathers.deleted(env.ctx, gather, slot, result);
-            }
-        }
     }
 
     /// The share coordinator has forgotten the group, which can go as well; or it could not, and the group stays.

@@ -264,6 +264,9 @@ impl Groups {
     }
 }
 
+/// Kafka's words for a group that has members.
+pub(super) const NOT_EMPTY: &str = "The group is not empty.";
+
 /// Kafka's words for a group that is none, or not one of share consumers.
 pub(crate) fn not_a_share_group(id: &StrBytes, exists: bool) -> Refusal {
     let text = if exists {

@@ -3,14 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use klamm_node::Ctx;
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::super::subscriptions::Subscriptions;
+use super::alter_offsets::OffsetsAlteration;
 use super::delete::ShareDeletion;
+use super::delete_offsets::OffsetsDeletion;
 use super::group::{StateMetadata, TopicState};
 use super::offsets::OffsetsAsked;
 use super::records::ShareRecord;
 use crate::group::done::Done;
+use crate::group::gather::Gathers;
 use crate::group::records::Record;
 use crate::group::shard::{Env, Shard};
 use crate::share::key::SharePartitionKey;
@@ -31,6 +35,10 @@ pub(crate) enum ShareAsked {
     Delete(ShareDeletion),
     /// To tell where a group is.
     Offsets(OffsetsAsked),
+    /// To begin a group's partitions elsewhere.
+    Alter(OffsetsAlteration),
+    /// To forget some topics of a group.
+    DeleteOffsets(OffsetsDeletion),
 }
 
 impl ShareAsked {
@@ -40,6 +48,26 @@ impl ShareAsked {
             Self::Initialize(group) => group,
             Self::Delete(deletion) => &deletion.group,
             Self::Offsets(asked) => &asked.group,
+            Self::Alter(alteration) => &alteration.group,
+            Self::DeleteOffsets(deletion) => &deletion.group,
+        }
+    }
+
+    /// The share coordinator is not asked after all, or nobody can take its answer: whoever waits for it is told why.
+    pub(crate) fn refused(self, gathers: &mut Gathers, ctx: &mut Ctx<'_>, error: ErrorCode) {
+        match self {
+            // A member's next heartbeat asks again.
+            Self::Initialize(_) => {}
+            Self::Delete(deletion) => {
+                let (gather, slot, result) = deletion.refused(error);
+                gathers.deleted(ctx, gather, slot, result);
+            }
+            Self::Offsets(asked) => {
+                let (gather, slot) = (asked.gather, asked.slot);
+                gathers.share_offsets_described(ctx, gather, slot, asked.refused(error));
+            }
+            Self::Alter(alteration) => alteration.refused(ctx, error),
+            Self::DeleteOffsets(deletion) => deletion.refused(ctx, error),
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::share::key::SharePartitionKey;
 use crate::share_coordinator::ask::Ask;
 use crate::share_coordinator::state::UNINITIALIZED_START_OFFSET;
 
+/// Kafka's words for a topic or partition that does not exist.
+pub(super) const UNKNOWN_PARTITION: &str = "This server does not host this topic-partition.";
+
 /// A group's place in the answer of a DescribeShareGroupOffsets.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetsAsked {
@@ -34,6 +37,11 @@ pub(crate) struct OffsetsAsked {
 }
 
 impl OffsetsAsked {
+    /// The group's part of the answer, when nothing can be told.
+    pub(crate) fn refused(self, error: ErrorCode) -> GroupOffsets {
+        GroupOffsets::default().with_group_id(GroupId::from(self.group)).with_error_code(error.code())
+    }
+
     /// The group's part of the answer. What went wrong with a partition is not told, as in Kafka: it has no start offset then.
     pub(crate) fn answer(self, host: &dyn Host, answers: &Answers) -> GroupOffsets {
         let mut topics: BTreeMap<Uuid, Vec<PartitionOffset>> = BTreeMap::new();

@@ -10,7 +10,7 @@ use crate::faults_harness::last;
 
 const TOPIC: &str = "orders";
 const CRASHES: usize = 5;
-const BROKERS: usize = 3;
+pub(crate) const BROKERS: usize = 3;
 
 /// The broker that leads partition 0.
 fn leader(cluster: &Cluster, _crash: usize) -> i32 {
@@ -18,39 +18,51 @@ fn leader(cluster: &Cluster, _crash: usize) -> i32 {
 }
 
 /// Each broker in its turn: leaders, the coordinator and those who are neither.
-fn each_in_turn(_cluster: &Cluster, crash: usize) -> i32 {
+pub(crate) fn each_in_turn(_cluster: &Cluster, crash: usize) -> i32 {
     i32::try_from(crash % BROKERS).unwrap() + 1
 }
 
 /// A program that goes on while brokers crash.
-struct Survivor {
+pub(crate) struct Survivor {
     /// The client beside whose program it lies.
-    neighbour: &'static str,
-    program: &'static str,
+    pub(crate) neighbour: &'static str,
+    pub(crate) program: &'static str,
     /// Which broker crashes next.
-    victim: fn(&Cluster, usize) -> i32,
-    crashes: usize,
+    pub(crate) victim: fn(&Cluster, usize) -> i32,
+    pub(crate) crashes: usize,
     /// How many acknowledgements come after each crash.
-    step: u64,
+    pub(crate) step: u64,
     /// Whether they come while the broker is down. A librdkafka that knows a coordinator waits for just that broker, until it is
     /// up again or the call times out.
-    while_down: bool,
+    pub(crate) while_down: bool,
+    /// What the brokers are told besides.
+    pub(crate) config: &'static [(&'static str, &'static str)],
 }
 
 /// Runs `program`, which lies beside the client called `neighbour`, through five crashes of the broker that `victim` names.
 fn survives_crashes(neighbour: &'static str, program: &'static str, victim: fn(&Cluster, usize) -> i32) {
     // The producer goes round robin and has at most 2,000 records under way: so many more acknowledgements do not come
     // before every partition that the broker led has moved.
-    survives(&Survivor { neighbour, program, victim, crashes: CRASHES, step: 6000, while_down: true });
+    survives(&Survivor {
+        neighbour,
+        program,
+        victim,
+        crashes: CRASHES,
+        step: 6000,
+        while_down: true,
+        config: &[],
+    });
 }
 
-fn survives(survivor: &Survivor) {
-    let Survivor { neighbour, program, victim, crashes, step, while_down } = *survivor;
+pub(crate) fn survives(survivor: &Survivor) {
+    let Survivor { neighbour, program, victim, crashes, step, while_down, config } = *survivor;
     let client = clients::find(neighbour).unwrap();
     if toolchain::skip(program, client.toolchain()) {
         return;
     }
-    let cluster = Cluster::builder()
+    let builder = Cluster::builder();
+    let builder = config.iter().fold(builder, |builder, (key, value)| builder.config(*key, *value));
+    let cluster = builder
         .brokers(3)
         .topic(TOPIC, 3, 3)
         .topic(format!("{TOPIC}-copy"), 3, 3)
@@ -123,7 +135,15 @@ fn a_group_of_librdkafka() {
 
 /// A program that copies records in transactions, and has at most 3,000 under way.
 fn copies_exactly_once(neighbour: &'static str, program: &'static str, crashes: usize) {
-    survives(&Survivor { neighbour, program, victim: each_in_turn, crashes, step: 4000, while_down: false });
+    survives(&Survivor {
+        neighbour,
+        program,
+        victim: each_in_turn,
+        crashes,
+        step: 4000,
+        while_down: false,
+        config: &[],
+    });
 }
 
 #[test]

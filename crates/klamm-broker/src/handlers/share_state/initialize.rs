@@ -2,45 +2,16 @@
 //!
 //! Difference: none known.
 
-use klamm_node::Ctx;
 use klamm_wire::messages::initialize_share_group_state_response::{InitializeStateResult, PartitionResult};
-use klamm_wire::messages::{
-    InitializeShareGroupStateRequest, InitializeShareGroupStateResponse, ResponseKind,
-};
+use klamm_wire::messages::{InitializeShareGroupStateRequest, InitializeShareGroupStateResponse};
 
-use crate::broker::Broker;
-use crate::core::RequestContext;
-use crate::share_coordinator::ask::{Ask, TopicAnswers};
+use crate::share_coordinator::ask::Ask;
 
-/// Asks the share coordinator.
-pub(crate) fn handle(
-    broker: &mut Broker,
-    ctx: &mut Ctx<'_>,
-    rc: &RequestContext,
-    request: &InitializeShareGroupStateRequest,
-) {
-    let asks = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|p| {
-            let ask = Ask::Initialize { state_epoch: p.state_epoch, start_offset: p.start_offset };
-            (p.partition, ask)
-        });
-        (topic.topic_id, partitions.collect())
-    });
-    let asks = asks.collect();
-    broker.share_coordinator.ask(&mut broker.core, ctx, rc.reply_to, &request.group_id, asks, respond);
-}
-
-fn respond(topics: Vec<TopicAnswers>) -> ResponseKind {
-    let results = topics.into_iter().map(|(topic_id, answers)| {
-        let partitions = answers.iter().map(|answer| {
-            PartitionResult::default()
-                .with_partition(answer.partition)
-                .with_error_code(answer.error.code())
-                .with_error_message(answer.message.clone())
-        });
-        InitializeStateResult::default().with_topic_id(topic_id).with_partitions(partitions.collect())
-    });
-    ResponseKind::InitializeShareGroupState(
-        InitializeShareGroupStateResponse::default().with_results(results.collect()),
-    )
-}
+state_handler!(
+    InitializeShareGroupStateRequest,
+    InitializeShareGroupState(InitializeShareGroupStateResponse),
+    InitializeStateResult,
+    PartitionResult,
+    p => Ask::Initialize { state_epoch: p.state_epoch, start_offset: p.start_offset },
+    (told, answer) => told,
+);

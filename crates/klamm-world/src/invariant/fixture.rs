@@ -72,6 +72,7 @@ fn replica(leading: bool) -> Replica {
         matches_to: 10,
         after_loss: false,
         epochs: EpochPast::default(),
+        reloaded: None,
     }
 }
 

@@ -55,6 +55,7 @@ impl Checker {
             for (index, partition) in self.partitions.iter_mut().enumerate() {
                 let Some(replica) = partition.replicas.get_mut(&slot.id) else { continue };
                 replica.running = false;
+                replica.reloaded = None;
                 if !up && lossy {
                     partition.lossy.insert(slot.id);
                     self.touched.insert((index, None));
@@ -353,12 +354,15 @@ impl Checker {
             inspection.headers(0).iter().for_each(|header| log.push(Entry::from(header)));
             let after_loss = lost_power && log.end() < old_end;
             self.transactions.learn(index, inspection, log.entries(), self.report.at);
-            let mut epochs =
-                partition.replicas.remove(&node).map(|replica| replica.epochs).unwrap_or_default();
+            let old = partition.replicas.remove(&node);
+            let reloaded = old.as_ref().and_then(|replica| replica.reloaded);
+            let reloaded = reloaded.filter(|_| log.end() >= old_end).unwrap_or_else(|| log.end());
+            let mut epochs = old.map(|replica| replica.epochs).unwrap_or_default();
             epochs.see(&view);
+            let reloaded = Some(reloaded);
             partition
                 .replicas
-                .insert(node, Replica { running, view, log, matches_to: 0, after_loss, epochs });
+                .insert(node, Replica { running, view, log, matches_to: 0, after_loss, epochs, reloaded });
             return;
         };
         self.before.insert((index, node), before.clone());
@@ -371,6 +375,9 @@ impl Checker {
             partition.cut(node, view.log_end);
         }
         let Some(replica) = partition.replicas.get_mut(&node) else { return };
+        if view.log_end < before.log_end {
+            replica.reloaded = Some(view.log_end);
+        }
         if view.log_start > replica.log.end() {
             // It starts anew where its leader's log begins.
             replica.log = Mirror::default();

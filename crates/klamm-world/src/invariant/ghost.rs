@@ -30,6 +30,9 @@ pub(crate) struct Replica {
     pub(crate) after_loss: bool,
     /// What its epoch cache went through, in this life of its broker and earlier ones.
     pub(crate) epochs: EpochPast,
+    /// Where its log ended when it last read its producers' state from a snapshot: when its broker started, or it was truncated. `None` before
+    /// it is seen in its broker's new life.
+    pub(crate) reloaded: Option<i64>,
 }
 
 impl Replica {
@@ -37,6 +40,14 @@ impl Replica {
     /// minute. They count for nothing.
     pub(crate) fn begins(&self) -> i64 {
         self.view.log_start.max(self.epochs.log_start)
+    }
+
+    /// Whether it takes a producer's transaction that begins at `first` for stable, whatever its high watermark: a snapshot of producers' state
+    /// has open transactions and none that is decided (`ProducerStateManager.loadFromSnapshot`), and one is written wherever a log is recovered
+    /// or rebuilt up to (`LogLoader.recoverSegment`, `UnifiedLog.rebuildProducerState`).
+    pub(super) fn forgot_undecided(&self, producer_id: i64, first: i64) -> bool {
+        let marks = |entry: &Entry| entry.control && entry.transactional && entry.producer_id == producer_id;
+        self.reloaded.is_some_and(|end| self.log.range(first, end).iter().any(marks))
     }
 }
 

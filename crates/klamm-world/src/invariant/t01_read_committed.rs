@@ -59,7 +59,13 @@ pub(super) fn shown(partition: &Partition, node: NodeId, answer: &FetchPartition
             )
         };
         match partition.txns.fate(header.producer_id, header.base_offset) {
-            Some(Fate::Open) => report.violation(T2, &partition.name, what("open")),
+            // Its marker may be in this log, above the high watermark.
+            Some(Fate::Open) => {
+                let replica = partition.replicas.get(&node);
+                if !replica.is_some_and(|it| it.forgot_undecided(header.producer_id, header.base_offset)) {
+                    report.violation(T2, &partition.name, what("open"));
+                }
+            }
             Some(Fate::Aborted) if !hidden => report.violation(T1, &partition.name, what("aborted")),
             Some(Fate::Committed) if hidden => {
                 report.violation(T1, &partition.name, what("committed, as part of an aborted one"));
@@ -91,7 +97,8 @@ fn is_same(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{LEADER, found, healthy};
+    use crate::invariant::fixture::{LEADER, entry, found, healthy, of};
+    use crate::invariant::mirror::Entry;
     use crate::invariant::transactions::{Done, Open};
     use klamm_wire::ErrorCode;
     use klamm_wire::messages::ProducerId;
@@ -143,5 +150,20 @@ mod tests {
         assert_eq!(shows(None, &answer(true, false)), ["T2"]);
         let past = FetchPartition { last_stable_offset: 5, ..answer(true, false) };
         assert_eq!(shows(Some(true), &past), ["T2"]);
+    }
+
+    #[test]
+    fn what_was_decided_before_a_restart_counts_as_decided() {
+        let mut partition = healthy();
+        let open = Open { first: 5, epoch: 0, tag: None, records: 1, read: Vec::new() };
+        partition.txns.open.insert(7, open);
+        let marker = Entry { producer_id: 7, control: true, transactional: true, ..entry(10, 10, 0) };
+        of(&mut partition, LEADER).log.push(marker);
+        let mut shows = |reloaded| {
+            of(&mut partition, LEADER).reloaded = Some(reloaded);
+            found(|report| shown(&partition, LEADER, &answer(true, false), report))
+        };
+        assert!(shows(11).is_empty());
+        assert_eq!(shows(10), ["T2"], "the marker came after it");
     }
 }

@@ -19,9 +19,14 @@ pub(super) fn check(partition: &Partition, before: Option<&ReplicaView>, report:
     if partition.txns.folded != view.high_watermark {
         return;
     }
-    let first = partition.txns.first_open().map(|first| first.max(view.log_start));
-    let expected = first.unwrap_or(view.high_watermark).min(view.high_watermark);
-    if view.last_stable != expected {
+    let stable_up_to = |first: Option<i64>| {
+        let first = first.map_or(view.high_watermark, |first| first.max(view.log_start));
+        first.min(view.high_watermark)
+    };
+    let expected = stable_up_to(partition.txns.first_open());
+    let open = partition.txns.open.iter().filter(|(id, open)| !leader.forgot_undecided(**id, open.first));
+    let forgetful = stable_up_to(open.map(|(_, open)| open.first).min());
+    if view.last_stable != expected && view.last_stable != forgetful {
         let what = format!(
             "leader {id} has last stable offset {}, and by its log it is {expected} (high watermark {})",
             view.last_stable, view.high_watermark
@@ -38,7 +43,8 @@ pub(super) fn check(partition: &Partition, before: Option<&ReplicaView>, report:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{LEADER, found, healthy, of};
+    use crate::invariant::fixture::{LEADER, entry, found, healthy, of};
+    use crate::invariant::mirror::Entry;
     use crate::invariant::transactions::Open;
 
     #[test]
@@ -49,6 +55,11 @@ mod tests {
         let open = Open { first: 5, epoch: 0, tag: None, records: 0, read: Vec::new() };
         partition.txns.open.insert(7, open);
         assert_eq!(found(|report| check(&partition, None, report)), ["T3"], "past an open transaction");
+        let marker = Entry { producer_id: 7, control: true, transactional: true, ..entry(10, 10, 0) };
+        of(&mut partition, LEADER).log.push(marker);
+        assert_eq!(found(|report| check(&partition, None, report)), ["T3"], "its marker is not committed");
+        of(&mut partition, LEADER).reloaded = Some(11);
+        assert!(found(|report| check(&partition, None, report)).is_empty(), "it was there before a restart");
         of(&mut partition, LEADER).view.last_stable = 5;
         assert!(found(|report| check(&partition, None, report)).is_empty());
         let mut before = of(&mut partition, LEADER).view.clone();

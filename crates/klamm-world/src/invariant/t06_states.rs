@@ -55,17 +55,19 @@ struct Decision {
 #[derive(Debug, Clone, Default)]
 pub(super) struct States {
     ids: BTreeMap<StrBytes, State>,
-    /// What was before a state that was not committed in time: its coordinator has forgotten it, and only the next one knows it
-    /// (`TransactionStateManager.appendTransactionToLog`).
+    /// What was before a state that was not committed in time: its coordinator forgets that it was to come (the callback of
+    /// `TransactionStateManager.appendTransactionToLog` empties the pending state), and only the next coordinator finds it in the log.
     before_late: BTreeMap<StrBytes, Option<State>>,
-    /// What was last written: a coordinator that is new goes by all that is in the log, committed or not (`loadTransactionMetadata`).
+    /// What was last written: a coordinator that is new goes by all that is in the log, committed or not
+    /// (`TransactionStateManager.loadTransactionMetadata` reads up to the log's end).
     written: BTreeMap<StrBytes, State>,
     of_producer: BTreeMap<i64, StrBytes>,
     /// The decisions on each producer's transactions.
     decisions: BTreeMap<i64, Vec<Decision>>,
 }
 
-/// Whether one state may follow another; `PrepareEpochFence` and `Dead` are never in the log.
+/// Whether one state may follow another. `PrepareEpochFence` is only ever pending (`TransactionMetadata.prepareFenceProducerEpoch`; the coordinator
+/// goes on to write `PrepareAbort`), and `Dead` is written as a tombstone.
 const fn may_follow(next: i8, before: i8) -> bool {
     let at_rest = matches!(before, EMPTY | COMPLETE_COMMIT | COMPLETE_ABORT);
     match next {
@@ -127,7 +129,8 @@ impl States {
     ) -> Option<i64> {
         let known = self.ids.get(id);
         let before = known.map(|before| before.status);
-        // What is not committed in time is written again, and both may be in the log then (`retryOnError`, and clients that ask again).
+        // What is not committed in time is written again, and both may be in the log then: the end of a transaction by its coordinator
+        // (`TransactionMarkerChannelManager.tryAppendToLog`), a decision when its client asks again.
         let is_again = |state: &State| {
             known.is_some_and(|known| {
                 state.status >= PREPARE_COMMIT
@@ -182,7 +185,8 @@ impl States {
     }
 }
 
-/// A marker is committed in a partition. Its decision need not be: a coordinator that is new acts on what it finds in its log.
+/// A marker is committed in a partition. Its decision need not be: a coordinator that is new acts on what it finds in its log
+/// (`TransactionStateManager.loadTransactionsForTxnTopicPartition`).
 pub(super) fn marker(
     states: &States,
     partition: &TopicPartition,

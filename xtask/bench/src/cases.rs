@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cluster;
+use crate::compaction;
 use crate::coordinators::{classic, commits, consumer_protocol, transactions};
 use crate::in_process;
 use crate::load::{self, Shape};
@@ -29,6 +30,8 @@ pub(crate) struct Scale {
     pub transactions: usize,
     /// Members of a group before one more comes.
     pub members: usize,
+    /// Keys of the log that is compacted; each is written ten times.
+    pub keys: usize,
 }
 
 impl Scale {
@@ -40,6 +43,7 @@ impl Scale {
         commits: 60_000,
         transactions: 6_000,
         members: 500,
+        keys: 1_000_000,
     };
     pub(crate) const QUICK: Self = Self {
         batches: 1_200,
@@ -49,6 +53,7 @@ impl Scale {
         commits: 6_000,
         transactions: 600,
         members: 50,
+        keys: 100_000,
     };
 }
 
@@ -90,6 +95,8 @@ pub(crate) enum Part {
     PerfTest,
     /// Commits, transactions, and groups that rebalance.
     Coordinators,
+    /// A log compacted.
+    Compaction,
 }
 
 /// Runs the cases of `parts` once against a fresh `target`.
@@ -110,13 +117,14 @@ pub(crate) fn round(
     if starting {
         start(target, &running, begun, samples)?;
     }
-    let rest: [(Part, Case); 6] = [
+    let rest: [(Part, Case); 7] = [
         (Part::Produce, produce),
         (Part::Consume, consume),
         (Part::Latency, latency),
         (Part::Partitions, thousand_partitions),
         (Part::PerfTest, perf_test),
         (Part::Coordinators, coordinators),
+        (Part::Compaction, compaction),
     ];
     rest.into_iter()
         .filter(|(part, _)| measured(*part))
@@ -245,6 +253,20 @@ fn coordinators(target: Target, running: &Running, scale: Scale, samples: &mut S
         Ok(millis(consumer_protocol::rebalance(bootstrap, GROUP.name, partitions, scale.members)?))
     });
     done(target, running, GROUP)
+}
+
+fn compaction(target: Target, _: &Running, scale: Scale, samples: &mut Samples) -> Result<()> {
+    const ROW: &str = "10 million records of 1 million keys compacted";
+    const PEAK: &str = "resident memory meanwhile, at its peak";
+    if !matches!(target, Target::Klamm | Target::KlammFile) {
+        samples.cannot(target, ROW, "s", "cannot be asked to");
+        samples.cannot(target, PEAK, "MiB", "cannot be asked to");
+        return Ok(());
+    }
+    let compaction = compaction::compact(target == Target::KlammFile, scale.keys)?;
+    samples.add(target, ROW, "s", compaction.took.as_secs_f64());
+    samples.add(target, PEAK, "MiB", compaction.peak_kib as f64 / 1024.0);
+    Ok(())
 }
 
 /// Measures a row that not every target can answer; why one cannot goes to stderr.

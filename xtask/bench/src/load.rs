@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
     ApiKey, BrokerId, FetchRequest, FetchResponse, ProduceRequest, RequestKind, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use klamm_wire::record::batch::BatchHeader;
+use klamm_wire::record::batch::{BatchHeader, RecordBatch};
 use klamm_wire::record::builder::BatchBuilder;
 
 use crate::cluster::Leaders;
@@ -43,17 +43,25 @@ impl Shape {
             builder.push(now, None, Some(&value), &[]);
         }
         let batch = builder.build().map_err(|e| anyhow::anyhow!("{e}"))?;
-        let records = [batch.head, batch.body].concat().into();
-        let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
-        let topic = TopicProduceData::default()
-            .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
-            .with_partition_data(vec![data]);
-        let request = ProduceRequest::default()
-            .with_acks(self.acks)
-            .with_timeout_ms(30_000)
-            .with_topic_data(vec![topic]);
-        Prepared::new(ApiKey::Produce, PRODUCE, &RequestKind::Produce(request))
+        produce_request(topic, partition, self.acks, batch)
     }
+}
+
+/// A Produce of one batch.
+pub(crate) fn produce_request(
+    topic: &str,
+    partition: i32,
+    acks: i16,
+    batch: RecordBatch,
+) -> Result<Prepared> {
+    let records = [batch.head, batch.body].concat().into();
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+        .with_partition_data(vec![data]);
+    let request =
+        ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic]);
+    Prepared::new(ApiKey::Produce, PRODUCE, &RequestKind::Produce(request))
 }
 
 fn check_produced(response: &ResponseKind) -> Result<i64> {
@@ -110,7 +118,12 @@ pub(crate) fn produce(leaders: &Leaders, topic: &str, shape: Shape, batches: usi
 }
 
 /// Keeps `window` requests in flight until each prepared request was sent `each` times and all are answered.
-fn pump(mut connection: Connection, prepared: &[Prepared], window: usize, each: usize) -> Result<()> {
+pub(crate) fn pump(
+    mut connection: Connection,
+    prepared: &[Prepared],
+    window: usize,
+    each: usize,
+) -> Result<()> {
     // A burst of what is free in the window goes out in one system call, bounded so that large batches do not fill
     // both sides' socket buffers.
     const BURST_BYTES: usize = 1 << 20;

@@ -4,9 +4,11 @@
 
 mod cases;
 mod cluster;
+mod compaction;
 mod coordinators;
 mod in_process;
 mod load;
+mod memory;
 mod perf_test;
 mod report;
 mod sim;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use klamm_tests::kafka::{ApacheKafka, KafkaSettings};
 
+use crate::memory;
+
 /// Something that speaks Kafka's protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
 pub(crate) enum Target {
@@ -202,14 +204,8 @@ impl Running {
             Guard::Process(process) => vec![process.child.id()],
             Guard::Kafka(kafka) => kafka.pids(),
         };
-        pids.into_iter().map(resident_kib).sum()
+        pids.into_iter().map(memory::resident_kib).sum()
     }
-}
-
-fn resident_kib(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 impl Drop for Process {

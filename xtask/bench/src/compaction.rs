@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use klamm_node::TraceKind;
 use klamm_server::TopicSpec;
 use klamm_wire::record::builder::BatchBuilder;
 
@@ -45,7 +46,11 @@ pub(crate) fn compact(files: bool, keys: usize) -> Result<Compaction> {
 
     memory::forget_peak()?;
     let start = Instant::now();
+    let mut trace = cluster.trace();
     cluster.faults().compact_now(TOPIC, 0)?;
+    // On files the command comes back before the disk has it.
+    let compacted = |kind: &TraceKind| matches!(kind, TraceKind::LogCompacted { partition, .. } if *partition.topic == *TOPIC);
+    trace.find(|event| compacted(&event.kind)).context("the cluster ended before its log was compacted")?;
     let took = start.elapsed();
     let peak_kib = memory::peak_kib()?;
 

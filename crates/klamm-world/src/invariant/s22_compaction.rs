@@ -13,14 +13,23 @@ pub(super) const S22: Invariant = Invariant {
     id: "S22",
     name: "NewestOfEachKey",
     statement: "in a compacted partition, every running replica that holds what is committed holds the newest committed record of each \
-                key, unless it is a tombstone",
+                key, unless it is a tombstone or was aborted",
     when: When::Checkpoint,
 };
+
+/// Where a key's newest record is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    offset: i64,
+    /// Whether it is no tombstone.
+    stays: bool,
+    producer_id: i64,
+}
 
 /// The newest committed record of each key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Newest {
-    keys: BTreeMap<Bytes, (i64, bool)>,
+    keys: BTreeMap<Bytes, Place>,
     /// What was read of the log.
     read: i64,
 }
@@ -34,7 +43,12 @@ impl Newest {
         let new = records.iter().filter(|record| (self.read..committed).contains(&record.offset));
         for record in new.filter(|record| !record.control) {
             if let Some(key) = &record.key {
-                self.keys.insert(key.clone(), (record.offset, record.value.is_some()));
+                let place = Place {
+                    offset: record.offset,
+                    stays: record.value.is_some(),
+                    producer_id: record.producer_id,
+                };
+                self.keys.insert(key.clone(), place);
             }
         }
         self.read = self.read.max(committed);
@@ -56,8 +70,9 @@ pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord]
     let held: BTreeSet<i64> = records.iter().map(|record| record.offset).collect();
     let range = replica.view.log_start..replica.matches_to;
     let newest = partition.newest.keys.values();
-    let gone = newest.filter(|(offset, stays)| *stays && range.contains(offset) && !held.contains(offset));
-    if let Some((offset, _)) = gone.min() {
+    let gone = newest.filter(|at| at.stays && range.contains(&at.offset) && !held.contains(&at.offset));
+    let gone = gone.filter(|at| !partition.txns.may_be_aborted(at.producer_id, at.offset));
+    if let Some(offset) = gone.map(|at| at.offset).min() {
         let what = format!("{node} does not hold offset {offset}, the newest record of its key");
         report.violation(S22, &partition.name, what);
     }
@@ -67,6 +82,7 @@ pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord]
 mod tests {
     use super::*;
     use crate::invariant::fixture::{FOLLOWER, LEADER, found, healthy, of};
+    use crate::invariant::transactions::Done;
 
     fn record(offset: i64, key: &'static str, value: Option<&'static str>) -> StoredRecord {
         let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
@@ -95,6 +111,15 @@ mod tests {
         };
         assert!(look(&partition, &all).is_empty());
         assert!(look(&partition, &all[1..3]).is_empty(), "an older one, and a tombstone");
+        assert_eq!(look(&partition, &all[..2]), ["S22"]);
+        let mut aborted = all.to_vec();
+        aborted[2].producer_id = 7;
+        partition.newest = Newest::EMPTY;
+        partition.newest.read(10, &aborted);
+        let done = |commit| Done { producer_id: 7, first: 2, marker: 4, commit };
+        partition.txns.done = vec![done(false)];
+        assert!(look(&partition, &all[..2]).is_empty(), "it was aborted");
+        partition.txns.done = vec![done(true)];
         assert_eq!(look(&partition, &all[..2]), ["S22"]);
         of(&mut partition, FOLLOWER).view.log_start = 3;
         assert!(look(&partition, &[]).is_empty(), "retention took it");

@@ -105,6 +105,13 @@ impl Txns {
         done.map(|done| if done.commit { Fate::Committed } else { Fate::Aborted })
     }
 
+    /// Whether a producer's record may be part of a transaction that is aborted, as far as is known: compaction drops those.
+    pub(super) fn may_be_aborted(&self, producer_id: i64, base: i64) -> bool {
+        let known = self.open.contains_key(&producer_id);
+        let known = known || self.done.iter().any(|done| done.producer_id == producer_id);
+        known && self.fate(producer_id, base) != Some(Fate::Committed)
+    }
+
     /// The aborted transactions with records in `from..to`.
     pub(super) fn aborted(&self, from: i64, to: i64) -> impl Iterator<Item = &Done> {
         let begin = self.done.partition_point(|done| done.marker < from);

@@ -8,7 +8,10 @@ use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
 use klamm_node::era::{Era, Eras};
-use klamm_sim::{FaultKind, File, Outcome, Plan, Profile, Range, Shrunk, Wanted, run, sensitivity, shrink};
+use klamm_sim::{
+    FaultKind, File, Outcome, Plan, Profile, Range, Shrunk, Wanted, breaks_of_version, run, sensitivity,
+    shrink, version_sensitivity,
+};
 use serde_json::json;
 
 /// Prints a line; unlike the standard library's it does not panic when whoever reads (`| head`) has seen enough.
@@ -38,6 +41,9 @@ pub(crate) struct Arguments {
     /// An old rule to bring back: `no_maximal_isr`, `strict_min_isr=false`; may be repeated
     #[arg(long)]
     era: Vec<String>,
+    /// The `transaction.version` at which the profile `transactions` works: 0 verifies no transaction, 1 gives none an epoch of its own
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    transaction_version: u8,
     /// Threads to run seeds on; as many as there are processors where nothing is said
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -51,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     plan: bool,
     /// Bring back each old rule in turn and print the table of what it breaks
-    #[arg(long, conflicts_with_all = ["era", "plan", "faults"])]
+    #[arg(long, conflicts_with_all = ["era", "plan", "faults", "transaction_version"])]
     sensitivity: bool,
     /// Print one JSON object a line
     #[arg(long)]
@@ -69,12 +75,16 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     }
+    if arguments.transaction_version < 2 && arguments.profile != Profile::Transactions {
+        eprintln!("error: --transaction-version needs --profile transactions");
+        return Ok(ExitCode::from(2));
+    }
     let wanted = Wanted {
         profile: arguments.profile,
+        transaction_version: arguments.transaction_version,
         faults: arguments.faults.clone(),
         minutes: arguments.minutes,
         eras,
-        ..Wanted::default()
     };
     if arguments.plan {
         for seed in arguments.seeds.first..=arguments.seeds.last {
@@ -297,22 +307,27 @@ fn print_sensitivity(arguments: &Arguments) -> ExitCode {
     let seeds = arguments.seeds.last.max(1);
     println!("| switch | breaks | seeds needed | smallest run |\n|---|---|---|---|");
     let mut blind = false;
+    let mut row = |name: String, found: Option<(u64, Shrunk)>| match found {
+        Some((seeds, shrunk)) => {
+            println!(
+                "| {name} | {} | {seeds} | {} |",
+                shrunk.outcome.broken().unwrap_or(""),
+                shrunk.plan.size()
+            );
+        }
+        None => {
+            blind = true;
+            println!("| {name} | nothing in {seeds} seeds | | |");
+        }
+    };
     for era in Era::ALL.iter().filter(|era| !era.breaks.is_empty()) {
         let found = sensitivity(era.era, seeds, arguments.tries);
         let name = if era.newest { format!("`{}=false`", era.name) } else { format!("`{}`", era.name) };
-        match (found.seeds, found.shrunk) {
-            (Some(seeds), Some(shrunk)) => {
-                println!(
-                    "| {name} | {} | {seeds} | {} |",
-                    shrunk.outcome.broken().unwrap_or(""),
-                    shrunk.plan.size()
-                );
-            }
-            _ => {
-                blind = true;
-                println!("| {name} | nothing in {seeds} seeds | | |");
-            }
-        }
+        row(name, found.seeds.zip(found.shrunk));
+    }
+    for version in (0..=2).filter(|version| !breaks_of_version(*version).is_empty()) {
+        let found = version_sensitivity(version, seeds, arguments.tries);
+        row(format!("`transaction.version={version}`"), found);
     }
     if blind { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }

@@ -30,4 +30,4 @@ pub use plan::{Decision, Plan, What};
 pub use request::{Hit, HitRequests};
 pub use run::{Outcome, run, run_for};
 pub use shrink::{Shrunk, shrink};
-pub use transactions::{breaks_of_version, version_breaks, wanted_of_version};
+pub use transactions::{breaks_of_version, version_breaks, version_sensitivity};

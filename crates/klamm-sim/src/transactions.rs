@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use klamm_node::Rng;
+use klamm_node::{NodeId, Rng};
+use klamm_wire::ApiKey;
 use klamm_world::TransactionalSpec;
 
 use crate::options::{Topic, Wanted};
-use crate::plan::Plan;
+use crate::plan::{Plan, What};
+use crate::request::{Hit, HitRequests};
 use crate::run::run_for;
+use crate::shrink::{Shrunk, shrink_for};
 use crate::{FaultKind, Profile};
+
+/// How late records are that show what a `transaction.version` loses: later than the transaction after theirs begins.
+const LATE: Duration = Duration::from_millis(300);
 
 /// Draws the transactional producers of a run: one or two ids, the first often with two producers that fence each other, the
 /// second often reading what the first writes.
@@ -111,19 +117,39 @@ pub const fn breaks_of_version(version: u8) -> &'static [&'static str] {
     }
 }
 
-/// What runs are drawn from to find out what a `transaction.version` loses: requests that are late, and few other faults.
-pub fn wanted_of_version(version: u8) -> Wanted {
+/// What shows what a `transaction.version` loses: records that arrive late, and few other faults.
+fn plan_of_version(version: u8, seed: u64) -> Plan {
     let faults = Some(vec![FaultKind::Request, FaultKind::Slow, FaultKind::Pause]);
-    Wanted {
+    let wanted = Wanted {
         profile: Profile::Transactions,
         faults,
         minutes: 1,
         transaction_version: version,
         ..Wanted::default()
+    };
+    let mut plan = Plan::draw(seed, &wanted);
+    for decision in &mut plan.decisions {
+        if let What::Request(hit) = &mut decision.what {
+            let to = hit.to.unwrap_or(NodeId(1));
+            *hit = HitRequests { api: ApiKey::Produce, to: Some(to), action: Hit::Delay(LATE), ..*hit };
+        }
     }
+    plan
 }
 
 /// Runs one seed at a `transaction.version`: the id of the first invariant to break of those that it is known to break.
 pub fn version_breaks(version: u8, seed: u64) -> Option<&'static str> {
-    run_for(&Plan::draw(seed, &wanted_of_version(version)), breaks_of_version(version)).broken()
+    run_for(&plan_of_version(version, seed), breaks_of_version(version)).broken()
+}
+
+/// Runs seeds from 1 on at a `transaction.version`, until an invariant breaks that it is known to break; at most `seeds` of them. The seed that
+/// found it, and the smallest run, made in at most `tries` runs.
+pub fn version_sensitivity(version: u8, seeds: u64, tries: u32) -> Option<(u64, Shrunk)> {
+    let breaks = breaks_of_version(version);
+    (1..=seeds).find_map(|seed| {
+        let plan = plan_of_version(version, seed);
+        let outcome = run_for(&plan, breaks);
+        outcome.broken()?;
+        Some((seed, shrink_for(&plan, outcome, tries, breaks)))
+    })
 }

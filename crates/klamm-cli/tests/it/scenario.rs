@@ -16,6 +16,34 @@ consume c
 expect { consumed c a b; }
 "#;
 
+/// What `klamm sim --sensitivity` makes of `transaction.version=0`: a record arrives when its transaction is over, and no leader asks.
+const HANGING: &str = r#"
+simulation seed=19 profile="transactions" breaks="T5" {
+    cluster brokers=4 controllers=3 latency-us=5000 jitter-us=0 duration-ms=60000
+    config "broker.heartbeat.interval.ms" "500"
+    config "broker.session.timeout.ms" "3000"
+    config "leader.imbalance.check.interval.seconds" "60"
+    config "log.cleaner.backoff.ms" "2000"
+    config "log.cleaner.enable" "false"
+    config "log.flush.interval.messages" "50"
+    config "log.retention.check.interval.ms" "3000"
+    config "offsets.topic.num.partitions" "2"
+    config "offsets.topic.replication.factor" "3"
+    config "replica.fetch.wait.max.ms" "500"
+    config "replica.lag.time.max.ms" "5000"
+    config "transaction.abort.timed.out.transaction.cleanup.interval.ms" "1000"
+    config "transaction.partition.verification.enable" "false"
+    config "transaction.state.log.min.isr" "2"
+    config "transaction.state.log.num.partitions" "2"
+    config "transaction.state.log.replication.factor" "3"
+    topic "t0" partitions=2 replicas=2 min-isr=2 unclean=#false segment-bytes=16384
+    life "t0" compact=#true retention-ms=30000
+    transactional "id-0" "t0" timeout-ms=3000 transactions=4 batches=2 batch=4 interval-us=1000000 aborts=50 rest-ms=4000 v2=#false hasty=#true
+    transactional "id-1" "t0" timeout-ms=8000 transactions=19 batches=1 batch=1 interval-us=200000 aborts=20 rest-ms=4000 v2=#false hasty=#true
+    request "Produce" "delay" percent=30 by-ms=300 to=3 id=8 at-ms=8948 lasts-ms=2000
+}
+"#;
+
 fn scenario(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = klamm(&[&["scenario"], arguments].concat());
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
@@ -55,6 +83,20 @@ fn the_exit_code_says_how_it_went() {
     assert_eq!(scenario(&["check", &held]).0, Some(0));
     assert_eq!(scenario(&["check", &wrong]).0, Some(2));
     assert_eq!(scenario(&["check", "/nowhere/at/all.kdl"]).0, Some(2));
+}
+
+#[test]
+fn a_simulated_run_with_transactions_is_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = file(folder.path(), "broken.kdl", HANGING);
+    let verified = HANGING.replace(r#"verification.enable" "false""#, r#"verification.enable" "true""#);
+    let verified = file(folder.path(), "verified.kdl", &verified);
+    let (code, out, _) = scenario(&["run", &broken]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("T5 NoHangingTransaction does not hold"), "{out}");
+    let (code, out, _) = scenario(&["run", &verified]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("every invariant holds; T5 did not when the file was written"), "{out}");
 }
 
 #[test]

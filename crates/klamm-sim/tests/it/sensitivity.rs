@@ -2,7 +2,7 @@
 //! it found.
 
 use klamm_node::era::Era;
-use klamm_sim::{File, breaks, run_for, sensitivity};
+use klamm_sim::{File, breaks, run_for, sensitivity, version_breaks};
 
 fn is_found(era: Era, seed: u64, invariant: &str) {
     assert_eq!(breaks(era, seed), Some(invariant), "{era} with seed {seed}");
@@ -62,4 +62,14 @@ fn a_last_member_that_comes_back_without_its_records_is_found() {
 #[test]
 fn a_controller_that_deposes_a_healthy_leader_is_found() {
     is_found(Era::Prevote, 3, "K11");
+}
+
+#[test]
+fn records_that_no_coordinator_knows_of_are_found() {
+    assert_eq!(version_breaks(0, 19), Some("T5"), "transaction.version 0");
+}
+
+#[test]
+fn records_of_the_transaction_before_are_found() {
+    assert_eq!(version_breaks(1, 30), Some("T10"), "transaction.version 1");
 }

@@ -22,6 +22,8 @@ use crate::plan::{Decision, Plan, WARM_UP, What, coordinators_topic};
 const RECOVERY: Duration = Duration::from_secs(240);
 /// How long all takes to become equal once nobody sends anything more: what is on its way arrives, followers fetch twice.
 const QUIET: Duration = Duration::from_secs(45);
+/// How much later it is looked at once more: the controller moves leaders to the preferred replicas now and then, and one may be on its way.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
 /// How long a group has to read and commit what there is once nobody sends anything more.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How often it is looked at meanwhile.
@@ -509,6 +511,9 @@ impl<'a> Runner<'a> {
             self.command(Command::StopClient(ClientId(client as u32)));
         }
         self.run_until(self.world.now() + QUIET);
+        if self.goes_on() && !self.checker.is_well(&self.world) {
+            self.run_until(self.world.now() + SECOND_LOOK);
+        }
         if self.goes_on() {
             self.checker.healed(&self.world);
         }

@@ -74,7 +74,7 @@ impl Checker {
     }
 
     /// Looks at every transactional id as its coordinator has it.
-    pub(super) fn transactions_decided(&mut self, world: &World) {
+    pub(super) fn transactions_decided(&self, world: &World, report: &mut Report) {
         for (node, broker) in world.brokers() {
             let wall = world.slot(node).map(|slot| world.slots[slot].clocks.wall(world.now()));
             for (name, view) in broker.transactions() {
@@ -84,7 +84,7 @@ impl Checker {
                     id == node && leader.view.leader_epoch == view.coordinator_epoch
                 });
                 if let Some(wall) = wall.filter(|_| coordinates) {
-                    l06_transactions::check(&name, &view, wall.millis(), &mut self.report);
+                    l06_transactions::check(&name, &view, wall.millis(), report);
                 }
             }
         }
@@ -296,10 +296,8 @@ impl Checker {
     /// What must be true of groups once the faults have healed and nothing is produced any more, while members go on reading and
     /// committing.
     pub fn settled(&mut self, world: &World) {
-        let mut report = self.unsettled(world);
-        for violation in report.violations.drain(..) {
-            self.report.violation(violation.invariant, &violation.subject, violation.what);
-        }
+        let unsettled = self.unsettled(world);
+        self.report.add(unsettled);
     }
 
     /// Whether it is already. An election may come between, whenever it is looked at.

@@ -293,22 +293,34 @@ impl Checker {
     /// What must be true once the faults have healed, the load has ended, and the time for it is over.
     pub fn healed(&mut self, world: &World) {
         self.report.at = world.now();
+        let unwell = self.unwell(world);
+        self.report.add(unwell);
+        self.transactions_told(world);
+    }
+
+    /// Whether it is already. An election may come between, whenever it is looked at.
+    pub fn is_well(&self, world: &World) -> bool {
+        self.unwell(world).violations.is_empty()
+    }
+
+    fn unwell(&self, world: &World) -> Report {
+        let mut report = Report::default();
         let committed = self.quorum.committed.end();
         for partition in &self.partitions {
-            l01_liveness::check(partition, &mut self.report);
+            l01_liveness::check(partition, &mut report);
         }
-        self.transactions_told(world);
         for broker in world.brokers() {
-            l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut self.report);
+            l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut report);
         }
-        self.transactions_decided(world);
+        self.transactions_decided(world, &mut report);
         for spec in world.settings().brokers.iter().filter(|spec| !world.is_up(spec.node)) {
-            l01_liveness::down(spec.node, &mut self.report);
+            l01_liveness::down(spec.node, &mut report);
         }
         let led = world.controllers().any(|(_, controller)| controller.quorum_view().state == "Leader");
         if !led {
-            self.report.violation(l01_liveness::L12, &"the metadata quorum", "it has no leader".to_owned());
+            report.violation(l01_liveness::L12, &"the metadata quorum", "it has no leader".to_owned());
         }
+        report
     }
 
     /// A node is about to stand still: what it owes now may come late.

@@ -90,6 +90,13 @@ impl Report {
         }
     }
 
+    /// What another found, as found now.
+    pub(crate) fn add(&mut self, other: Self) {
+        for Violation { invariant, subject, what, .. } in other.violations {
+            self.violation(invariant, &subject, what);
+        }
+    }
+
     /// A loss that the faults excuse.
     pub(crate) fn loss(&mut self, subject: &dyn fmt::Display, what: String, excuse: String) {
         self.losses.push(ExpectedLoss { at: self.at, subject: subject.to_string(), what, excuse });

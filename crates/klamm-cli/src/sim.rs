@@ -119,6 +119,7 @@ struct Summary {
     losses: u64,
     leader_ack_losses: u64,
     cut_short: u64,
+    inert: u64,
 }
 
 impl Summary {
@@ -131,6 +132,7 @@ impl Summary {
         self.losses += outcome.losses.len() as u64;
         self.leader_ack_losses += outcome.lost_with_leader_acks;
         self.cut_short += u64::from(outcome.cut_short);
+        self.inert += u64::from(outcome.is_inert());
     }
 
     fn text(&self, seconds: f64) -> String {
@@ -150,6 +152,9 @@ impl Summary {
         if self.cut_short > 0 {
             let _ = write!(text, "; {} runs cut short for their number of events", self.cut_short);
         }
+        if self.inert > 0 {
+            let _ = write!(text, "; {} runs committed no record, and say nothing", self.inert);
+        }
         text
     }
 
@@ -158,6 +163,7 @@ impl Summary {
             "type": "summary", "seeds": self.seeds, "violations": self.failed, "events": self.events,
             "simulated_seconds": self.simulated, "seconds": seconds, "committed": self.committed,
             "expected_losses": self.losses, "acks1_losses": self.leader_ack_losses, "cut_short": self.cut_short,
+            "inert": self.inert,
         })
     }
 }
@@ -226,6 +232,9 @@ fn progress(arguments: &Arguments, summary: &Summary, seed: u64, total: u64, out
     } else if summary.seeds.is_multiple_of(50) || outcome.broken().is_some() {
         let verdict = outcome.broken().map_or_else(|| "ok".to_owned(), |id| format!("{id} does not hold"));
         eprintln!("{}/{total} seed {seed}: {verdict}", summary.seeds);
+    }
+    if outcome.is_inert() {
+        eprintln!("warning: seed {seed} committed no record: no invariant of records was tried");
     }
 }
 

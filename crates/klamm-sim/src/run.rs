@@ -59,7 +59,7 @@ pub struct Outcome {
     pub events: u64,
     /// How much time passed in the world.
     pub simulated: Duration,
-    /// How many records were committed.
+    /// How many records of clients were committed.
     pub committed: i64,
     /// Whether it was cut short for its number of events.
     pub cut_short: bool,
@@ -69,6 +69,11 @@ impl Outcome {
     /// The id of the first invariant that does not hold.
     pub fn broken(&self) -> Option<&'static str> {
         self.violations.first().map(|violation| violation.invariant.id)
+    }
+
+    /// Whether every invariant held because nothing happened: no record of a client was committed.
+    pub fn is_inert(&self) -> bool {
+        self.violations.is_empty() && self.committed == 0
     }
 }
 

@@ -20,8 +20,20 @@ fn nothing_is_wrong_with_the_default_profile() {
     for seed in 1..=4 {
         let outcome = run(&Plan::draw(seed, &Wanted { minutes: 1, ..Wanted::default() }));
         assert!(outcome.violations.is_empty(), "seed {seed}: {}", outcome.violations[0]);
-        assert!(outcome.committed > 100 && !outcome.cut_short, "seed {seed}: {} events", outcome.events);
+        assert!(
+            outcome.committed > 100 && !outcome.is_inert() && !outcome.cut_short,
+            "seed {seed}: {} events",
+            outcome.events
+        );
     }
+}
+
+#[test]
+fn a_run_that_commits_nothing_says_so() {
+    let mut plan = Plan::draw(1, &Wanted { profile: Profile::Calm, minutes: 1, ..Wanted::default() });
+    plan.options.producers.clear();
+    let outcome = run(&plan);
+    assert!(outcome.is_inert(), "{} committed, {:?}", outcome.committed, outcome.violations);
 }
 
 #[test]

@@ -123,8 +123,8 @@ pub(crate) struct Partition {
     pub(crate) lossy: BTreeSet<NodeId>,
     /// The leader in whose log what was acknowledged and shown was last looked for.
     pub(crate) searched: Option<(NodeId, i32)>,
-    /// Epoch and last sequence of each producer in what is committed.
-    pub(crate) producers: BTreeMap<i64, (i16, i32)>,
+    /// Epoch, last sequence and the offset of that of each producer in what is committed.
+    pub(crate) producers: BTreeMap<i64, (i16, i32, i64)>,
     /// What retention may take.
     pub(crate) retention: Retention,
     /// Below this, somebody asked to delete the records.
@@ -278,7 +278,7 @@ impl Partition {
         for entry in self.committed.entries() {
             if entry.producer_id >= 0 {
                 let last = entry.sequence.wrapping_add((entry.last - entry.base) as i32);
-                self.producers.insert(entry.producer_id, (entry.producer_epoch, last));
+                self.producers.insert(entry.producer_id, (entry.producer_epoch, last, entry.last));
             }
         }
         Some(from..to)

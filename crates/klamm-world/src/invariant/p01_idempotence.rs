@@ -34,16 +34,19 @@ const fn after(sequence: i32, steps: i64) -> i32 {
 /// Batches were committed.
 pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &mut Report) {
     // Coordinators write transactional offsets without a sequence.
+    let begins = partition.true_leader().map_or(0, |(_, leader)| leader.view.log_start);
     let sent = |entry: &&Entry| entry.producer_id >= 0 && entry.sequence >= 0 && !entry.control;
     for entry in entries.iter().filter(sent) {
         let last = after(entry.sequence, entry.last - entry.base);
-        let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last));
+        let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last, entry.last));
         let (expected, broken) = match before {
-            Some((epoch, _)) if epoch > entry.producer_epoch => (0, Some(P3)),
-            Some((epoch, before)) if epoch == entry.producer_epoch => {
+            Some((epoch, ..)) if epoch > entry.producer_epoch => (0, Some(P3)),
+            Some((epoch, before, offset)) if epoch == entry.producer_epoch => {
                 let expected = after(before, 1);
                 let behind = entry.sequence <= before && before - entry.sequence < i32::MAX / 2;
-                (expected, (entry.sequence != expected).then_some(if behind { P1 } else { P2 }))
+                // A leader that started when all that the producer had written was deleted knows nothing of it.
+                let broken = entry.sequence != expected && (behind || offset >= begins);
+                (expected, broken.then_some(if behind { P1 } else { P2 }))
             }
             Some(_) => (0, (entry.sequence != 0).then_some(P2)),
             // A log without state of a producer takes any sequence (`ProducerAppendInfo.checkSequence`).
@@ -59,8 +62,12 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
         };
         if let Some(invariant) = broken {
             let what = format!(
-                "producer {} epoch {} has sequence {} at offset {}, {expected} was next after {before:?}",
-                entry.producer_id, entry.producer_epoch, entry.sequence, entry.base
+                "producer {} epoch {} has sequence {} at offset {}, {expected} was next after {:?}",
+                entry.producer_id,
+                entry.producer_epoch,
+                entry.sequence,
+                entry.base,
+                before.map(|(epoch, last, _)| (epoch, last))
             );
             report.violation_unless(partition.excuse(), invariant, &partition.name, what);
         }
@@ -70,7 +77,7 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{entry, found, healthy};
+    use crate::invariant::fixture::{LEADER, entry, found, healthy, of};
 
     fn batch(epoch: i16, sequence: i32) -> Entry {
         Entry { producer_id: 7, producer_epoch: epoch, sequence, ..entry(10, 14, 0) }
@@ -92,5 +99,20 @@ mod tests {
             found(|report| committed(&mut healthy(), &wrapped, report)).is_empty(),
             "sequences wrap to 0"
         );
+    }
+
+    #[test]
+    fn a_leader_whose_log_begins_behind_all_of_a_producer_takes_any_sequence() {
+        for (log_start, next, expected) in [
+            (14, batch(0, 12), vec!["P2"]),
+            (15, batch(0, 12), vec![]),
+            (15, batch(0, 0), vec!["P1"]),
+            (15, batch(1, 3), vec!["P2"]),
+        ] {
+            let mut partition = healthy();
+            assert!(found(|report| committed(&mut partition, &[batch(0, 0)], report)).is_empty());
+            of(&mut partition, LEADER).view.log_start = log_start;
+            assert_eq!(found(|report| committed(&mut partition, &[next], report)), expected, "{log_start}");
+        }
     }
 }

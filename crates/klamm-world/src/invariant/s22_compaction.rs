@@ -67,12 +67,20 @@ pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord]
     if partition.newest.read < partition.true_hw {
         return;
     }
+    // What replaced it may be committed by a leader that the controller has given up, and compacts on (`LogCleanerManager.cleanableOffsets` asks
+    // the log itself what is stable).
     let held: BTreeSet<i64> = records.iter().map(|record| record.offset).collect();
+    let stable = records.iter().filter(|record| record.offset < replica.view.high_watermark);
+    let stable: BTreeMap<&Bytes, i64> =
+        stable.filter_map(|record| Some((record.key.as_ref()?, record.offset))).collect();
     let range = replica.view.log_start..replica.matches_to;
-    let newest = partition.newest.keys.values();
-    let gone = newest.filter(|at| at.stays && range.contains(&at.offset) && !held.contains(&at.offset));
-    let gone = gone.filter(|at| !partition.txns.may_be_aborted(at.producer_id, at.offset));
-    if let Some(offset) = gone.map(|at| at.offset).min() {
+    let is_gone = |key: &Bytes, offset: i64| {
+        !held.contains(&offset) && stable.get(key).is_none_or(|newer| *newer < offset)
+    };
+    let newest = partition.newest.keys.iter();
+    let gone = newest.filter(|(key, at)| at.stays && range.contains(&at.offset) && is_gone(key, at.offset));
+    let gone = gone.filter(|(_, at)| !partition.txns.may_be_aborted(at.producer_id, at.offset));
+    if let Some(offset) = gone.map(|(_, at)| at.offset).min() {
         let what = format!("{node} does not hold offset {offset}, the newest record of its key");
         report.violation(S22, &partition.name, what);
     }
@@ -94,6 +102,24 @@ mod tests {
             key: Some(bytes(key)),
             value: value.map(bytes),
         }
+    }
+
+    #[test]
+    fn a_newer_record_that_only_a_stale_leader_committed_replaces_the_newest() {
+        let mut partition = healthy();
+        partition.newest.read(10, &[record(0, "a", Some("1"))]);
+        let newer = [record(10, "a", Some("2"))];
+        let look = |partition: &Partition| found(|report| scan(partition, FOLLOWER, &newer, report));
+        assert_eq!(look(&partition), ["S22"], "10 is not committed");
+        of(&mut partition, FOLLOWER).view.high_watermark = 11;
+        assert!(look(&partition).is_empty());
+        of(&mut partition, FOLLOWER).view.high_watermark = 10;
+        of(&mut partition, FOLLOWER).matches_to = 11;
+        partition.newest.read(11, &newer);
+        assert!(
+            look(&partition).is_empty(),
+            "it holds what is newest, and does not know yet that it is committed"
+        );
     }
 
     #[test]

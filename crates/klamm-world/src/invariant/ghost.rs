@@ -42,6 +42,11 @@ impl Replica {
         self.view.log_start.max(self.epochs.log_start)
     }
 
+    /// Where its log ends: where it begins, should nothing be in it.
+    pub(crate) fn ends(&self) -> i64 {
+        self.log.end().max(self.view.log_start)
+    }
+
     /// Whether it takes a producer's transaction that begins at `first` for stable, whatever its high watermark: a snapshot of producers' state
     /// has open transactions and none that is decided (`ProducerStateManager.loadFromSnapshot`), and one is written wherever a log is recovered
     /// or rebuilt up to (`LogLoader.recoverSegment`, `UnifiedLog.rebuildProducerState`).

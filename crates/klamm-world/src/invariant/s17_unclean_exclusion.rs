@@ -18,10 +18,10 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
     let Some((_, leader)) = partition.true_leader() else { return };
     let high_watermark = leader.view.high_watermark;
     for (id, replica) in partition.candidates() {
-        if replica.after_loss && replica.log.end() < high_watermark {
+        if replica.after_loss && replica.ends() < high_watermark {
             let what = format!(
                 "{id} came back without what it had written: it ends at {}, the leader's high watermark is {high_watermark}",
-                replica.log.end()
+                replica.ends()
             );
             report.violation_unless(partition.excuse(), S17, &partition.name, what);
         }
@@ -64,6 +64,10 @@ mod tests {
         assert!(found(|report| check(&partition, report)).is_empty(), "it has caught up");
         partition.cut(FOLLOWER, 5);
         assert_eq!(found(|report| check(&partition, report)), ["S17"]);
+        partition.cut(FOLLOWER, 0);
+        assert_eq!(found(|report| check(&partition, report)), ["S17"]);
+        of(&mut partition, FOLLOWER).view.log_start = 10;
+        assert!(found(|report| check(&partition, report)).is_empty(), "everything was deleted");
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub(super) fn advanced(
     }
     let Retention { deletes, ms, bytes } = partition.retention;
     let mut taken = replica.log.range(from, to).iter().filter(|entry| entry.last < to);
-    let is_old = ms >= 0 && taken.all(|entry| wall_ms.saturating_sub(entry.time) > ms);
+    // A compacted segment is as old as what compaction left in it, and that is gone by now.
+    let is_old =
+        ms >= 0 && (replica.view.compacted || taken.all(|entry| wall_ms.saturating_sub(entry.time) > ms));
     let left: i64 = replica.log.range(to, i64::MAX).iter().map(|entry| i64::from(entry.size)).sum();
     if !deletes || !is_old && (bytes < 0 || left < bytes) {
         let what = format!(
@@ -70,6 +72,9 @@ mod tests {
         assert_eq!(look(Retention { deletes: false, ..keeps }, 1_001, |_| {}), ["S21"]);
         assert!(look(keeps, 0, |partition| partition.delete_asked = 5).is_empty());
         assert!(look(keeps, 0, |partition| of(partition, FOLLOWER).epochs.log_start = 5).is_empty());
+        assert!(look(keeps, 1_000, |partition| of(partition, LEADER).view.compacted = true).is_empty());
+        let compacts = Retention { deletes: false, ..keeps };
+        assert_eq!(look(compacts, 1_001, |partition| of(partition, LEADER).view.compacted = true), ["S21"]);
         let sized = |bytes| Retention { deletes: true, ms: -1, bytes };
         assert!(look(sized(100), 0, |_| {}).is_empty());
         assert_eq!(look(sized(101), 0, |_| {}), ["S21"]);

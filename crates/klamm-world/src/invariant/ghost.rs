@@ -50,9 +50,12 @@ impl Replica {
     /// Whether it takes a producer's transaction that begins at `first` for stable, whatever its high watermark: a snapshot of producers' state
     /// has open transactions and none that is decided (`ProducerStateManager.loadFromSnapshot`), and one is written wherever a log is recovered
     /// or rebuilt up to (`LogLoader.recoverSegment`, `UnifiedLog.rebuildProducerState`).
+    ///
+    /// What is decided below its own high watermark, a stale leader's too, is stable there as well.
     pub(super) fn forgot_undecided(&self, producer_id: i64, first: i64) -> bool {
         let marks = |entry: &Entry| entry.control && entry.transactional && entry.producer_id == producer_id;
-        self.reloaded.is_some_and(|end| self.log.range(first, end).iter().any(marks))
+        let end = self.reloaded.unwrap_or(0).max(self.view.high_watermark);
+        self.log.range(first, end).iter().any(marks)
     }
 }
 

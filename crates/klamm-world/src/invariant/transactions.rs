@@ -1,5 +1,5 @@
 //! What the checker remembers of transactions: what is committed in data partitions, in `__transaction_state` and in `__consumer_offsets`,
-//! batch by batch. What any leader has below its high watermark counts, even a stale one's: S7 has it that the next leader has it too.
+//! batch by batch, from the leader that is no stale one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -196,8 +196,7 @@ impl Transactions {
         if self.off {
             return;
         }
-        let leads = partition.replicas.values().filter(|r| r.running && r.view.leading.is_some());
-        let Some(leader) = leads.max_by_key(|replica| replica.view.high_watermark) else { return };
+        let Some((_, leader)) = partition.true_leader() else { return };
         let (from, to) = (partition.txns.folded, leader.view.high_watermark);
         if from >= to {
             return;
@@ -359,4 +358,21 @@ fn state(bytes: &Bytes) -> Option<State> {
         timeout: Duration::from_millis(u64::try_from(value.transaction_timeout_ms).unwrap_or(0)),
         partitions: partitions.collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::fixture::{healthy, registration};
+
+    #[test]
+    fn what_a_stale_leader_has_is_not_committed_by_that() {
+        let mut partition = healthy();
+        registration(&mut partition).leader_epoch = 1;
+        Transactions::default().fold(0, &mut partition, &mut Report::default());
+        assert_eq!(partition.txns.folded, 0);
+        registration(&mut partition).leader_epoch = 0;
+        Transactions::default().fold(0, &mut partition, &mut Report::default());
+        assert_eq!(partition.txns.folded, 10);
+    }
 }

@@ -20,7 +20,10 @@ pub(super) fn check(partition: &Partition, node: NodeId, from: i64, report: &mut
     let mut problem = None;
     for pair in replica.log.range((from - 1).max(0), i64::MAX).windows(2) {
         let (a, b) = (pair[0], pair[1]);
-        if b.base <= a.last || (b.base != a.last + 1 && !replica.view.compacted) {
+        // A truncation into a batch takes the whole batch, and the log goes on from where it was asked for (`LocalLog.truncateTo`). That happens
+        // where records were deleted up to there.
+        let is_hole = b.base > a.last + 1 && !replica.view.compacted && b.base > replica.begins();
+        if b.base <= a.last || is_hole {
             problem = Some(format!("offset {} follows {}", b.base, a.last));
         }
         // A follower that crashed is truncated to where its cache begins, and no further: below it may lie what was deleted.
@@ -136,6 +139,16 @@ mod tests {
         assert_eq!(found(|report| scan(&partition, report)), ["S12"], "7 was never deleted");
         entries(&mut partition, FOLLOWER, &[(1, 7)]);
         assert!(found(|report| scan(&partition, report)).is_empty());
+    }
+
+    #[test]
+    fn a_hole_may_lie_only_below_what_was_deleted() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).log = log(&[(0, 4, 0), (7, 9, 0)]);
+        for (log_start, counted) in [(0, 1), (6, 1), (7, 0)] {
+            of(&mut partition, FOLLOWER).epochs.log_start = log_start;
+            assert_eq!(found(|report| check(&partition, FOLLOWER, 0, report)).len(), counted, "{log_start}");
+        }
     }
 
     #[test]

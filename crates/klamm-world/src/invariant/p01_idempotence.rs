@@ -44,8 +44,9 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
             Some((epoch, before, offset)) if epoch == entry.producer_epoch => {
                 let expected = after(before, 1);
                 let behind = entry.sequence <= before && before - entry.sequence < i32::MAX / 2;
-                // A leader that started when all that the producer had written was deleted knows nothing of it.
-                let broken = entry.sequence != expected && (behind || offset >= begins);
+                // A leader that started when all that the producer had written was deleted knows nothing of it: a snapshot at
+                // the log's start is not read (`ProducerStateManager.truncateAndReload`).
+                let broken = entry.sequence != expected && offset >= begins;
                 (expected, broken.then_some(if behind { P1 } else { P2 }))
             }
             Some(_) => (0, (entry.sequence != 0).then_some(P2)),
@@ -106,7 +107,8 @@ mod tests {
         for (log_start, next, expected) in [
             (14, batch(0, 12), vec!["P2"]),
             (15, batch(0, 12), vec![]),
-            (15, batch(0, 0), vec!["P1"]),
+            (14, batch(0, 0), vec!["P1"]),
+            (15, batch(0, 0), vec![]),
             (15, batch(1, 3), vec!["P2"]),
         ] {
             let mut partition = healthy();

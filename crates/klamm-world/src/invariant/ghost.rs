@@ -222,6 +222,8 @@ impl Partition {
         if let Some(replica) = self.replicas.get_mut(&node) {
             replica.log.truncate(offset);
             replica.matches_to = replica.matches_to.min(replica.log.end());
+            // Cut below where it began, it begins anew there (`UnifiedLog.truncateTo`): what it is given from then on counts.
+            replica.epochs.log_start = replica.epochs.log_start.min(offset);
         }
     }
 

@@ -76,7 +76,7 @@ fn lost(id: NodeId, leader: &Replica, sent: super::mirror::Entry) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, entry, found, healthy};
+    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, entry, found, healthy, of};
     use crate::invariant::ghost::Ack;
 
     #[test]
@@ -87,6 +87,17 @@ mod tests {
             partition.cut(node, 7);
             assert_eq!(found(|report| check(&partition, report)), expected);
         }
+    }
+
+    #[test]
+    fn a_log_that_was_cut_below_where_it_began_is_compared_from_there() {
+        let mut partition = healthy();
+        of(&mut partition, FOLLOWER).epochs.log_start = 12;
+        partition.cut(FOLLOWER, 5);
+        assert_eq!(found(|report| check(&partition, report)), ["S3"]);
+        of(&mut partition, FOLLOWER).log.push(entry(5, 9, 0));
+        partition.compare();
+        assert!(found(|report| check(&partition, report)).is_empty());
     }
 
     #[test]

@@ -188,6 +188,17 @@ impl Partition {
         self.replicas.values().any(|replica| replica.view.compacted)
     }
 
+    /// Whether compaction took batches from `from..to` of what is committed.
+    pub(crate) fn is_thinned(&self, from: i64, to: i64) -> bool {
+        let mut next = from;
+        let whole = self.committed.range(from, to).iter().all(|entry| {
+            let follows = entry.base <= next;
+            next = entry.last + 1;
+            follows
+        });
+        self.is_compacted() && !(whole && next >= to)
+    }
+
     /// Every running replica of the ISR and the ELR.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = (NodeId, &Replica)> {
         let registration = self.registration.as_deref();

@@ -46,7 +46,9 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
                 let behind = entry.sequence <= before && before - entry.sequence < i32::MAX / 2;
                 // A leader that started when all that the producer had written was deleted knows nothing of it: a snapshot at
                 // the log's start is not read (`ProducerStateManager.truncateAndReload`).
-                let broken = entry.sequence != expected && offset >= begins;
+                let known = entry.sequence != expected && offset >= begins;
+                // What compaction took before any leader showed it as committed leaves a hole in the log too.
+                let broken = known && (behind || !partition.is_thinned(offset + 1, entry.base));
                 (expected, broken.then_some(if behind { P1 } else { P2 }))
             }
             Some(_) => (0, (entry.sequence != 0).then_some(P2)),
@@ -100,6 +102,26 @@ mod tests {
             found(|report| committed(&mut healthy(), &wrapped, report)).is_empty(),
             "sequences wrap to 0"
         );
+    }
+
+    #[test]
+    fn what_compaction_took_before_it_was_seen_leaves_no_hole() {
+        let between = |base, last| Entry { producer_id: 8, ..entry(base, last, 0) };
+        let next = Entry { base: 20, last: 24, ..batch(0, 10) };
+        for (compacted, other, expected) in [
+            (true, between(15, 19), vec!["P2"]),
+            (true, between(16, 19), vec![]),
+            (true, between(15, 18), vec![]),
+            (false, between(16, 19), vec!["P2"]),
+        ] {
+            let mut partition = healthy();
+            of(&mut partition, LEADER).view.compacted = compacted;
+            for entry in [batch(0, 0), other, next] {
+                partition.committed.push(entry);
+            }
+            let ids = found(|report| committed(&mut partition, &[batch(0, 0), next], report));
+            assert_eq!(ids, expected, "{other:?}");
+        }
     }
 
     #[test]

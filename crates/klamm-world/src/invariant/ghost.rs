@@ -295,7 +295,7 @@ impl Partition {
             replica.matches_to = replica.matches_to.min(from);
         }
         self.producers.clear();
-        self.newest.forget();
+        self.newest.forget_up_to(from);
         for entry in self.committed.entries() {
             if entry.producer_id >= 0 {
                 let last = entry.sequence.wrapping_add((entry.last - entry.base) as i32);

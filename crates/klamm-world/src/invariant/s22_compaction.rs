@@ -54,9 +54,10 @@ impl Newest {
         self.read = self.read.max(committed);
     }
 
-    /// What was committed was lost, and nobody promised to keep it.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+    /// What was committed from `end` on was lost, and nobody promised to keep it. A replica may have compacted older records away for the sake
+    /// of those: only what is committed from now on is asked for.
+    pub(crate) fn forget_up_to(&mut self, end: i64) {
+        *self = Self { keys: BTreeMap::new(), read: end };
     }
 }
 
@@ -153,7 +154,19 @@ mod tests {
         partition.true_hw = 11;
         assert!(look(&partition, &all[..2]).is_empty(), "a newer one may be committed");
         partition.true_hw = 10;
-        partition.newest.forget();
+        partition.newest.forget_up_to(10);
         assert!(found(|report| scan(&partition, LEADER, &[], report)).is_empty());
+    }
+
+    #[test]
+    fn after_a_loss_only_what_is_committed_from_then_on_is_asked_for() {
+        let mut partition = healthy();
+        let all = [record(0, "a", Some("1")), record(6, "b", Some("2"))];
+        partition.newest.read(10, &all);
+        partition.newest.forget_up_to(5);
+        partition.newest.read(10, &all);
+        let look = |records: &[StoredRecord]| found(|report| scan(&partition, FOLLOWER, records, report));
+        assert!(look(&all[1..]).is_empty(), "what replaced it may be lost");
+        assert_eq!(look(&all[..1]), ["S22"]);
     }
 }

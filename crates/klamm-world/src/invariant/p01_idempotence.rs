@@ -33,8 +33,8 @@ const fn after(sequence: i32, steps: i64) -> i32 {
 
 /// Batches were committed.
 pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &mut Report) {
-    // Coordinators write transactional offsets without a sequence.
     let begins = partition.true_leader().map_or(0, |(_, leader)| leader.view.log_start);
+    // Coordinators write transactional offsets without a sequence.
     let sent = |entry: &&Entry| entry.producer_id >= 0 && entry.sequence >= 0 && !entry.control;
     for entry in entries.iter().filter(sent) {
         let last = after(entry.sequence, entry.last - entry.base);

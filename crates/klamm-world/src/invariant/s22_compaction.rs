@@ -27,7 +27,7 @@ struct Place {
 }
 
 /// The newest committed record of each key.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Newest {
     keys: BTreeMap<Bytes, Place>,
     /// What was read of the log.

@@ -52,9 +52,6 @@ impl FaultKind {
         Self::Coordinator,
     ];
 
-    /// So many of them, from the first, are drawn in the profile `wide`.
-    pub(crate) const WIDE: usize = 12;
-
     /// So many of them, from the first, are in every profile; the others are drawn where they are asked for.
     pub(crate) const USUAL: usize = 10;
 

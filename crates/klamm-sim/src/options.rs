@@ -29,9 +29,9 @@ pub enum Profile {
     Pair,
     /// As [`Profile::Default`], with unclean elections allowed and producers that do not wait for all: most losses are expected ones.
     Lossy,
-    /// As [`Profile::Default`], with members of a group, and with faults of requests and breakpoints too.
+    /// As [`Profile::Default`]; some runs have members of a group, some transactional producers, some both, and some every kind of fault.
     Wide,
-    /// As [`Profile::Wide`], with transactional producers instead of the members.
+    /// As [`Profile::Default`], with transactional producers and every kind of fault in every run.
     Transactions,
 }
 
@@ -148,6 +148,30 @@ impl Default for Wanted {
     }
 }
 
+/// Who works with the cluster besides plain producers and consumers, and whether every kind of fault may meet them.
+struct Company {
+    members: bool,
+    transactions: bool,
+    every_fault: bool,
+}
+
+impl Company {
+    fn draw(rng: &mut Rng, profile: Profile) -> Self {
+        match profile {
+            Profile::Wide => {
+                let who = rng.below(8);
+                Self {
+                    members: matches!(who, 3 | 4 | 7),
+                    transactions: matches!(who, 5..=7),
+                    every_fault: rng.chance(0.6),
+                }
+            }
+            Profile::Transactions => Self { members: false, transactions: true, every_fault: true },
+            _ => Self { members: false, transactions: false, every_fault: false },
+        }
+    }
+}
+
 /// A topic of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
@@ -238,8 +262,9 @@ impl Options {
         let topics = Self::draw_topics(&mut stream("topics"), wanted.profile, brokers, segment_bytes);
         let lives = Self::draw_lives(&stream, wanted.profile, &topics, &mut config);
         let producers = Self::draw_producers(&mut stream("producers"), wanted, &topics);
+        let company = Company::draw(&mut stream("company"), wanted.profile);
         let mut transactional = Vec::new();
-        if wanted.profile == Profile::Transactions {
+        if company.transactions {
             let mut transactions = stream("transactions");
             transactions::configure(&mut transactions, wanted, brokers, &mut config);
             transactional = transactions::draw(&mut transactions, wanted, &topics);
@@ -247,19 +272,16 @@ impl Options {
         let consumers: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
         let readers = if transactional.is_empty() { Vec::new() } else { consumers.clone() };
         let watchers = Self::draw_watchers(&mut stream("watchers"), &topics);
-        let members = match wanted.profile {
-            Profile::Wide => Self::draw_members(&mut stream("members"), &topics, duration),
-            _ => Vec::new(),
-        };
-        if !members.is_empty() {
+        let mut members = Vec::new();
+        if company.members {
+            members = Self::draw_members(&mut stream("members"), &topics, duration);
             Self::draw_group_config(&mut stream("group config"), &mut config);
         }
         let mut swarm = stream("swarm");
         let kinds: Vec<_> = match &wanted.faults {
             Some(kinds) => kinds.clone(),
             None if wanted.profile == Profile::Calm => Vec::new(),
-            None if wanted.profile == Profile::Wide => FaultKind::ALL[..FaultKind::WIDE].to_vec(),
-            None if wanted.profile == Profile::Transactions => FaultKind::ALL.to_vec(),
+            None if company.every_fault => FaultKind::ALL.to_vec(),
             None => FaultKind::ALL[..FaultKind::USUAL].to_vec(),
         };
         let asked_for = wanted.faults.is_some();

@@ -17,6 +17,7 @@ mod history_stage;
 mod history_troubles;
 mod kafka_versions;
 mod metadata_log;
+mod pages;
 mod quorum;
 mod racks;
 mod recording;

@@ -216,7 +216,7 @@ fn command(language: Language, program: &str, bootstrap: &str) -> Result<Command
 }
 
 /// Distinguishes runs of one program in one log folder.
-fn unique() -> String {
+pub(crate) fn unique() -> String {
     static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     format!("{}-{count}", std::process::id())
@@ -264,21 +264,23 @@ fn go() -> Result<()> {
     run("go", build)
 }
 
-/// The scripts beside their packages, since Node looks for packages where the script lies.
 fn node() -> Result<()> {
-    let (sources, home) = (workspace::clients().join("node"), workspace::cache().join("node"));
-    std::fs::create_dir_all(&home)?;
-    for entry in std::fs::read_dir(&sources)? {
+    npm(&workspace::clients().join("node"), &workspace::cache().join("node"))
+}
+
+/// Copies the scripts in `sources` to `home`, beside their packages, since Node looks for packages where the script lies.
+pub(crate) fn npm(sources: &Path, home: &Path) -> Result<()> {
+    std::fs::create_dir_all(home)?;
+    for entry in std::fs::read_dir(sources)? {
         let path = entry?.path();
         if let Some(name) = path.file_name().filter(|_| path.is_file()) {
             std::fs::copy(&path, home.join(name))?;
         }
     }
     let pinned = ["package.json", "package-lock.json"].map(|name| sources.join(name));
-    once(&workspace::cache().join("node.stamp"), &pinned, || {
+    once(&home.with_extension("stamp"), &pinned, || {
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&home);
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(home);
         run("npm", npm)
     })
 }

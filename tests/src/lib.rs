@@ -4,6 +4,7 @@
 //! Nothing here names one of klamm's own crates, so that `cargo xtask clients` and `cargo xtask bench` can use it
 //! without building the cluster.
 
+pub mod browser;
 pub mod clients;
 pub mod history;
 pub mod java;

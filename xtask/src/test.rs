@@ -33,6 +33,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("node", &["nodejs"]),
     ("npm", &["npm"]),
     ("go", &["golang-go"]),
+    ("chromium", &["chromium"]),
     ("cc", &["build-essential"]),
     ("cmake", &["cmake"]),
 ];

@@ -52,6 +52,10 @@ subjects! {
     groups
     offsets
     quotas
+    transactions
+    transaction_offsets
+    transaction_markers
+    transaction_lists
     strict
 }
 

@@ -19,6 +19,8 @@ const fn known(subject: &'static str, label: &'static str, reason: &'static str)
 
 const NO_SIZE: &str = "a log directory in memory has no size";
 
+const NO_GROUP: &str = "a commit of which nothing is accepted leaves no group behind; in Kafka it does";
+
 /// Every one of them. One that no longer differs fails the comparison, so that the list stays true.
 pub const KNOWN: &[Known] = &[
     known("cluster", "the log directory's partitions", NO_SIZE),
@@ -48,6 +50,9 @@ pub const KNOWN: &[Known] = &[
     ),
     known("quotas", "request time", "no time passes in a request, so no share of it can be kept to"),
     known("produce", "no records (null)", "Kafka never answers"),
+    known("transaction_offsets", "commit: an unknown member", NO_GROUP),
+    known("transaction_offsets", "commit: an instance id that is unknown", NO_GROUP),
+    known("transaction_offsets", "commit: a generation without a member", NO_GROUP),
     known("offsets", "fetch: several groups", "a group that is named twice is answered once"),
 ];
 

@@ -41,7 +41,6 @@ const OWN: &[&str] = &[
     "cluster_id",
     "port",
     "session_id",
-    "producer_id",
     "finalized_features_epoch",
     "log_dir",
     "total_bytes",
@@ -50,6 +49,9 @@ const OWN: &[&str] = &[
     "member_id",
     "leader",
 ];
+
+/// Fields of a producer's id, which may be 0.
+const PRODUCER_IDS: &[&str] = &["producer_id", "ongoing_txn_producer_id"];
 
 /// Masks a response in place.
 pub(crate) fn mask(value: &mut Value, names: &Names) {
@@ -118,7 +120,7 @@ fn plain(name: &str, text: &mut String) {
         if (1..=3).contains(&number) {
             *text = "<broker>".to_owned();
         }
-    } else if (OWN.contains(&name) && number > 0) || (name == "producer_id" && number >= 0) {
+    } else if (OWN.contains(&name) && number > 0) || (PRODUCER_IDS.contains(&name) && number >= 0) {
         *text = format!("<{name}>");
     } else if is_now(number) {
         *text = "<now>".to_owned();

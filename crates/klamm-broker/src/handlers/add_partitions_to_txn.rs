@@ -13,7 +13,7 @@ use klamm_wire::messages::add_partitions_to_txn_request::{
 };
 
 use crate::broker::Broker;
-use crate::core::RequestContext;
+use crate::core::{RequestContext, is_internal};
 use crate::transaction::state::TransactionVersion;
 use crate::transaction::{AddPartitions, AddReply, BatchId};
 
@@ -44,15 +44,17 @@ pub(crate) fn handle(
     for transaction in transactions {
         let verify_only = transaction.verify_only;
         let add = partitions_of(transaction, client_version, batch);
-        let exists = |partition: &TopicPartition| broker.core.metadata.has_partition(partition);
-        if !add.partitions().all(|partition| exists(&partition)) {
-            let result = add.result(|partition| {
-                if exists(partition) {
-                    ErrorCode::OperationNotAttempted
-                } else {
-                    ErrorCode::UnknownTopicOrPartition
-                }
-            });
+        // The internal topics are the coordinators' own: no client may write to them.
+        let refused = |partition: &TopicPartition| match client_version {
+            TransactionVersion::V0 if is_internal(&partition.topic) => {
+                Some(ErrorCode::TopicAuthorizationFailed)
+            }
+            _ if !broker.core.metadata.has_partition(partition) => Some(ErrorCode::UnknownTopicOrPartition),
+            _ => None,
+        };
+        if add.partitions().any(|partition| refused(&partition).is_some()) {
+            let result =
+                add.result(|partition| refused(partition).unwrap_or(ErrorCode::OperationNotAttempted));
             broker.transactions.add_result(ctx, batch, result);
         } else if verify_only {
             broker.transactions.verify_partitions(ctx, &add);

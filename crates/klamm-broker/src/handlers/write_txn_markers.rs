@@ -24,6 +24,7 @@ use klamm_wire::{ErrorCode, KafkaVersion, RecordBatch};
 use crate::broker::Broker;
 use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext};
 use crate::purgatory::produce::{Appended, Awaited, ProduceOp};
+use crate::transaction::metadata::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
 /// The end of a producer's transaction, as its coordinator decided it.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,11 @@ pub(crate) struct TxnEnd {
 }
 
 impl TxnEnd {
+    /// Whether there can be such a batch (`MemoryRecordsBuilder.validateProducerState`): its producer must be one.
+    const fn can_be_written(&self) -> bool {
+        self.producer_id != NO_PRODUCER_ID && self.producer_epoch != NO_PRODUCER_EPOCH
+    }
+
     /// What is appended, and how.
     pub(crate) fn batch(&self, wall_ms: i64) -> (RecordBatch, AppendAs) {
         let how = AppendAs { transaction_version: self.version, ..AppendOrigin::Coordinator.into() };
@@ -125,9 +131,17 @@ pub(crate) fn handle(
             },
         };
         for partition in partitions(marker) {
-            if partition.topic.as_str() == GROUP_METADATA_TOPIC
-                && core.replicas.slot_by_name(&partition).is_some()
-            {
+            let is_here = core.replicas.slot_by_name(&partition).is_some();
+            let is_of_groups = partition.topic.as_str() == GROUP_METADATA_TOPIC;
+            if is_here && !end.can_be_written() {
+                if !is_of_groups {
+                    return ctx.reply(rc.reply_to, ResponseKind::WriteTxnMarkers(failed(&request)));
+                }
+                let error = ErrorCode::UnknownServerError;
+                outcomes.push(MarkerOutcome { producer_id: end.producer_id, partition, error });
+                continue;
+            }
+            if is_here && is_of_groups {
                 of_groups.push((end, partition.partition));
                 continue;
             }
@@ -158,6 +172,18 @@ pub(crate) fn handle(
         let timeout = Duration::from_millis(core.config.hot.request_timeout_ms.into());
         core.await_replication(ctx, ProduceOp { then, awaited }, timeout);
     }
+}
+
+/// A marker that cannot be written fails the request as a whole, as the exception does that Kafka meets on the way; what was
+/// appended before it stays.
+fn failed(request: &WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
+    let mut errors: BTreeMap<i64, BTreeMap<TopicPartition, ErrorCode>> = BTreeMap::new();
+    for marker in &request.markers {
+        // Of two markers of one producer Kafka tells the last one's partitions.
+        let all = partitions(marker).into_iter().map(|name| (name, ErrorCode::UnknownServerError));
+        errors.insert(marker.producer_id.0, all.collect());
+    }
+    response(errors)
 }
 
 /// The partitions of a marker, each once.

@@ -21,6 +21,11 @@ mod quotas;
 mod reassignments;
 mod records;
 mod strict;
+mod transaction_lists;
+mod transaction_markers;
+mod transaction_offsets;
+mod transactional;
+mod transactions;
 
 use crate::Session;
 
@@ -59,5 +64,9 @@ pub const SUBJECTS: &[Subject] = &[
     plain("groups", groups::run),
     plain("offsets", offsets::run),
     plain("quotas", quotas::run),
+    plain("transactions", transactions::run),
+    plain("transaction_offsets", transaction_offsets::run),
+    plain("transaction_markers", transaction_markers::run),
+    plain("transaction_lists", transaction_lists::run),
     Subject { name: "strict", properties: strict::PROPERTIES, run: strict::run },
 ];

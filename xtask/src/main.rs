@@ -34,7 +34,7 @@ enum Task {
     /// Run Apache Kafka from its Maven jars, until Enter or a signal.
     Kafka(kafka::Arguments),
     /// Run every check and test: formatting, tidiness, clippy, unit, property, integration and real-client tests.
-    Test,
+    Test(test::Arguments),
     /// Check the rules of this repository that no compiler knows.
     Tidy,
 }
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Kafka(arguments) => kafka::run(arguments),
-        Task::Test => test::run(),
+        Task::Test(arguments) => test::run(&arguments),
         Task::Tidy => tidy::check(&klamm_tests::workspace::root()),
     };
     match result {

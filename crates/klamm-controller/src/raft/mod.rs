@@ -7,42 +7,39 @@
 mod batch;
 mod connections;
 mod election;
+mod epoch;
 mod fetches;
 mod idle;
 mod quorum_state;
 mod replication;
 mod snapshot;
+mod storage;
+mod view;
 
 pub(crate) use batch::MAX_RECORDS_PER_BATCH;
 pub(crate) use replication::Wanted;
+pub(crate) use storage::storage_error;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use klamm_log::disk::{FlushId, FlushOutcome};
-use klamm_log::{
-    AppendError, AppendOrigin, Disk, FetchIsolation, Log, LogConfig, LogError, LogManager,
-    LogManagerSettings, MetaProperties, ReadError,
-};
-use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID, MetadataRecord, SnapshotId};
+use klamm_log::disk::FlushId;
+use klamm_log::{Disk, Log, LogError, LogManager, LogManagerSettings};
+use klamm_metadata::{METADATA_TOPIC, METADATA_TOPIC_ID};
 use klamm_node::config::{BrokerConfig, broker};
 use klamm_node::{CallId, Ctx, Era, Eras, EventId, NodeId, Rng, SendError, Timestamp};
 use klamm_wire::messages::ResponseKind;
-use klamm_wire::record::inspect::inspect_batches;
 use klamm_wire::{Request, Response, StrBytes, Uuid};
 
-use crate::inspect::QuorumView;
 use crate::settings::ControllerSettings;
 use connections::{Connections, Purpose};
 use fetches::ParkedFetches;
 use quorum_state::{ElectionState, State};
 use snapshot::Snapshots;
+use storage::{check_or_write_meta, log_config};
 
 /// The controller's log directory on its disk.
 const LOG_DIR: &str = "logs";
-/// How much is read at a time when the log is loaded, in bytes.
-const LOAD_BYTES: usize = 1 << 20;
 /// How long a leader that shuts down waits for a successor (`QuorumController`, `KafkaRaftManager.shutdown`).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -379,122 +376,6 @@ impl Raft {
         Ok(())
     }
 
-    /// Appends records as one batch: all of them or none. The offset of the first. [`advance`](Self::advance) lets the
-    /// others know.
-    pub(crate) fn append(&mut self, records: &[MetadataRecord], now_ms: i64) -> Result<i64, AppendError> {
-        let batch = batch::encode(records, now_ms)?;
-        self.append_batch(&batch.to_bytes(), now_ms)
-    }
-
-    fn append_leader_change(&mut self, ctx: &mut Ctx<'_>, granting: &[NodeId]) -> Result<(), LogError> {
-        let now_ms = ctx.wall.millis();
-        let batch = batch::leader_change(self.me, &self.voters, granting, now_ms);
-        self.append_batch(&batch.to_bytes(), now_ms).map_err(storage_error)?;
-        self.advance(ctx)
-    }
-
-    fn append_batch(&mut self, batch: &Bytes, now_ms: i64) -> Result<i64, AppendError> {
-        let inspected =
-            inspect_batches(batch).map_err(|error| AppendError::new(error.code, error.message))?;
-        let origin = AppendOrigin::Raft;
-        let info = self.log.append_as_leader(self.disk.as_mut(), &inspected, self.epoch, now_ms, origin)?;
-        Ok(info.first_offset)
-    }
-
-    /// Makes what was appended durable, commits what a majority has, and answers fetches that waited for either.
-    pub(crate) fn advance(&mut self, ctx: &mut Ctx<'_>) -> Result<(), LogError> {
-        self.flush(ctx.wall.millis())?;
-        self.update_leader_high_watermark();
-        self.complete_fetches(ctx);
-        Ok(())
-    }
-
-    /// Asks that the log become durable, one flush at a time: what is appended meanwhile goes with the next.
-    fn flush(&mut self, now_ms: i64) -> Result<(), LogError> {
-        if self.log.is_flushing() { Ok(()) } else { self.log.flush(self.disk.as_mut(), now_ms) }
-    }
-
-    /// Notes how an fsync ended, and asks for the next one where more was appended.
-    pub(crate) fn on_flushed(&mut self, ctx: &mut Ctx<'_>, outcome: &FlushOutcome) -> Result<(), LogError> {
-        let now_ms = ctx.wall.millis();
-        self.disk.complete_flush(outcome);
-        if self.persisting == Some(outcome.id) {
-            self.persisting = None;
-            if let Err(error) = &outcome.result {
-                return Err(error.clone().into());
-            }
-            return self.persist();
-        }
-        if self.on_snapshot_written(ctx, outcome.id, outcome.result.is_ok())? {
-            return Ok(());
-        }
-        if !self.log.on_flushed(outcome, now_ms) {
-            return Ok(());
-        }
-        if let Err(error) = &outcome.result {
-            return Err(error.clone().into());
-        }
-        self.flush(now_ms)?;
-        if self.update_leader_high_watermark() {
-            self.complete_fetches(ctx);
-        }
-        Ok(())
-    }
-
-    /// Whether a change of `quorum-state` is not durable yet: until it is, nobody may hear of what followed from it.
-    pub(crate) const fn is_persisting(&self) -> bool {
-        self.persisting.is_some()
-    }
-
-    /// Whether this controller leads the quorum.
-    pub(crate) const fn is_leader(&self) -> bool {
-        matches!(self.state, State::Leader(_))
-    }
-
-    /// Whether this controller follows a leader that has answered it.
-    pub(crate) const fn follows(&self) -> bool {
-        matches!(&self.state, State::Follower(follower) if follower.has_fetched)
-    }
-
-    /// The epoch.
-    pub(crate) const fn epoch(&self) -> i32 {
-        self.epoch
-    }
-
-    /// Where the epoch that this controller leads begins.
-    pub(crate) const fn epoch_start(&self) -> Option<i64> {
-        match &self.state {
-            State::Leader(leader) => Some(leader.epoch_start),
-            _ => None,
-        }
-    }
-
-    /// The epoch of the last record.
-    fn last_epoch(&self) -> i32 {
-        let of_snapshot = || self.snapshots.latest().map_or(0, |latest| latest.epoch);
-        self.log.latest_epoch().unwrap_or_else(of_snapshot)
-    }
-
-    /// The first offset of the log.
-    pub(crate) const fn log_start_offset(&self) -> i64 {
-        self.log.log_start_offset()
-    }
-
-    /// The offset of the next record.
-    pub(crate) const fn next_offset(&self) -> i64 {
-        self.log.log_end_offset()
-    }
-
-    /// The end of what is known to be committed; 0 before it is known.
-    pub(crate) fn high_watermark(&self) -> i64 {
-        self.high_watermark.unwrap_or(0)
-    }
-
-    /// The ids of the quorum's controllers.
-    pub(crate) fn voters(&self) -> &[NodeId] {
-        &self.voters
-    }
-
     /// The disk, for its faults and for flushes.
     pub(crate) fn disk_mut(&mut self) -> &mut dyn Disk {
         self.disk.as_mut()
@@ -503,27 +384,6 @@ impl Raft {
     /// Ends the process; its disk goes to the next incarnation.
     pub(crate) fn into_disk(self) -> Box<dyn Disk> {
         self.disk
-    }
-
-    /// Committed batches from `offset` on, as many as are worth loading at a time.
-    pub(crate) fn read_committed(&self, offset: i64) -> Result<Vec<Bytes>, LogError> {
-        self.log
-            .read(self.disk.as_ref(), offset, LOAD_BYTES, FetchIsolation::HighWatermark, true)
-            .map(|data| data.records)
-            .map_err(|error| self.corrupt(&error))
-    }
-
-    /// An error about the log's contents.
-    pub(crate) fn corrupt(&self, error: &dyn std::fmt::Display) -> LogError {
-        LogError::Corrupt { path: self.log.dir().to_owned(), message: error.to_string() }
-    }
-
-    fn read_log(&self, offset: i64, max_bytes: usize) -> Result<Vec<Bytes>, ReadError> {
-        if offset == self.log.log_end_offset() {
-            return Ok(Vec::new());
-        }
-        let data = self.log.read(self.disk.as_ref(), offset, max_bytes, FetchIsolation::LogEnd, true)?;
-        Ok(data.records)
     }
 
     /// Begins to leave in order: a leader resigns and waits for a successor.
@@ -555,67 +415,5 @@ impl Raft {
     /// The disk.
     pub(crate) fn disk(&self) -> &dyn Disk {
         self.disk.as_ref()
-    }
-
-    /// What others may see.
-    pub(crate) fn view(&self) -> QuorumView {
-        let snapshot = |id: SnapshotId| (id.end_offset, id.epoch);
-        QuorumView {
-            state: self.state.name(),
-            epoch: self.epoch,
-            leader: NodeId(self.leader_or_none()),
-            voted_for: self.voted,
-            log_start: self.log.log_start_offset(),
-            log_end: self.log.log_end_offset(),
-            flushed: self.log.recovery_point(),
-            high_watermark: self.high_watermark.unwrap_or(-1),
-            epoch_start: self.epoch_start(),
-            earliest_snapshot: self.snapshots.earliest().map(snapshot),
-            latest_snapshot: self.snapshots.latest().map(snapshot),
-        }
-    }
-}
-
-/// A log directory that belongs to another node or cluster is refused; a new one is made ours. Its id.
-fn check_or_write_meta(
-    manager: &LogManager,
-    settings: &ControllerSettings,
-    disk: &mut dyn Disk,
-    ctx: &mut Ctx<'_>,
-) -> Result<Uuid, LogError> {
-    let Some(meta) = manager.meta_properties(disk)? else {
-        let meta = MetaProperties {
-            cluster_id: settings.cluster_id.to_string(),
-            node_id: settings.node.0,
-            directory_id: ctx.rng.uuid(),
-        };
-        manager.write_meta_properties(disk, &meta)?;
-        return Ok(meta.directory_id);
-    };
-    if meta.cluster_id == *settings.cluster_id && meta.node_id == settings.node.0 {
-        return Ok(meta.directory_id);
-    }
-    Err(LogError::Invalid(format!(
-        "the log directory belongs to node {} of cluster {}, not to node {} of cluster {}",
-        meta.node_id, meta.cluster_id, settings.node, settings.cluster_id
-    )))
-}
-
-/// What of the metadata log goes is decided by its snapshots, not by the age or size of its segments.
-fn log_config(config: &BrokerConfig) -> LogConfig {
-    LogConfig {
-        retention_ms: -1,
-        retention_bytes: -1,
-        delete: true,
-        segment_bytes: config.get(broker::METADATA_LOG_SEGMENT_BYTES).unsigned_abs(),
-        segment_ms: config.get(broker::METADATA_LOG_SEGMENT_MS),
-        ..LogConfig::default()
-    }
-}
-
-pub(crate) fn storage_error(error: AppendError) -> LogError {
-    match error.storage {
-        Some(storage) => *storage,
-        None => LogError::Invalid(error.message),
     }
 }

@@ -4,26 +4,13 @@
 //! count are kept beside it.
 
 mod offset;
+mod sparse;
 mod time;
 mod transaction;
 
 pub(crate) use offset::OffsetIndex;
 pub(crate) use time::TimeIndex;
 pub(crate) use transaction::TransactionIndex;
-
-/// Index of the last of `count` entries for which `before` holds, which must hold for a prefix of them.
-fn last_where(count: usize, before: impl Fn(usize) -> bool) -> Option<usize> {
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low.checked_sub(1)
-}
 
 /// Whether an offset can be written relative to a base: indexes hold `i32`s.
 pub(crate) const fn is_relative(offset: i64, base_offset: i64) -> bool {

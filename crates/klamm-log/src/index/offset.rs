@@ -1,18 +1,34 @@
 //! Offset to position (`OffsetIndex`): 4 bytes of relative offset, 4 bytes of position in the log file.
 
-use crate::disk::{Disk, DiskError, FileId, FileKind};
-use crate::index::last_where;
+use super::sparse::{Entry, SparseIndex};
+use crate::disk::{Disk, DiskError, FileId};
 
-const ENTRY: usize = 8;
+/// The last offset of a batch, and where that batch begins.
+#[derive(Debug, Clone, Copy)]
+struct OffsetPosition {
+    offset: i64,
+    position: u32,
+}
 
-/// The offset index of one segment. An entry names the last offset of a batch and where that batch begins.
+impl Entry for OffsetPosition {
+    type Bytes = [u8; 8];
+
+    fn read(bytes: &[u8; 8], base_offset: i64) -> Self {
+        let word = u64::from_be_bytes(*bytes);
+        let relative = (word >> 32) as i32;
+        Self { offset: base_offset.saturating_add(relative.into()), position: word as u32 }
+    }
+
+    fn write(self, base_offset: i64) -> [u8; 8] {
+        let relative = (self.offset - base_offset) as u32;
+        (u64::from(relative) << 32 | u64::from(self.position)).to_be_bytes()
+    }
+}
+
+/// The offset index of one segment.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetIndex {
-    file: FileId,
-    base_offset: i64,
-    entries: usize,
-    max_entries: usize,
-    last_offset: i64,
+    entries: SparseIndex<OffsetPosition>,
 }
 
 impl OffsetIndex {
@@ -22,53 +38,40 @@ impl OffsetIndex {
         base: i64,
         max_bytes: u32,
     ) -> Result<Self, DiskError> {
-        let max_entries = max_bytes as usize / ENTRY;
-        let file = disk.open(path, FileKind::Index { max_bytes: (max_entries * ENTRY) as u64 })?;
-        let entries = disk.len(file) as usize / ENTRY;
-        let mut index = Self { file, base_offset: base, entries, max_entries, last_offset: base };
-        index.refresh(disk)?;
-        Ok(index)
+        Ok(Self { entries: SparseIndex::open(disk, path, base, max_bytes)? })
     }
 
     pub(crate) const fn file(&self) -> FileId {
-        self.file
+        self.entries.file()
     }
 
     /// Its size, in bytes.
     pub(crate) const fn size_bytes(&self) -> u64 {
-        (self.entries * ENTRY) as u64
+        self.entries.size_bytes()
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.entries >= self.max_entries
+        self.entries.room() == 0
     }
 
     pub(crate) const fn set_max_bytes(&mut self, max_bytes: u32) {
-        self.max_entries = max_bytes as usize / ENTRY;
+        self.entries.set_max_bytes(max_bytes);
     }
 
     /// Every entry: (offset, position).
     pub(crate) fn all(&self, disk: &dyn Disk) -> Result<Vec<(i64, u32)>, DiskError> {
-        let bytes = disk.contents(self.file)?;
-        Ok((0..self.entries).map(|n| self.parse(bytes, n)).collect())
+        let entries = self.entries.all(disk)?;
+        Ok(entries.into_iter().map(|entry| (entry.offset, entry.position)).collect())
     }
 
     /// Whether entries grow in offset and position and lie within a log of `log_size` bytes. Looks at every entry.
     pub(crate) fn is_sane(&self, disk: &dyn Disk, log_size: u64) -> Result<bool, DiskError> {
-        if !disk.len(self.file).is_multiple_of(ENTRY as u64) {
-            return Ok(false);
-        }
-        let bytes = disk.contents(self.file)?;
-        let mut previous: Option<(i64, u32)> = None;
-        for n in 0..self.entries {
-            let (offset, position) = self.parse(bytes, n);
-            let grows = previous.is_none_or(|(o, p)| offset > o && position > p);
-            if !grows || offset < self.base_offset || u64::from(position) >= log_size {
-                return Ok(false);
-            }
-            previous = Some((offset, position));
-        }
-        Ok(true)
+        let base_offset = self.entries.base_offset();
+        self.entries.is_sane(disk, |previous, OffsetPosition { offset, position }| {
+            previous.is_none_or(|before| offset > before.offset && position > before.position)
+                && offset >= base_offset
+                && u64::from(position) < log_size
+        })
     }
 
     /// Adds an entry; offsets must grow.
@@ -78,72 +81,35 @@ impl OffsetIndex {
         offset: i64,
         position: u32,
     ) -> Result<(), DiskError> {
-        if self.is_full() || (self.entries > 0 && offset <= self.last_offset) {
+        if self.is_full() || self.entries.last().is_some_and(|last| offset <= last.offset) {
             return Ok(());
         }
-        let relative = (offset - self.base_offset) as u32;
-        disk.append_bytes(self.file, &(u64::from(relative) << 32 | u64::from(position)).to_be_bytes())?;
-        self.entries += 1;
-        self.last_offset = offset;
-        Ok(())
+        self.entries.append(disk, OffsetPosition { offset, position })
     }
 
     /// A position at or before the first batch that reaches `offset`.
     pub(crate) fn lookup(&self, disk: &dyn Disk, offset: i64) -> Result<u32, DiskError> {
-        if self.entries == 0 {
-            return Ok(0);
-        }
-        let bytes = disk.contents(self.file)?;
-        let slot = last_where(self.entries, |n| self.parse(bytes, n).0 <= offset);
-        Ok(slot.map_or(0, |n| self.parse(bytes, n).1))
+        let found = self.entries.last_where(disk, |entry| entry.offset <= offset)?;
+        Ok(found.map_or(0, |entry| entry.position))
     }
 
     /// The largest indexed position that is not above `position`.
     pub(crate) fn lookup_position(&self, disk: &dyn Disk, position: u64) -> Result<u32, DiskError> {
-        if self.entries == 0 {
-            return Ok(0);
-        }
-        let bytes = disk.contents(self.file)?;
-        let slot = last_where(self.entries, |n| u64::from(self.parse(bytes, n).1) <= position);
-        Ok(slot.map_or(0, |n| self.parse(bytes, n).1))
+        let found = self.entries.last_where(disk, |entry| u64::from(entry.position) <= position)?;
+        Ok(found.map_or(0, |entry| entry.position))
     }
 
     /// The last indexed offset; the base offset when there is no entry.
-    pub(crate) const fn last_offset(&self) -> i64 {
-        self.last_offset
+    pub(crate) fn last_offset(&self) -> i64 {
+        self.entries.last().map_or_else(|| self.entries.base_offset(), |last| last.offset)
     }
 
     /// Drops entries at or above `offset`.
     pub(crate) fn truncate_to(&mut self, disk: &mut dyn Disk, offset: i64) -> Result<(), DiskError> {
-        let bytes = disk.contents(self.file)?;
-        let keep = last_where(self.entries, |n| self.parse(bytes, n).0 < offset).map_or(0, |n| n + 1);
-        self.keep(disk, keep)
+        self.entries.keep_where(disk, |entry| entry.offset < offset)
     }
 
     pub(crate) fn reset(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
-        self.keep(disk, 0)
-    }
-
-    fn keep(&mut self, disk: &mut dyn Disk, entries: usize) -> Result<(), DiskError> {
-        disk.truncate(self.file, (entries * ENTRY) as u64)?;
-        self.entries = entries;
-        self.refresh(disk)
-    }
-
-    fn refresh(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        self.last_offset = match self.entries.checked_sub(1) {
-            Some(last) => self.parse(disk.contents(self.file)?, last).0,
-            None => self.base_offset,
-        };
-        Ok(())
-    }
-
-    fn parse(&self, bytes: &[u8], n: usize) -> (i64, u32) {
-        let at = n * ENTRY;
-        let Some(entry) = bytes.get(at..at + ENTRY).and_then(|b| <[u8; ENTRY]>::try_from(b).ok()) else {
-            return (self.base_offset, 0);
-        };
-        let word = u64::from_be_bytes(entry);
-        (self.base_offset.saturating_add(i64::from((word >> 32) as i32)), word as u32)
+        self.entries.reset(disk)
     }
 }

@@ -158,20 +158,14 @@ impl TransactionCoordinator {
         }
     }
 
-    /// Whether markers still are the business of this coordinator.
+    /// Whether markers still are the business of this coordinator. They are where another partition of their transaction refused its own for good, too:
+    /// the transaction will not be complete, and the rest of its partitions are told all the same.
     fn is_mine(&mut self, marker: &Marker) -> bool {
-        let id = &marker.transactional_id;
-        let is_current = matches!(
-            self.transaction(id),
+        matches!(
+            self.transaction(&marker.transactional_id),
             Ok((epoch, Some(metadata)))
                 if epoch == marker.coordinator_epoch && metadata.current.state.is_prepared()
-        );
-        is_current
-            && self
-                .markers
-                .completions
-                .get(id)
-                .is_some_and(|waiting| waiting.epoch == marker.coordinator_epoch)
+        )
     }
 
     /// Sends what is queued to every broker that is not being asked already.

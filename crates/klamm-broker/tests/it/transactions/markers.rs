@@ -199,6 +199,30 @@ fn a_partition_that_is_gone_needs_no_marker() {
 }
 
 #[test]
+fn what_one_partition_refuses_for_good_the_others_get_nevertheless() {
+    let (mut c, at, leader) = three();
+    let other = leader % 3 + 1;
+    c.create_assigned("refuses", &[other, leader, at], &[]);
+    let (id, _) = init(&mut c, at, "tid");
+    assert_eq!(produce_in(&mut c, 12, "tid", (id, 0), 0, "refuses"), ErrorCode::None);
+    assert_eq!(produce_in(&mut c, 12, "tid", (id, 0), 0, "t"), ErrorCode::None);
+    let mut answer = |fault, to, error| {
+        let on = RequestMatch::api(ApiKey::WriteTxnMarkers).to(NodeId(to));
+        let fault_of = RequestFault { on, action: RequestAction::Error(error) };
+        c.command(Command::Inject { id: FaultId(fault), fault: Box::new(Fault::Request(fault_of)) });
+    };
+    answer(1, other, ErrorCode::InvalidProducerEpoch);
+    answer(2, leader, ErrorCode::NotEnoughReplicas);
+    assert_eq!(end_as(&mut c, at, 5, "tid", (id, 0), true), Ok((id, 1)));
+    c.run(Duration::from_secs(5));
+    assert_eq!(committed(&mut c, "t"), (0, 0));
+    c.command(Command::HealAll);
+    wait_for_committed(&mut c, "t", (1, 2));
+    assert!(state(&mut c, at, "tid").starts_with("PrepareCommit"));
+    assert_eq!(committed(&mut c, "refuses"), (0, 0), "until another coordinator tells it");
+}
+
+#[test]
 fn the_next_transaction_waits_for_the_markers_of_the_last() {
     let (mut c, at, _) = three();
     set_transaction_version(&mut c, 1);

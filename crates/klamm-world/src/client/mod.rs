@@ -17,6 +17,7 @@ use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
 use self::consumer::Consumer;
 pub use self::consumer::{ConsumerReport, ConsumerSpec};
+pub(crate) use self::producer::DELIVERY_TIMEOUT;
 use self::producer::Producer;
 pub use self::producer::{Acknowledged, ProducerReport, ProducerSpec};
 use self::scripted::{

@@ -1,4 +1,7 @@
 //! A producer: it sends numbered records to one topic, retries what fails, and remembers what was acknowledged.
+//!
+//! An idempotent one numbers its batches as Java's does: where a hole shows in a partition's sequences it takes the next epoch by itself, and
+//! begins at 0 there (KIP-360, `TransactionManager.canRetry`, `handleFailedBatch` and `maybeResolveSequences`).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,6 +20,8 @@ const PRODUCE_VERSION: i16 = 11;
 const INIT_VERSION: i16 = 4;
 /// Batches of one partition that wait or are in flight; as many as an idempotent producer may have in flight.
 const MAX_UNACKED: usize = 5;
+/// `delivery.timeout.ms`
+pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How a producer behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +60,7 @@ pub struct ProducerReport {
     pub acknowledged: Vec<Acknowledged>,
     /// Records acknowledged.
     pub records: u64,
-    /// Records given up, because an error came that no retry heals.
+    /// Records given up, because an error came that no retry heals, or their `delivery.timeout.ms` had passed.
     pub failed: u64,
     /// Sends of a batch that had been sent before.
     pub retries: u64,
@@ -75,24 +80,98 @@ pub(super) struct Producer {
     next_batch_at: Timestamp,
     next_partition: usize,
     report: ProducerReport,
+    /// Records that were given up because of their age, and when; those of the last `delivery.timeout.ms`.
+    expired: VecDeque<(Timestamp, u64)>,
 }
 
+/// One partition's batches. Those that have a sequence come before those that have none.
 #[derive(Debug, Clone, Default)]
 struct Partition {
     unacked: VecDeque<Batch>,
+    /// What its batches are numbered for: producer id and epoch.
+    identity: Option<(i64, i16)>,
     next_sequence: i32,
+    /// The last sequence that was acknowledged; -1 for none.
+    last_acked: i32,
+    /// The sequence after those that were given up while it was not known whether they are written.
+    unresolved: Option<i32>,
+    /// Whether its sequences have a hole, which the next epoch closes.
+    hole: bool,
     retry_at: Timestamp,
 }
 
 #[derive(Debug, Clone)]
 struct Batch {
     values: Range<u64>,
-    sequence: i32,
+    /// Its sequence, from when it was first sent.
+    sequence: Option<i32>,
+    /// Whether it was numbered anew since it was last sent, for a later epoch.
+    renumbered: bool,
     /// The request that it is in flight in.
     asked: Option<i32>,
     sent_before: bool,
     /// When it was made.
     made_at: Timestamp,
+}
+
+impl Batch {
+    const fn records(&self) -> u64 {
+        self.values.end - self.values.start
+    }
+}
+
+impl Partition {
+    fn has_numbered(&self) -> bool {
+        self.unacked.front().is_some_and(|batch| batch.sequence.is_some())
+    }
+
+    /// Numbers a batch that is sent for the first time.
+    fn number(&mut self, at: usize) {
+        self.unacked[at].sequence = Some(self.next_sequence);
+        // Sequences wrap to 0 (`DefaultRecordBatch.incrementSequence`).
+        self.next_sequence = self.next_sequence.checked_add(self.unacked[at].records() as i32).unwrap_or(0);
+    }
+
+    /// Begins at sequence 0, with the batches that have been sent already (`TxnPartitionEntry.startSequencesAtBeginning`).
+    fn begin(&mut self, identity: Option<(i64, i16)>) {
+        self.identity = identity;
+        self.next_sequence = 0;
+        self.last_acked = -1;
+        let numbered = self.unacked.iter().take_while(|batch| batch.sequence.is_some()).count();
+        for at in 0..numbered {
+            self.number(at);
+            self.unacked[at].renumbered = true;
+        }
+    }
+
+    /// Takes the oldest batch out, if it was made before `at`.
+    fn expire(&mut self, at: Timestamp) -> Option<Batch> {
+        let batch = self.unacked.pop_front_if(|batch| batch.made_at <= at)?;
+        if let Some(sequence) = batch.sequence {
+            let next = sequence.saturating_add(batch.records() as i32);
+            self.unresolved = self.unresolved.max(Some(next));
+        }
+        Some(batch)
+    }
+
+    /// Whether what was given up has left a hole, once nothing is under way any more (`maybeResolveSequences`).
+    fn resolve(&mut self) {
+        if self.unresolved.is_some() && !self.has_numbered() {
+            self.unresolved = None;
+            self.hole |= self.next_sequence.wrapping_sub(self.last_acked) != 1;
+        }
+    }
+
+    /// A batch came out of order: that is a hole, unless it is another batch's turn, or it is not known whose (`canRetry`).
+    fn out_of_order(&mut self, at: usize) {
+        let batch = &self.unacked[at];
+        let Some(sequence) = batch.sequence else { return };
+        let is_next = sequence.wrapping_sub(self.last_acked) == 1;
+        self.hole |= match self.unresolved {
+            None => is_next && !batch.renumbered,
+            Some(unresolved) => sequence == unresolved,
+        };
+    }
 }
 
 impl Producer {
@@ -109,6 +188,7 @@ impl Producer {
             next_batch_at: Timestamp::ZERO,
             next_partition: 0,
             report: ProducerReport::default(),
+            expired: VecDeque::new(),
         }
     }
 
@@ -116,18 +196,22 @@ impl Producer {
         &self.report
     }
 
-    /// Records made before `at` of which nothing is known yet.
+    /// Records made before `at` of which nothing is known yet, and those that were given up since then because of their age.
     pub(super) fn undecided_since(&self, at: Timestamp) -> u64 {
         let batches = self.partitions.iter().flat_map(|partition| &partition.unacked);
-        batches.filter(|batch| batch.made_at < at).map(|batch| batch.values.end - batch.values.start).sum()
+        let waiting: u64 = batches.filter(|batch| batch.made_at < at).map(Batch::records).sum();
+        let expired = self.expired.iter().filter(|(when, _)| *when > at).map(|(_, records)| records);
+        waiting + expired.sum::<u64>()
     }
 
     pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
         let retries = self.partitions.iter().map(|partition| partition.retry_at);
+        let oldest = self.partitions.iter().filter_map(|partition| partition.unacked.front());
         self.leaders
             .next_deadline()
             .into_iter()
             .chain(retries)
+            .chain(oldest.map(|batch| batch.made_at + DELIVERY_TIMEOUT))
             .chain([self.ask_identity_at, self.next_batch_at])
     }
 
@@ -135,6 +219,8 @@ impl Producer {
         self.leaders.go_on(ctx);
         self.identify(ctx);
         self.partitions.resize_with(self.leaders.partitions(), Partition::default);
+        self.expire(ctx.now);
+        self.close_holes();
         self.make_batches(ctx.now);
         for partition in 0..self.partitions.len() {
             self.send(ctx, partition);
@@ -177,6 +263,33 @@ impl Producer {
             Some(ctx.ask(broker, ApiKey::InitProducerId, INIT_VERSION, Request::InitProducerId(request)));
     }
 
+    /// Gives up what is too old.
+    fn expire(&mut self, now: Timestamp) {
+        let Some(at) = now.0.checked_sub(DELIVERY_TIMEOUT.as_nanos() as u64).map(Timestamp) else { return };
+        for partition in &mut self.partitions {
+            while let Some(batch) = partition.expire(at) {
+                self.report.failed += batch.records();
+                self.expired.push_back((now, batch.records()));
+            }
+            partition.resolve();
+        }
+        while self.expired.pop_front_if(|(when, _)| *when <= at).is_some() {}
+    }
+
+    /// Takes the next epoch, if a partition has a hole in its sequences; other partitions go on in theirs until nothing of it is under way.
+    fn close_holes(&mut self) {
+        if !self.partitions.iter().any(|partition| partition.hole) {
+            return;
+        }
+        // After the last epoch another producer id is asked for.
+        self.identity = self.identity.and_then(|(id, epoch)| Some((id, epoch.checked_add(1)?)));
+        for partition in self.partitions.iter_mut().filter(|partition| partition.hole) {
+            partition.hole = false;
+            partition.unresolved = None;
+            partition.begin(self.identity);
+        }
+    }
+
     fn make_batches(&mut self, now: Timestamp) {
         while self.next_value < self.spec.records && self.next_batch_at <= now && !self.partitions.is_empty()
         {
@@ -191,12 +304,10 @@ impl Producer {
             self.next_value = values.end;
             self.next_batch_at = now + self.spec.interval;
             let partition = &mut self.partitions[index];
-            let sequence = partition.next_sequence;
-            // Sequences wrap to 0 (`DefaultRecordBatch.incrementSequence`).
-            partition.next_sequence = sequence.checked_add(size as i32).unwrap_or(0);
             partition.unacked.push_back(Batch {
                 values,
-                sequence,
+                sequence: None,
+                renumbered: false,
                 asked: None,
                 sent_before: false,
                 made_at: now,
@@ -222,17 +333,34 @@ impl Producer {
                 at += 1;
                 continue;
             }
-            if partition.unacked.range(at..).any(|batch| batch.asked.is_some()) {
+            if self.spec.idempotent {
+                // As `RecordAccumulator.shouldStopDrainBatchesForPartition` has it.
+                let stale = partition.identity != self.identity;
+                let has_numbered = partition.has_numbered();
+                match partition.unacked[at].sequence {
+                    Some(_) if at > 0 => return,
+                    Some(_) if partition.identity.is_none() => partition.begin(self.identity),
+                    Some(_) => {}
+                    None if partition.unresolved.is_some() || (stale && has_numbered) => return,
+                    None => {
+                        if stale {
+                            partition.begin(self.identity);
+                        }
+                        partition.number(at);
+                    }
+                }
+            } else if partition.unacked.range(at..).any(|batch| batch.asked.is_some()) {
                 return;
             }
+            let identity = partition.identity;
             let batch = &mut partition.unacked[at];
             self.report.retries += u64::from(batch.sent_before);
-            batch.sent_before = true;
-            let request = produce(&self.spec, self.client, self.identity, index, batch, ctx.wall.millis());
+            (batch.sent_before, batch.renumbered) = (true, false);
+            let request = produce(&self.spec, self.client, identity, index, batch, ctx.wall.millis());
             if self.spec.acks == 0 {
                 ctx.tell(leader, ApiKey::Produce, PRODUCE_VERSION, request);
                 if let Some(batch) = partition.unacked.remove(at) {
-                    self.report.records += batch.values.end - batch.values.start;
+                    self.report.records += batch.records();
                 }
             } else {
                 batch.asked = Some(ctx.ask(leader, ApiKey::Produce, PRODUCE_VERSION, request));
@@ -255,22 +383,29 @@ impl Producer {
             Some((index, partition, at))
         });
         let Some((index, partition, at)) = found else { return };
-        let values = partition.unacked[at].values.clone();
-        let records = values.end - values.start;
+        let batch = &partition.unacked[at];
+        let (values, records) = (batch.values.clone(), batch.records());
         match error {
             Some(ErrorCode::None | ErrorCode::DuplicateSequenceNumber) => {
+                if let Some(sequence) = batch.sequence {
+                    let last = sequence.saturating_add(records as i32 - 1);
+                    partition.last_acked = partition.last_acked.max(last);
+                }
                 partition.unacked.remove(at);
                 partition.retry_at = Timestamp::ZERO;
                 self.report.records += records;
                 let partition = i32::try_from(index).unwrap_or(i32::MAX);
                 self.report.acknowledged.push(Acknowledged { partition, base_offset, values });
             }
-            // Out of order means that a batch before this one failed; it is sent again first.
             Some(error) if !error.is_retriable() && error != ErrorCode::OutOfOrderSequenceNumber => {
+                partition.hole |= batch.sequence.is_some();
                 partition.unacked.remove(at);
                 self.report.failed += records;
             }
             _ => {
+                if error == Some(ErrorCode::OutOfOrderSequenceNumber) {
+                    partition.out_of_order(at);
+                }
                 partition.unacked[at].asked = None;
                 partition.retry_at = ctx.now + RETRY_BACKOFF;
                 self.leaders.refresh(ctx.now);
@@ -288,8 +423,8 @@ fn produce(
     wall: i64,
 ) -> Request {
     let mut builder = BatchBuilder::new();
-    if let Some((id, epoch)) = identity {
-        builder = builder.producer(id, epoch, batch.sequence);
+    if let (Some((id, epoch)), Some(sequence)) = (identity, batch.sequence) {
+        builder = builder.producer(id, epoch, sequence);
     }
     for value in batch.values.clone() {
         builder.push(wall, Some(&client.0.to_be_bytes()), Some(&value.to_be_bytes()), &[]);
@@ -317,4 +452,75 @@ fn outcome(answer: &Response) -> (Option<ErrorCode>, i64) {
         let error = ErrorCode::from_code(partition.error_code).unwrap_or(ErrorCode::UnknownServerError);
         (Some(error), partition.base_offset)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Option<(i64, i16)> = Some((7, 0));
+    const SECOND: Option<(i64, i16)> = Some((7, 1));
+
+    /// Five batches of two records, the first three of which were sent in the first epoch.
+    fn partition() -> Partition {
+        let batch = |number: u64| Batch {
+            values: number * 2..number * 2 + 2,
+            sequence: None,
+            renumbered: false,
+            asked: None,
+            sent_before: false,
+            made_at: Timestamp(number),
+        };
+        let mut partition = Partition { unacked: (0..5).map(batch).collect(), ..Partition::default() };
+        partition.begin(FIRST);
+        (0..3).for_each(|at| partition.number(at));
+        partition
+    }
+
+    fn sequences(partition: &Partition) -> Vec<Option<i32>> {
+        partition.unacked.iter().map(|batch| batch.sequence).collect()
+    }
+
+    #[test]
+    fn the_next_batch_out_of_order_shows_a_hole() {
+        let mut partition = partition();
+        partition.out_of_order(1);
+        assert!(!partition.hole, "the one before it failed, and is sent again");
+        partition.out_of_order(0);
+        assert!(partition.hole);
+        partition.hole = false;
+        partition.begin(SECOND);
+        assert_eq!(sequences(&partition), [Some(0), Some(2), Some(4), None, None]);
+        partition.out_of_order(0);
+        assert!(!partition.hole, "the answer is about its number in the first epoch");
+        partition.unacked[0].renumbered = false;
+        partition.out_of_order(0);
+        assert!(partition.hole);
+    }
+
+    #[test]
+    fn what_was_given_up_leaves_a_hole_unless_what_followed_is_written() {
+        let mut partition = partition();
+        assert_eq!(partition.expire(Timestamp(0)).map(|batch| batch.values), Some(0..2));
+        assert!(partition.expire(Timestamp(0)).is_none());
+        partition.out_of_order(1);
+        assert!(!partition.hole, "the second is sent first");
+        partition.resolve();
+        assert_eq!(partition.unresolved, Some(2), "others are under way");
+        let mut written = partition.clone();
+        written.unacked.drain(..2);
+        written.last_acked = 5;
+        written.resolve();
+        assert_eq!((written.unresolved, written.hole), (None, false));
+        partition.out_of_order(0);
+        assert!(partition.hole, "the one behind what was given up is refused");
+    }
+
+    #[test]
+    fn when_all_is_given_up_the_next_epoch_begins() {
+        let mut partition = partition();
+        while partition.expire(Timestamp(4)).is_some() {}
+        partition.resolve();
+        assert_eq!((partition.unresolved, partition.hole), (None, true));
+    }
 }

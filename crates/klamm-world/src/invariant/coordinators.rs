@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klamm_broker::{GroupInspection, partition_for_group};
+use klamm_broker::{GroupInspection, TransactionView, partition_for_group};
 use klamm_node::{NodeId, Timestamp, TopicPartition};
 use klamm_wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use klamm_wire::{Request, StrBytes};
@@ -83,11 +83,28 @@ impl Checker {
                 let coordinates = leader.is_some_and(|(id, leader)| {
                     id == node && leader.view.leader_epoch == view.coordinator_epoch
                 });
-                if let Some(wall) = wall.filter(|_| coordinates) {
+                let excused = self.cannot_end(index, &view);
+                if let Some(wall) = wall.filter(|_| coordinates && !excused) {
                     l06_transactions::check(&name, &view, wall.millis(), report);
                 }
             }
         }
+    }
+
+    /// Whether nothing can end a transaction, whose id a partition of `__transaction_state` keeps: a partition has no leader, and its marker waits
+    /// for one; or records were lost there, and its marker is refused for good, because the log knows a later epoch of the producer than its
+    /// coordinator does (`TransactionMarkerRequestCompletionHandler`).
+    fn cannot_end(&self, kept_in: Option<usize>, view: &TransactionView) -> bool {
+        let kept_in = kept_in.map(|index| &self.partitions[index].name);
+        let is_lost = |name: &TopicPartition| self.transactions.has_lost(name);
+        let waits = |name: &TopicPartition| {
+            let topics = &self.metadata.image().topics;
+            let registration = topics.partition_by_name(&name.topic, name.partition);
+            registration.is_some_and(|registration| !registration.has_leader())
+        };
+        let is_decided = matches!(view.state, "PrepareCommit" | "PrepareAbort");
+        kept_in.is_some_and(is_lost)
+            || view.partitions.iter().any(|name| is_lost(name) || is_decided && waits(name))
     }
 
     /// The leader epoch in which a node leads the partition of `__consumer_offsets` that keeps a group; -1 where it does not.

@@ -297,7 +297,8 @@ impl Partition {
         self.producers.clear();
         self.newest.forget_up_to(from);
         for entry in self.committed.entries() {
-            if entry.producer_id >= 0 {
+            // A marker and a coordinator's transactional offsets have no sequence.
+            if entry.producer_id >= 0 && entry.sequence >= 0 {
                 let last = entry.sequence.wrapping_add((entry.last - entry.base) as i32);
                 self.producers.insert(entry.producer_id, (entry.producer_epoch, last, entry.last));
             }

@@ -70,6 +70,7 @@ pub use self::report::{ExpectedLoss, Invariant, Violation, When};
 
 use self::ghost::Partition;
 use self::report::Report;
+use crate::client::DELIVERY_TIMEOUT;
 use crate::input::Output;
 use crate::world::World;
 
@@ -151,9 +152,6 @@ pub const INVARIANTS: &[Invariant] = &[
     l01_liveness::L11,
     l01_liveness::L12,
 ];
-
-/// `delivery.timeout.ms`
-const DELIVERY_TIMEOUT_NANOS: u64 = 120_000_000_000;
 
 /// What the checker remembers of a node.
 #[derive(Debug, Clone, Default)]
@@ -273,11 +271,11 @@ impl Checker {
         self.scan_groups(world);
     }
 
-    /// What must be true of producers once the faults have healed and their delivery timeout is over, while they still go on. Not asked after
-    /// an expected loss: a broker that lost an idempotent producer's last records refuses its next ones until it takes a new epoch.
+    /// What must be true of producers once the faults have healed and twice their delivery timeout is over, while they still go on. Not asked after
+    /// an expected loss: a transactional producer may have nobody left who ends its transaction.
     pub fn delivered(&mut self, world: &World) {
         self.report.at = world.now();
-        let since = Timestamp(world.now().0.saturating_sub(DELIVERY_TIMEOUT_NANOS));
+        let since = Timestamp(world.now().0.saturating_sub(DELIVERY_TIMEOUT.as_nanos() as u64));
         let undecided: u64 = world.clients.iter().map(|client| client.undecided_since(since)).sum();
         // Without a leader, and without anybody who may become it, a partition is unavailable: clients go on asking.
         let available = |partition: &Partition| {
@@ -285,7 +283,7 @@ impl Checker {
         };
         let available = self.partitions.iter().all(available);
         if undecided > 0 && available && self.report.losses.is_empty() {
-            let what = format!("nothing is known of {undecided} records that were sent before {since}");
+            let what = format!("{undecided} records that were sent before {since} were not decided in time");
             self.report.violation(l01_liveness::L5, &"the producers", what);
         }
     }
@@ -307,7 +305,8 @@ impl Checker {
         let mut report = Report::default();
         let committed = self.quorum.committed.end();
         for partition in &self.partitions {
-            l01_liveness::check(partition, &mut report);
+            let is_lost = self.transactions.may_stay_open(&partition.name);
+            l01_liveness::check(partition, is_lost, &mut report);
         }
         for broker in world.brokers() {
             l01_liveness::metadata(broker.0, broker.1.applied_metadata(), committed, &mut report);
@@ -396,7 +395,7 @@ impl Checker {
                     let what = format!("offsets {}..{} are lost", lost.start, lost.end);
                     report.loss(&partition.name, what, excuse);
                     self.coordinators.forget_partition(&partition.name);
-                    self.transactions.give_up();
+                    self.transactions.give_up(&partition.name);
                     if &*partition.name.topic == doors::OFFSETS_TOPIC {
                         self.groups.forget();
                         self.coordinators.forget();
@@ -416,7 +415,7 @@ impl Checker {
                 {
                     report.loss(&partition.name, lost, excuse);
                     self.coordinators.forget_partition(&partition.name);
-                    self.transactions.give_up();
+                    self.transactions.give_up(&partition.name);
                 }
                 self.transactions.fold(*index, partition, report);
                 s02_leader_completeness::check(partition, report);

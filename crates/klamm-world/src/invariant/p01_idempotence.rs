@@ -39,14 +39,16 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
     for entry in entries.iter().filter(sent) {
         let last = after(entry.sequence, entry.last - entry.base);
         let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last, entry.last));
+        // A leader that started when all that the producer had written was deleted knows nothing of it: a snapshot at the log's start is not
+        // read (`ProducerStateManager.truncateAndReload`).
+        let may_know = before.is_some_and(|(.., offset)| offset >= begins);
         let (expected, broken) = match before {
-            Some((epoch, ..)) if epoch > entry.producer_epoch => (0, Some(P3)),
+            // Epochs go back where a coordinator's log lost records.
+            Some((epoch, ..)) if epoch > entry.producer_epoch => (0, may_know.then_some(P3)),
             Some((epoch, before, offset)) if epoch == entry.producer_epoch => {
                 let expected = after(before, 1);
                 let behind = entry.sequence <= before && before - entry.sequence < i32::MAX / 2;
-                // A leader that started when all that the producer had written was deleted knows nothing of it: a snapshot at
-                // the log's start is not read (`ProducerStateManager.truncateAndReload`).
-                let known = entry.sequence != expected && offset >= begins;
+                let known = entry.sequence != expected && may_know;
                 // What compaction took before any leader showed it as committed leaves a hole in the log too.
                 let broken = known && (behind || !partition.is_thinned(offset + 1, entry.base));
                 (expected, broken.then_some(if behind { P1 } else { P2 }))
@@ -105,6 +107,22 @@ mod tests {
     }
 
     #[test]
+    fn after_a_loss_a_marker_is_no_producers_last_batch() {
+        let mut partition = healthy();
+        let marker = Entry { base: 15, last: 15, control: true, transactional: true, ..batch(0, -1) };
+        partition.committed.push(batch(0, 0));
+        partition.committed.push(marker);
+        partition.true_hw = 20;
+        of(&mut partition, LEADER).view.log_end = 16;
+        of(&mut partition, LEADER).matches_to = 16;
+        assert_eq!(partition.rebase(), Some(16..20));
+        let next = Entry { base: 16, last: 20, ..batch(0, 5) };
+        assert!(found(|report| committed(&mut partition, &[next], report)).is_empty());
+        let hole = Entry { base: 21, last: 25, ..batch(0, 11) };
+        assert_eq!(found(|report| committed(&mut partition, &[hole], report)), ["P2"]);
+    }
+
+    #[test]
     fn what_compaction_took_before_it_was_seen_leaves_no_hole() {
         let between = |base, last| Entry { producer_id: 8, ..entry(base, last, 0) };
         let next = Entry { base: 20, last: 24, ..batch(0, 10) };
@@ -132,6 +150,8 @@ mod tests {
             (14, batch(0, 0), vec!["P1"]),
             (15, batch(0, 0), vec![]),
             (15, batch(1, 3), vec!["P2"]),
+            (14, batch(-1, 0), vec!["P3"]),
+            (15, batch(-1, 0), vec![]),
         ] {
             let mut partition = healthy();
             assert!(found(|report| committed(&mut partition, &[batch(0, 0)], report)).is_empty());

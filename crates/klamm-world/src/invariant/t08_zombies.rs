@@ -7,7 +7,7 @@ use super::report::{Invariant, Report, When};
 pub(super) const T8: Invariant = Invariant {
     id: "T8",
     name: "ZombieFencing",
-    statement: "once InitProducerId has told an epoch, or a marker of it is in a partition, no transactional record of an earlier one is committed there",
+    statement: "what is written once InitProducerId has told an epoch, or behind a marker of it in a partition, is no transactional record of an earlier one",
     when: When::Event,
 };
 
@@ -18,7 +18,8 @@ pub(super) const T11: Invariant = Invariant {
     when: When::Event,
 };
 
-/// Records of a transaction were committed; `fence` is the epoch that their producer was last given.
+/// Records of a transaction were committed; `fence` is the epoch that their producer had last been given when they were written. What a stale leader
+/// commits may show later.
 pub(super) fn written(partition: &Partition, entry: &Entry, fence: Option<i16>, report: &mut Report) {
     let marker = partition.txns.markers.get(&entry.producer_id).map(|(epoch, _)| *epoch);
     if let Some(newest) = fence.max(marker).filter(|newest| *newest > entry.producer_epoch) {

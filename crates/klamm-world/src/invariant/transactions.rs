@@ -119,11 +119,24 @@ impl Txns {
     }
 }
 
+/// A batch as it was when it was first seen in a log.
+#[derive(Debug, Clone)]
+struct Seen {
+    content: Content,
+    at: Timestamp,
+    producer_id: i64,
+    base: i64,
+    /// The epoch that its producer had been given last.
+    fence: Option<i16>,
+    /// Whether it is committed, and folded in.
+    folded: bool,
+}
+
 /// Everything about transactions that is not one partition's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Transactions {
-    /// What batches say, and when they were first seen.
-    contents: BTreeMap<(usize, u32), (Content, Timestamp)>,
+    /// What batches say, by the partition's place and the batch's checksum.
+    contents: BTreeMap<(usize, u32), Seen>,
     pub(super) states: t06_states::States,
     pub(super) tags: t04_atomic::Tags,
     pub(super) offsets: t09_offsets::Offsets,
@@ -135,19 +148,31 @@ pub(super) struct Transactions {
     markers: Vec<(usize, Entry, bool)>,
     /// Producers whose transactions changed in this step.
     changed: BTreeSet<i64>,
-    /// Whether records were lost that nobody promised to keep: what is known of transactions holds no more.
-    off: bool,
+    /// The partitions that lost records that nobody promised to keep. Once there is one, what is known of transactions holds no more.
+    lost: BTreeSet<TopicPartition>,
 }
 
 impl Transactions {
-    /// Records were lost, and nobody promised to keep them.
-    pub(super) fn give_up(&mut self) {
-        *self = Self { off: true, ..Self::default() };
+    /// Records of a partition were lost, and nobody promised to keep them.
+    pub(super) fn give_up(&mut self, partition: &TopicPartition) {
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.insert(partition.clone());
+        *self = Self { lost, ..Self::default() };
     }
 
     /// Whether what was lost leaves anything to say.
-    pub(super) const fn is_off(&self) -> bool {
-        self.off
+    pub(super) fn is_off(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Whether a partition lost records.
+    pub(super) fn has_lost(&self, partition: &TopicPartition) -> bool {
+        self.lost.contains(partition)
+    }
+
+    /// Whether a transaction may stay open in a partition: its marker was lost, or what its coordinator knew of it.
+    pub(super) fn may_stay_open(&self, partition: &TopicPartition) -> bool {
+        self.has_lost(partition) || self.lost.iter().any(|lost| &*lost.topic == STATE_TOPIC)
     }
 
     /// Reads what is new in a log, where it is about transactions.
@@ -158,7 +183,7 @@ impl Transactions {
         entries: &[Entry],
         at: Timestamp,
     ) {
-        if self.off {
+        if self.is_off() {
             return;
         }
         let name = inspection.name();
@@ -182,7 +207,16 @@ impl Transactions {
                     if let Content::States(states) = &content {
                         self.states.appended(states);
                     }
-                    self.contents.insert(key, (content, at));
+                    let producer_id = batch.header.producer_id;
+                    let seen = Seen {
+                        content,
+                        at,
+                        producer_id,
+                        base: batch.header.base_offset,
+                        fence: self.fences.get(&producer_id).copied(),
+                        folded: false,
+                    };
+                    self.contents.insert(key, seen);
                 }
             }
             if from == before {
@@ -193,7 +227,7 @@ impl Transactions {
 
     /// Folds in what leaders of a partition have committed since.
     pub(super) fn fold(&mut self, index: usize, partition: &mut Partition, report: &mut Report) {
-        if self.off {
+        if self.is_off() {
             return;
         }
         let Some((_, leader)) = partition.true_leader() else { return };
@@ -201,19 +235,50 @@ impl Transactions {
         if from >= to {
             return;
         }
+        let begins = leader.view.log_start;
         let new: Vec<Entry> =
             leader.log.range(from, to).iter().filter(|entry| entry.base >= from).copied().collect();
+        if begins > from {
+            self.skip(index, partition, begins);
+        }
         partition.txns.folded = to;
         for entry in &new {
             self.fold_entry(index, partition, entry, report);
         }
     }
 
+    /// A leader deleted records before it was seen that they are committed: it may have been a stale one for so long. Their transactions are
+    /// not counted, and those whose markers are gone as well are over.
+    fn skip(&mut self, index: usize, partition: &mut Partition, begins: i64) {
+        let of_partition = self.contents.range_mut((index, 0)..=(index, u32::MAX)).map(|(_, seen)| seen);
+        for seen in of_partition.filter(|seen| !seen.folded && seen.base < begins) {
+            seen.folded = true;
+            match seen.content {
+                Content::Data { tag, .. } => self.tags.uncounted(tag),
+                Content::Marker(_) => {
+                    if let Some(tag) = partition.txns.open.remove(&seen.producer_id).and_then(|open| open.tag)
+                    {
+                        self.tags.uncounted(tag);
+                    }
+                    if let Some(places) = self.open_in.get_mut(&seen.producer_id) {
+                        places.remove(&index);
+                    }
+                }
+                Content::States(_) | Content::Offsets(_) => {}
+            }
+        }
+    }
+
     fn fold_entry(&mut self, index: usize, partition: &mut Partition, entry: &Entry, report: &mut Report) {
-        let (content, seen) = self.contents.get(&(index, entry.crc)).cloned().unzip();
+        let seen = self.contents.get_mut(&(index, entry.crc));
+        let (at, fence) = seen.as_ref().map_or((report.at, None), |seen| (seen.at, seen.fence));
+        let content = seen.map(|seen| {
+            seen.folded = true;
+            seen.content.clone()
+        });
         match &content {
             Some(Content::States(states)) => {
-                let waited = report.at.since(seen.unwrap_or(report.at));
+                let waited = report.at.since(at);
                 for (id, state) in states {
                     self.changed.extend(self.states.became(id, state.as_ref(), waited, report));
                 }
@@ -253,7 +318,7 @@ impl Transactions {
                 }
             }
             content => {
-                t08_zombies::written(partition, entry, self.fences.get(&pid).copied(), report);
+                t08_zombies::written(partition, entry, fence, report);
                 let new = Open {
                     first: entry.base,
                     epoch: entry.producer_epoch,
@@ -283,8 +348,14 @@ impl Transactions {
         for pid in std::mem::take(&mut self.changed) {
             let places = self.open_in.get(&pid).into_iter().flatten();
             for partition in places.filter_map(|index| partitions.get(*index)) {
-                if partition.registration.is_some() {
+                if partition.registration.is_none() {
+                    continue;
+                }
+                if partition.true_leader().is_some() {
                     t05_no_hanging::check(&self.states, partition, pid, report);
+                } else {
+                    // What a stale leader has ended meanwhile shows when the next one has it.
+                    self.changed.insert(pid);
                 }
             }
         }
@@ -363,7 +434,22 @@ fn state(bytes: &Bytes) -> Option<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{healthy, registration};
+    use crate::client::{TransactionOutcome, TransactionalReport};
+    use crate::invariant::fixture::{LEADER, entry, found, healthy, log, of, registration};
+
+    /// The fixture's first batch as one of transaction 4 of client 1, in epoch 3 of producer 7.
+    fn transactional(partition: &mut Partition) -> Transactions {
+        let first = Entry { producer_id: 7, producer_epoch: 3, transactional: true, ..entry(0, 4, 0) };
+        let leader = of(partition, LEADER);
+        leader.log = log(&[]);
+        leader.log.push(first);
+        leader.log.push(entry(5, 9, 0));
+        let content = Content::Data { tag: (1, 4), read: -1, numbers: vec![0, 1, 2, 3, 4] };
+        let seen = Seen { content, at: Timestamp(0), producer_id: 7, base: 0, fence: None, folded: false };
+        let mut all = Transactions::default();
+        all.contents.insert((0, first.crc), seen);
+        all
+    }
 
     #[test]
     fn what_a_stale_leader_has_is_not_committed_by_that() {
@@ -374,5 +460,70 @@ mod tests {
         registration(&mut partition).leader_epoch = 0;
         Transactions::default().fold(0, &mut partition, &mut Report::default());
         assert_eq!(partition.txns.folded, 10);
+    }
+
+    #[test]
+    fn what_a_stale_leader_may_have_ended_is_not_said_to_hang() {
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        assert!(found(|report| all.fold(0, &mut partition, report)).is_empty());
+        registration(&mut partition).leader_epoch = 1;
+        assert!(found(|report| all.judge(std::slice::from_ref(&partition), report)).is_empty());
+        registration(&mut partition).leader_epoch = 0;
+        assert_eq!(found(|report| all.judge(std::slice::from_ref(&partition), report)), ["T5"]);
+        assert!(found(|report| all.judge(&[partition], report)).is_empty(), "once is enough");
+    }
+
+    #[test]
+    fn a_record_is_a_zombies_if_it_was_written_after_the_fence() {
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        all.fences.insert(7, 4);
+        assert!(found(|report| all.fold(0, &mut partition, report)).is_empty(), "it was there before");
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        all.contents.values_mut().for_each(|seen| seen.fence = Some(4));
+        assert_eq!(found(|report| all.fold(0, &mut partition, report)), ["T8"]);
+    }
+
+    #[test]
+    fn what_was_deleted_unseen_is_not_counted() {
+        let told = |all: &Transactions| {
+            let outcome = TransactionOutcome::Committed { records: 5 };
+            let outcomes = [(4, outcome)].into();
+            found(|report| all.tags.told(1, &TransactionalReport { outcomes, fenced: 0 }, report))
+        };
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        assert_eq!(told(&all), ["T4"]);
+        of(&mut partition, LEADER).view.log_start = 5;
+        of(&mut partition, LEADER).log = log(&[(5, 9, 0)]);
+        all.fold(0, &mut partition, &mut Report::default());
+        assert!(told(&all).is_empty());
+
+        // A transaction that was open before is over when its marker is gone as well.
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        all.fold(0, &mut partition, &mut Report::default());
+        let leader = of(&mut partition, LEADER);
+        (leader.view.log_start, leader.view.log_end, leader.view.high_watermark) = (11, 11, 11);
+        let marker = EndTxnMarker { committed: true, coordinator_epoch: 0 };
+        let content = Content::Marker(marker);
+        let seen = Seen { content, at: Timestamp(0), producer_id: 7, base: 10, fence: None, folded: false };
+        all.contents.insert((0, 1), seen);
+        all.fold(0, &mut partition, &mut Report::default());
+        assert!(partition.txns.open.is_empty() && told(&all).is_empty());
+        assert!(found(|report| all.judge(&[partition], report)).is_empty());
+    }
+
+    #[test]
+    fn what_was_lost_may_have_ended_a_transaction() {
+        let (data, other) = (TopicPartition::new("t", 0), TopicPartition::new("t", 1));
+        let mut all = Transactions::default();
+        assert!(!all.is_off() && !all.may_stay_open(&data));
+        all.give_up(&data);
+        assert!(all.is_off() && all.may_stay_open(&data) && !all.may_stay_open(&other));
+        all.give_up(&TopicPartition::new(STATE_TOPIC, 1));
+        assert!(all.may_stay_open(&data) && all.may_stay_open(&other));
     }
 }

@@ -11,6 +11,7 @@ pub mod broker;
 mod cleaner;
 mod config;
 mod controller_channel;
+mod coordinator_record;
 mod core;
 mod directories;
 mod faults;

@@ -16,14 +16,13 @@ use super::member::{Member, Protocol, own, own_bytes};
 use super::modern::consumer::records::ConsumerRecord;
 use super::modern::share::records::ShareRecord;
 use super::offsets::OffsetAndMetadata;
+use crate::coordinator_record::decode_batch;
 
 /// The version that Kafka 4 writes (`GROUP_METADATA_VALUE_VERSION`).
 const GROUP_METADATA_VALUE_VERSION: i16 = 3;
 /// The version that Kafka 4 writes, unless the client set an expiry of its own: only version 1 has room for that.
 const OFFSET_COMMIT_VALUE_VERSION: i16 = 4;
 const OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
-/// What a batch of records may expand to when it is read back, in bytes.
-const MAX_BATCH_SIZE: usize = 256 * 1024 * 1024;
 
 /// A record of the coordinator. A value of `None` is a tombstone.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,21 +199,7 @@ fn encode_offset(value: &OffsetAndMetadata) -> Result<Bytes, SchemaError> {
 /// The records of a batch with their offsets, in memory of their own. What this coordinator does not know (another kind of group, a newer
 /// version, a marker) is left out, as Kafka does when it loads.
 pub(crate) fn decode(batch: &RecordBatch) -> Vec<(i64, Record)> {
-    if batch.header.is_control() {
-        return Vec::new();
-    }
-    let Ok(records) = batch.records(MAX_BATCH_SIZE) else { return Vec::new() };
-    let bytes = records.bytes();
-    let mut decoded = Vec::new();
-    for record in &records {
-        let Ok(record) = record else { break };
-        let Some(key) = record.key else { continue };
-        let value = record.value.map(|value| bytes.slice_ref(value));
-        if let Some(known) = decode_record(&bytes.slice_ref(key), value.as_ref()) {
-            decoded.push((batch.header.base_offset + i64::from(record.offset_delta), known));
-        }
-    }
-    decoded
+    decode_batch(batch, decode_record)
 }
 
 fn decode_offset(bytes: &Bytes) -> Option<OffsetAndMetadata> {

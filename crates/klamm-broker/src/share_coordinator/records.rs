@@ -11,12 +11,11 @@ use klamm_wire::record::compress::Compression;
 use klamm_wire::{ErrorCode, RecordBatch};
 
 use super::state::{ShareState, StateBatch};
+use crate::coordinator_record::decode_batch;
 use crate::share::key::SharePartitionKey;
 
 /// The version of both values.
 const VERSION: i16 = 0;
-/// What a batch of records may expand to when it is read back, in bytes.
-const MAX_BATCH_SIZE: usize = 256 * 1024 * 1024;
 
 /// What is written of a share-partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,21 +100,7 @@ fn encode_record(Record { key, change }: &Record) -> Result<(Bytes, Option<Bytes
 
 /// The records of a batch with their offsets. What cannot be read is left out, as Kafka does when it loads.
 pub(crate) fn decode(batch: &RecordBatch) -> Vec<(i64, Record)> {
-    if batch.header.is_control() {
-        return Vec::new();
-    }
-    let Ok(records) = batch.records(MAX_BATCH_SIZE) else { return Vec::new() };
-    let bytes = records.bytes();
-    let mut decoded = Vec::new();
-    for record in &records {
-        let Ok(record) = record else { break };
-        let Some(key) = record.key else { continue };
-        let value = record.value.map(|value| bytes.slice_ref(value));
-        if let Some(known) = decode_record(&bytes.slice_ref(key), value.as_ref()) {
-            decoded.push((batch.header.base_offset + i64::from(record.offset_delta), known));
-        }
-    }
-    decoded
+    decode_batch(batch, decode_record)
 }
 
 fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Option<Record> {

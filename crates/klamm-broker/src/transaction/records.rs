@@ -14,10 +14,8 @@ use klamm_wire::{ErrorCode, RecordBatch, StrBytes};
 
 use super::metadata::{NO_PRODUCER_EPOCH, Transit};
 use super::state::{TransactionState, TransactionVersion};
+use crate::coordinator_record::decode_batch;
 use crate::group::own;
-
-/// What a batch of records may expand to when it is read back, in bytes.
-const MAX_BATCH_SIZE: usize = 256 * 1024 * 1024;
 
 /// One batch that says what has become of a transactional id, as the cluster's level of `transaction.version` has it written.
 pub(crate) fn encode(
@@ -79,30 +77,17 @@ fn value(transit: &Transit) -> TransactionLogValue {
 /// The transactional ids in a batch and what it says of them, in memory of their own; `None` for a tombstone. What is not known
 /// (another type, a newer version, a marker) is left out, as Kafka does when it loads.
 pub(crate) fn decode(batch: &RecordBatch) -> Vec<(StrBytes, Option<Transit>)> {
-    if batch.header.is_control() {
-        return Vec::new();
-    }
-    let Ok(records) = batch.records(MAX_BATCH_SIZE) else { return Vec::new() };
-    let bytes = records.bytes();
-    let mut decoded = Vec::new();
-    for record in &records {
-        let Ok(record) = record else { break };
-        let Some(key) = record.key else { continue };
-        let Ok(TransactionRecordKey::TransactionLog(key)) =
-            TransactionRecordKey::decode(&bytes.slice_ref(key))
-        else {
-            continue;
+    let records = decode_batch(batch, |key, value| {
+        let Ok(TransactionRecordKey::TransactionLog(key)) = TransactionRecordKey::decode(key) else {
+            return None;
         };
-        let transit = match record.value {
+        let transit = match value {
             None => None,
-            Some(value) => match transit(&bytes.slice_ref(value)) {
-                Some(transit) => Some(transit),
-                None => continue,
-            },
+            Some(value) => Some(transit(value)?),
         };
-        decoded.push((own(&key.transactional_id), transit));
-    }
-    decoded
+        Some((own(&key.transactional_id), transit))
+    });
+    records.into_iter().map(|(_, record)| record).collect()
 }
 
 fn transit(bytes: &Bytes) -> Option<Transit> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use klamm_wire::StrBytes;
+use klamm_wire::internal::SchemaError;
 use klamm_wire::internal::offsets::consumer_group_current_member_assignment_value::TopicPartitions;
 use klamm_wire::internal::offsets::consumer_group_target_assignment_member_value::TopicPartition;
 use klamm_wire::internal::offsets::{
@@ -16,11 +17,11 @@ use klamm_wire::internal::offsets::{
     ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
     ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue, GroupRecordKey,
 };
-use klamm_wire::internal::{Schema, SchemaError};
 
 use super::super::{Partitions, partitions};
 use super::member::{Assigned, ClassicMember, ConsumerMember, MemberState};
 use super::regex::ResolvedRegex;
+use crate::coordinator_record::{read_value, write_value};
 use crate::group::member::{Protocol, own, own_bytes};
 
 /// A record of a consumer group. A value of `None` is a tombstone.
@@ -91,25 +92,25 @@ impl ConsumerRecord {
             Self::Epoch(value) => {
                 let value =
                     value.map(|(epoch, metadata_hash)| ConsumerGroupMetadataValue { epoch, metadata_hash });
-                (GroupRecordKey::from(ConsumerGroupMetadataKey { group_id }).encode()?, versioned(value)?)
+                (GroupRecordKey::from(ConsumerGroupMetadataKey { group_id }).encode()?, write_value(value)?)
             }
             Self::PartitionMetadata(value) => {
                 let value = value.map(|()| ConsumerGroupPartitionMetadataValue::default());
                 (
                     GroupRecordKey::from(ConsumerGroupPartitionMetadataKey { group_id }).encode()?,
-                    versioned(value)?,
+                    write_value(value)?,
                 )
             }
             Self::Member(id, member) => {
                 let key = ConsumerGroupMemberMetadataKey { group_id, member_id: id.clone() };
-                (GroupRecordKey::from(key).encode()?, versioned(member.as_deref().map(member_value))?)
+                (GroupRecordKey::from(key).encode()?, write_value(member.as_deref().map(member_value))?)
             }
             Self::Target(value) => {
                 let value = value.map(|(assignment_epoch, assignment_timestamp)| {
                     ConsumerGroupTargetAssignmentMetadataValue { assignment_epoch, assignment_timestamp }
                 });
                 let key = ConsumerGroupTargetAssignmentMetadataKey { group_id };
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::TargetMember(id, target) => {
                 let key = ConsumerGroupTargetAssignmentMemberKey { group_id, member_id: id.clone() };
@@ -122,7 +123,7 @@ impl ConsumerRecord {
                         })
                         .collect(),
                 });
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::Current(id, current) => {
                 let key = ConsumerGroupCurrentMemberAssignmentKey { group_id, member_id: id.clone() };
@@ -133,7 +134,7 @@ impl ConsumerRecord {
                     assigned_partitions: write_assigned(&current.assigned),
                     partitions_pending_revocation: write_assigned(&current.revoking),
                 });
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::Regex(regex, resolved) => {
                 let key = ConsumerGroupRegularExpressionKey { group_id, regular_expression: regex.clone() };
@@ -142,7 +143,7 @@ impl ConsumerRecord {
                     version: resolved.version,
                     timestamp: resolved.timestamp_ms,
                 });
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
         })
     }
@@ -151,33 +152,33 @@ impl ConsumerRecord {
     pub(crate) fn decode(key: GroupRecordKey, value: Option<&Bytes>) -> Option<(StrBytes, Self)> {
         Some(match key {
             GroupRecordKey::ConsumerGroupMetadata(key) => {
-                let value: Option<ConsumerGroupMetadataValue> = read(value)?;
+                let value: Option<ConsumerGroupMetadataValue> = read_value(value)?;
                 (own(&key.group_id), Self::Epoch(value.map(|v| (v.epoch, v.metadata_hash))))
             }
             GroupRecordKey::ConsumerGroupPartitionMetadata(key) => {
                 (own(&key.group_id), Self::PartitionMetadata(value.map(|_| ())))
             }
             GroupRecordKey::ConsumerGroupMemberMetadata(key) => {
-                let value: Option<ConsumerGroupMemberMetadataValue> = read(value)?;
+                let value: Option<ConsumerGroupMemberMetadataValue> = read_value(value)?;
                 let id = own(&key.member_id);
                 let member = value.map(|value| Box::new(read_member(id.clone(), value)));
                 (own(&key.group_id), Self::Member(id, member))
             }
             GroupRecordKey::ConsumerGroupTargetAssignmentMetadata(key) => {
-                let value: Option<ConsumerGroupTargetAssignmentMetadataValue> = read(value)?;
+                let value: Option<ConsumerGroupTargetAssignmentMetadataValue> = read_value(value)?;
                 (
                     own(&key.group_id),
                     Self::Target(value.map(|v| (v.assignment_epoch, v.assignment_timestamp))),
                 )
             }
             GroupRecordKey::ConsumerGroupTargetAssignmentMember(key) => {
-                let value: Option<ConsumerGroupTargetAssignmentMemberValue> = read(value)?;
+                let value: Option<ConsumerGroupTargetAssignmentMemberValue> = read_value(value)?;
                 let target = value
                     .map(|v| partitions(v.topic_partitions.into_iter().map(|t| (t.topic_id, t.partitions))));
                 (own(&key.group_id), Self::TargetMember(own(&key.member_id), target))
             }
             GroupRecordKey::ConsumerGroupCurrentMemberAssignment(key) => {
-                let value: Option<ConsumerGroupCurrentMemberAssignmentValue> = read(value)?;
+                let value: Option<ConsumerGroupCurrentMemberAssignmentValue> = read_value(value)?;
                 let current = value.map(|v| {
                     Box::new(CurrentAssignment {
                         epoch: v.member_epoch,
@@ -190,7 +191,7 @@ impl ConsumerRecord {
                 (own(&key.group_id), Self::Current(own(&key.member_id), current))
             }
             GroupRecordKey::ConsumerGroupRegularExpression(key) => {
-                let value: Option<ConsumerGroupRegularExpressionValue> = read(value)?;
+                let value: Option<ConsumerGroupRegularExpressionValue> = read_value(value)?;
                 let resolved = value.map(|v| ResolvedRegex {
                     topics: v.topics.iter().map(own).collect::<BTreeSet<_>>(),
                     version: v.version,
@@ -200,17 +201,6 @@ impl ConsumerRecord {
             }
             _ => return None,
         })
-    }
-}
-
-fn versioned<T: Schema>(value: Option<T>) -> Result<Option<Bytes>, SchemaError> {
-    value.map(|value| value.to_versioned_bytes(0)).transpose()
-}
-
-fn read<T: Schema>(value: Option<&Bytes>) -> Option<Option<T>> {
-    match value {
-        None => Some(None),
-        Some(bytes) => T::from_versioned_bytes(bytes).ok().map(|(value, _)| Some(value)),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use klamm_wire::internal::SchemaError;
 use klamm_wire::internal::offsets::share_group_current_member_assignment_value::TopicPartitions;
 use klamm_wire::internal::offsets::share_group_state_partition_metadata_value::{
     TopicInfo, TopicPartitionsInfo,
@@ -16,11 +17,11 @@ use klamm_wire::internal::offsets::{
     ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
     ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue,
 };
-use klamm_wire::internal::{Schema, SchemaError};
 use klamm_wire::{StrBytes, Uuid};
 
 use super::super::{Partitions, partitions};
 use super::group::{ShareMember, StateMetadata, TopicState};
+use crate::coordinator_record::{read_value, write_value};
 use crate::group::member::own;
 
 /// A record of a share group. A value of `None` is a tombstone.
@@ -94,7 +95,7 @@ impl ShareRecord {
             Self::Epoch(value) => {
                 let value =
                     value.map(|(epoch, metadata_hash)| ShareGroupMetadataValue { epoch, metadata_hash });
-                (GroupRecordKey::from(ShareGroupMetadataKey { group_id }).encode()?, versioned(value)?)
+                (GroupRecordKey::from(ShareGroupMetadataKey { group_id }).encode()?, write_value(value)?)
             }
             Self::Member(id, member) => {
                 let key = ShareGroupMemberMetadataKey { group_id, member_id: id.clone() };
@@ -104,14 +105,14 @@ impl ShareRecord {
                     client_host: member.client_host.clone(),
                     subscribed_topic_names: member.topics.iter().cloned().collect(),
                 });
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::Target(value) => {
                 let value = value.map(|(assignment_epoch, assignment_timestamp)| {
                     ShareGroupTargetAssignmentMetadataValue { assignment_epoch, assignment_timestamp }
                 });
                 let key = ShareGroupTargetAssignmentMetadataKey { group_id };
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::TargetMember(id, target) => {
                 let key = ShareGroupTargetAssignmentMemberKey { group_id, member_id: id.clone() };
@@ -122,7 +123,7 @@ impl ShareRecord {
                     });
                     ShareGroupTargetAssignmentMemberValue { topic_partitions: topics.collect() }
                 });
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::Current(id, current) => {
                 let key = ShareGroupCurrentMemberAssignmentKey { group_id, member_id: id.clone() };
@@ -139,7 +140,7 @@ impl ShareRecord {
                         assigned_partitions: topics.collect(),
                     }
                 });
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
             Self::State(value) => {
                 let value = value.as_ref().map(|state| ShareGroupStatePartitionMetadataValue {
@@ -152,7 +153,7 @@ impl ShareRecord {
                         .collect(),
                 });
                 let key = ShareGroupStatePartitionMetadataKey { group_id };
-                (GroupRecordKey::from(key).encode()?, versioned(value)?)
+                (GroupRecordKey::from(key).encode()?, write_value(value)?)
             }
         })
     }
@@ -161,11 +162,11 @@ impl ShareRecord {
     pub(crate) fn decode(key: GroupRecordKey, value: Option<&Bytes>) -> Option<(StrBytes, Self)> {
         Some(match key {
             GroupRecordKey::ShareGroupMetadata(key) => {
-                let value: Option<ShareGroupMetadataValue> = read(value)?;
+                let value: Option<ShareGroupMetadataValue> = read_value(value)?;
                 (own(&key.group_id), Self::Epoch(value.map(|v| (v.epoch, v.metadata_hash))))
             }
             GroupRecordKey::ShareGroupMemberMetadata(key) => {
-                let value: Option<ShareGroupMemberMetadataValue> = read(value)?;
+                let value: Option<ShareGroupMemberMetadataValue> = read_value(value)?;
                 let id = own(&key.member_id);
                 let member = value.map(|value| {
                     Box::new(ShareMember {
@@ -179,18 +180,18 @@ impl ShareRecord {
                 (own(&key.group_id), Self::Member(id, member))
             }
             GroupRecordKey::ShareGroupTargetAssignmentMetadata(key) => {
-                let value: Option<ShareGroupTargetAssignmentMetadataValue> = read(value)?;
+                let value: Option<ShareGroupTargetAssignmentMetadataValue> = read_value(value)?;
                 let value = value.map(|v| (v.assignment_epoch, v.assignment_timestamp));
                 (own(&key.group_id), Self::Target(value))
             }
             GroupRecordKey::ShareGroupTargetAssignmentMember(key) => {
-                let value: Option<ShareGroupTargetAssignmentMemberValue> = read(value)?;
+                let value: Option<ShareGroupTargetAssignmentMemberValue> = read_value(value)?;
                 let target = value
                     .map(|v| partitions(v.topic_partitions.into_iter().map(|t| (t.topic_id, t.partitions))));
                 (own(&key.group_id), Self::TargetMember(own(&key.member_id), target))
             }
             GroupRecordKey::ShareGroupCurrentMemberAssignment(key) => {
-                let value: Option<ShareGroupCurrentMemberAssignmentValue> = read(value)?;
+                let value: Option<ShareGroupCurrentMemberAssignmentValue> = read_value(value)?;
                 let current = value.map(|v| CurrentAssignment {
                     epoch: v.member_epoch,
                     previous_epoch: v.previous_member_epoch,
@@ -201,7 +202,7 @@ impl ShareRecord {
                 (own(&key.group_id), Self::Current(own(&key.member_id), current))
             }
             GroupRecordKey::ShareGroupStatePartitionMetadata(key) => {
-                let value: Option<ShareGroupStatePartitionMetadataValue> = read(value)?;
+                let value: Option<ShareGroupStatePartitionMetadataValue> = read_value(value)?;
                 let state = value.map(|v| StateMetadata {
                     initializing: read_topics(v.initializing_topics),
                     initialized: read_topics(v.initialized_topics),
@@ -211,17 +212,6 @@ impl ShareRecord {
             }
             _ => return None,
         })
-    }
-}
-
-fn versioned<T: Schema>(value: Option<T>) -> Result<Option<Bytes>, SchemaError> {
-    value.map(|value| value.to_versioned_bytes(0)).transpose()
-}
-
-fn read<T: Schema>(value: Option<&Bytes>) -> Option<Option<T>> {
-    match value {
-        None => Some(None),
-        Some(bytes) => T::from_versioned_bytes(bytes).ok().map(|(value, _)| Some(value)),
     }
 }
 

@@ -49,6 +49,7 @@ const STEPS: &[Step] = &[
     ("core crates are pure", purity),
     ("core crates build for wasm32-unknown-unknown", wasm),
     ("clippy", clippy),
+    ("documentation", documentation),
 ];
 
 /// How much is tested.
@@ -151,6 +152,13 @@ fn wasm(root: &Path) -> anyhow::Result<()> {
 
 fn clippy(root: &Path) -> anyhow::Result<()> {
     call(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+}
+
+/// Links lead somewhere, in private comments too.
+fn documentation(root: &Path) -> anyhow::Result<()> {
+    let mut doc = cargo(root);
+    doc.args(["doc", "--locked", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+    call(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 /// Unit, property, integration and real-client tests.

@@ -1,7 +1,7 @@
 //! Scenarios: text files that say what happens to a cluster and what must hold, and the runner that finds out.
 //!
 //! [`parse`] reads a text into a [`Scenario`], which can as well be put together by a program and written back with
-//! [`Scenario::to_kdl`]. [`run`] checks the whole of it first, so that a wrong file has no effect at all, and then carries
+//! [`Scenario::to_kdl`]. [`run()`] checks the whole of it first, so that a wrong file has no effect at all, and then carries
 //! it out in virtual time.
 
 mod error;

@@ -3,7 +3,7 @@
 //!
 //! A [`Plan`] is everything that a run is made of, drawn from the seed before it begins: nothing is drawn while it runs but by
 //! the world itself, whose streams are keyed by names. So a plan can be edited (a fault left out, a producer, a partition) and the rest
-//! stays what it was, which is what lets [`shrink`] make a failing one small.
+//! stays what it was, which is what lets [`shrink()`] make a failing one small.
 
 mod admin;
 mod eras;

@@ -170,8 +170,8 @@ fn open_one(
     disk: &mut dyn Disk,
     ctx: &mut Ctx<'_>,
 ) -> Result<(LogManager, Uuid, Vec<LoadedLog>), LogError> {
-    let log_settings = LogManagerSettings { limits, ..LogManagerSettings::new(path) };
     // What topics set on themselves is not known before metadata has been read; it is applied when a log is claimed.
+    let log_settings = LogManagerSettings { limits, topics_unknown: true, ..LogManagerSettings::new(path) };
     let now = ctx.wall.millis();
     let (manager, loaded) = LogManager::open(disk, log_settings, now, &mut |_| defaults.clone())?;
     if let Some(meta) = manager.meta_properties(disk)? {

@@ -25,12 +25,14 @@ pub struct LogManagerSettings {
     pub dir: String,
     /// What every log in it shares.
     pub limits: LogLimits,
+    /// Whether the logs are opened before it is known how their topics are configured: each may be compacted then.
+    pub topics_unknown: bool,
 }
 
 impl LogManagerSettings {
     /// Kafka's defaults for the log directory `dir`.
     pub fn new(dir: impl Into<String>) -> Self {
-        Self { dir: dir.into(), limits: LogLimits::default() }
+        Self { dir: dir.into(), limits: LogLimits::default(), topics_unknown: false }
     }
 }
 
@@ -77,7 +79,8 @@ pub struct LogManager {
 
 impl LogManager {
     /// Opens a log directory, creating it when absent, and loads every log in it: after an unclean stop each is recovered from its
-    /// recovery point. `config` gives each topic's configuration; that a topic is compacted must be known here.
+    /// recovery point. `config` gives each topic's configuration; that a topic is compacted must be known here, or
+    /// [`LogManagerSettings::topics_unknown`].
     pub fn open(
         disk: &mut dyn Disk,
         settings: LogManagerSettings,
@@ -145,6 +148,7 @@ impl LogManager {
                 log_start_offset: at(&log_starts),
                 high_watermark: at(&high_watermarks),
                 cleaner_offset: self.cleaner_offsets.get(&key).copied().filter(|_| !is_future),
+                may_be_compacted: self.settings.topics_unknown,
             };
             let topic_id = checkpoint::read_topic_id(disk, &dir)?;
             let log = Log::open(disk, &dir, config(&key.0), self.settings.limits, options, now_ms)?;

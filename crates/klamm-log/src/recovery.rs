@@ -31,6 +31,9 @@ pub struct OpenLog {
     pub high_watermark: i64,
     /// First offset that compaction had not looked at.
     pub cleaner_offset: Option<i64>,
+    /// Whether the log may have been compacted although its configuration does not say so: then recovery minds no hole between segments, as Kafka's
+    /// never does (`LogLoader.recoverLog`).
+    pub may_be_compacted: bool,
 }
 
 impl Log {
@@ -83,7 +86,8 @@ impl Log {
             self.list_snapshots(disk)?;
             self.open_segments(disk, now_ms)?;
             if !options.clean_shutdown {
-                self.recover_unflushed(disk, now_ms)?;
+                let may_be_compacted = options.may_be_compacted || self.config.compact;
+                self.recover_unflushed(disk, may_be_compacted, now_ms)?;
             }
         }
         let mut end = match self.segments.last() {
@@ -207,15 +211,18 @@ impl Log {
         Ok(())
     }
 
-    fn recover_unflushed(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<(), LogError> {
+    fn recover_unflushed(
+        &mut self,
+        disk: &mut dyn Disk,
+        may_be_compacted: bool,
+        now_ms: i64,
+    ) -> Result<(), LogError> {
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         for at in first..self.segments.len() {
             let cut = self.recover_segment(disk, at, now_ms)?;
             // The machine may have lost the end of one segment and kept the next. Compaction leaves such holes too.
             let hole = match self.segments.get(at + 1) {
-                Some(next) if !self.config.compact => {
-                    self.segments[at].next_offset(disk)? != next.base_offset
-                }
+                Some(next) if !may_be_compacted => self.segments[at].next_offset(disk)? != next.base_offset,
                 _ => false,
             };
             if cut > 0 || hole {

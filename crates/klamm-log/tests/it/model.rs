@@ -255,6 +255,7 @@ impl Run<'_> {
             log_start_offset: self.model.start,
             high_watermark: self.model.start,
             cleaner_offset: None,
+            may_be_compacted: false,
         };
         let config = self.config.clone();
         self.log = Log::open(self.disk, "logs/t-0", config, LogLimits::default(), options, NOW).unwrap();

@@ -44,6 +44,7 @@ impl Driver {
             client_id: None,
             request: request.into(),
             inspected: None,
+            arrived: None,
         };
         self.step(|ctx| controller.on_request(ctx, incoming));
         self.flush(controller);

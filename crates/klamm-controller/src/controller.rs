@@ -12,7 +12,7 @@ use klamm_node::{
 };
 use klamm_wire::messages::ResponseKind;
 use klamm_wire::throttle::{set_throttle_time, throttle_time};
-use klamm_wire::{ErrorCode, Response};
+use klamm_wire::{ErrorCode, Request, Response};
 
 use crate::api_error::ApiError;
 use crate::handlers;
@@ -195,6 +195,27 @@ impl Controller {
 
     fn unclean_interval(&self) -> Duration {
         millis(self.state.config.get(broker::UNCLEAN_LEADER_ELECTION_INTERVAL_MS))
+    }
+
+    /// A request has been read that must wait until this node can step. What Kafka's request threads do is done at once: they keep the
+    /// sessions of brokers, so that none ends because the controller has no time for its heartbeats (`trackBrokerHeartbeat`).
+    pub fn on_arrival(&mut self, now: Timestamp, incoming: &Incoming, cause: Option<EventId>) {
+        if let Request::BrokerHeartbeat(request) = &incoming.request
+            && !self.failed
+            && self.is_active()
+        {
+            handlers::broker_heartbeat::track(self, now, request, cause);
+        }
+    }
+
+    /// Whether a request has waited for so long that it is not carried out any more. Those come before all others.
+    pub fn is_expired(&self, now: Timestamp, incoming: &Incoming) -> bool {
+        matches!(incoming.request, Request::BrokerHeartbeat(_))
+            && incoming.arrived.is_some_and(|arrived| arrived + self.heartbeat_patience() <= now)
+    }
+
+    fn heartbeat_patience(&self) -> Duration {
+        millis(i64::from(self.state.config.get(broker::BROKER_HEARTBEAT_INTERVAL_MS))) / 2
     }
 
     /// Handles a request.

@@ -6,7 +6,7 @@ mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
 mod assign_replicas_to_dirs;
-mod broker_heartbeat;
+pub(crate) mod broker_heartbeat;
 mod broker_registration;
 mod configs;
 mod create_partitions;
@@ -54,6 +54,7 @@ pub(crate) fn dispatch(
 /// The requests that the active controller answers.
 fn dispatch_active(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming: Incoming) {
     let (to, version) = (incoming.reply_to, incoming.api_version);
+    let (waited, expired) = (incoming.waited(ctx.now), controller.is_expired(ctx.now, &incoming));
     match incoming.request {
         Request::CreateTopics(request) => {
             create_topics::handle(controller, ctx, to, version, incoming.client_id.as_ref(), &request);
@@ -75,7 +76,10 @@ fn dispatch_active(controller: &mut Controller, ctx: &mut Ctx<'_>, incoming: Inc
         Request::BrokerRegistration(request) => {
             broker_registration::handle(controller, ctx, to, version, &request);
         }
-        Request::BrokerHeartbeat(request) => broker_heartbeat::handle(controller, ctx, to, &request),
+        Request::BrokerHeartbeat(request) if expired => {
+            broker_heartbeat::expire(controller, ctx, to, &request, waited);
+        }
+        Request::BrokerHeartbeat(request) => broker_heartbeat::handle(controller, ctx, to, &request, waited),
         Request::ElectLeaders(request) => elect_leaders::handle(controller, ctx, to, &request),
         Request::AlterPartitionReassignments(request) => {
             alter_partition_reassignments::handle(controller, ctx, to, &request);

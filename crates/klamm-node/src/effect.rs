@@ -7,6 +7,7 @@ use klamm_wire::{Request, Response, StrBytes};
 
 use crate::ids::{ConnectionId, NodeId, TopicPartition};
 use crate::pause::PausePoint;
+use crate::time::Timestamp;
 
 /// A call from one node to another; unique within the sending node's life, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +61,15 @@ pub struct Incoming {
     pub request: Request,
     /// For a Produce request: its records, inspected before the world was locked; `None` leaves that to the handler.
     pub inspected: Option<InspectedProduce>,
+    /// When it was read, on the node's monotonic clock, if it has waited for the node since then; `None` when it is handled at once.
+    pub arrived: Option<Timestamp>,
+}
+
+impl Incoming {
+    /// For how long it has waited for the node.
+    pub fn waited(&self, now: Timestamp) -> Duration {
+        self.arrived.map_or(Duration::ZERO, |arrived| now.since(arrived))
+    }
 }
 
 /// Why a call to another node brought no response.

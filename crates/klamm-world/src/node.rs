@@ -13,6 +13,7 @@ use klamm_wire::Response;
 use crate::clocks::Clocks;
 use crate::fault::engine::door::Door;
 use crate::network::Calls;
+use crate::world::Event;
 
 /// A running node.
 #[derive(Debug, Clone)]
@@ -226,6 +227,33 @@ impl Slot {
         self.deadline = next.map_or(Timestamp::MAX, |at| self.clocks.to_world(at));
     }
 
+    /// A request has come that must wait. A process that is stopped does not know of it yet; any other has read it, and does at
+    /// once what needs no waiting.
+    pub(crate) fn note_arrival(&mut self, now: Timestamp, incoming: &mut Incoming, cause: Option<EventId>) {
+        if self.door.paused.is_none() {
+            note_arrival(&mut self.node, self.clocks.monotonic(now), incoming, cause);
+        }
+    }
+
+    /// The process goes on, and reads what has come meanwhile.
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        self.door.paused = None;
+        for (incoming, cause) in self.door.requests_mut() {
+            note_arrival(&mut self.node, self.clocks.monotonic(now), incoming, cause);
+        }
+    }
+
+    /// Lets in one who waits at the door, if one can; [`Door::admitted`] must follow.
+    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<(Event, Option<EventId>)> {
+        let shown = self.clocks.monotonic(now);
+        let node = &self.node;
+        let expired = |incoming: &Incoming| match node {
+            Some(Node::Controller(controller)) => controller.is_expired(shown, incoming),
+            _ => false,
+        };
+        self.door.admit(now, self.deadline.min(self.calls.earliest_timeout()), expired)
+    }
+
     /// When the node next has something to do.
     pub(crate) fn next(&self) -> Timestamp {
         self.door.opens_for(self.deadline.min(self.calls.earliest_timeout()))
@@ -271,5 +299,14 @@ impl Slot {
         self.deadline = Timestamp::MAX;
         self.calls = Calls::default();
         Some(self.disk.insert(node.into_disk()))
+    }
+}
+
+fn note_arrival(node: &mut Option<Node>, now: Timestamp, incoming: &mut Incoming, cause: Option<EventId>) {
+    if incoming.arrived.is_none() {
+        incoming.arrived = Some(now);
+        if let Some(Node::Controller(controller)) = node {
+            controller.on_arrival(now, incoming, cause);
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) const INVALID_REQUEST: &str = "This most likely occurs because of a r
 
 /// Answers a request, now or later.
 pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incoming) {
-    let Incoming { reply_to, origin, api_version, client_id, request, inspected } = incoming;
+    let Incoming { reply_to, origin, api_version, client_id, request, inspected, arrived: _ } = incoming;
     let rc = RequestContext { reply_to, origin, api_version, client_id };
     match request {
         Request::Produce(request) => produce::handle(broker, ctx, rc, request, inspected),

@@ -140,6 +140,7 @@ impl Harness {
             client_id: None,
             request,
             inspected: None,
+            arrived: None,
         };
         self.step(|controller, ctx| controller.on_request(ctx, incoming));
         reply_to

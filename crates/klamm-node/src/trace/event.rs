@@ -55,6 +55,13 @@ pub enum TraceKind {
         /// Why.
         cause: &'static str,
     },
+    /// A heartbeat waited for too long at an overloaded controller: it kept the broker's session and changed nothing.
+    HeartbeatExpired {
+        /// The broker.
+        broker: NodeId,
+        /// For how many milliseconds it had waited.
+        waited_ms: i64,
+    },
     /// The controller unfenced a broker.
     BrokerUnfenced {
         /// The broker.

@@ -53,6 +53,7 @@ names! {
     NodeStopped,
     BrokerRegistered,
     BrokerFenced,
+    HeartbeatExpired,
     BrokerUnfenced,
     BrokerShuttingDown,
     BrokerUnregistered,

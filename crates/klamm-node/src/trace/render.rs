@@ -48,6 +48,9 @@ impl fmt::Display for TraceKind {
                 write!(f, "broker {broker} registered with epoch {epoch}")
             }
             Self::BrokerFenced { broker, cause } => write!(f, "broker {broker} fenced: {cause}"),
+            Self::HeartbeatExpired { broker, waited_ms } => {
+                write!(f, "heartbeat of broker {broker} expired after {waited_ms} ms in the queue")
+            }
             Self::BrokerUnfenced { broker } => write!(f, "broker {broker} unfenced"),
             Self::BrokerShuttingDown { broker } => write!(f, "broker {broker} shuts down in order"),
             Self::BrokerUnregistered { broker } => write!(f, "broker {broker} unregistered"),

@@ -112,6 +112,7 @@ impl World {
             client_id: request.client_id,
             request: request.request,
             inspected: request.inspected,
+            arrived: None,
         };
         self.reach(broker, incoming, out);
     }

@@ -24,9 +24,10 @@ impl World {
         }
     }
 
-    pub(super) fn enter(&mut self, node: NodeId, incoming: Incoming, out: &mut Vec<Output>) {
+    pub(super) fn enter(&mut self, node: NodeId, mut incoming: Incoming, out: &mut Vec<Output>) {
         let Some(slot) = self.slot(node) else { return };
         if self.slots[slot].door.is_shut(self.now) {
+            self.slots[slot].note_arrival(self.now, &mut incoming, self.trace.effect());
             let incarnation = self.slots[slot].incarnation;
             let event = Event::Enter { node, incarnation, incoming: Box::new(incoming) };
             self.slots[slot].door.wait(event, self.trace.effect());
@@ -49,7 +50,7 @@ impl World {
     /// Lets in one who waited at a node's door, if one can.
     pub(super) fn admit_one(&mut self, out: &mut Vec<Output>) -> bool {
         for slot in 0..self.slots.len() {
-            if let Some((event, cause)) = self.slots[slot].door.admit(self.now) {
+            if let Some((event, cause)) = self.slots[slot].admit(self.now) {
                 self.trace.begin(cause);
                 self.schedule.follow(cause);
                 self.happen(event, out);
@@ -79,6 +80,7 @@ impl World {
                     client_id,
                     request: *request,
                     inspected: None,
+                    arrived: None,
                 };
                 self.reach(to, incoming, out);
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use klamm_node::{EventId, Timestamp};
+use klamm_node::{EventId, Incoming, Timestamp};
 
 use crate::fault::FaultId;
 use crate::world::Event;
@@ -19,8 +19,12 @@ pub(crate) struct Door {
     pub(crate) slow: Vec<(FaultId, Duration)>,
     /// What waits outside, in order of arrival, with what it follows from.
     waiting: VecDeque<(Event, Option<EventId>)>,
-    /// The first of those that waited is on its way in.
+    /// One of those that waited is on its way in.
     admitting: bool,
+    /// That one has waited for too long and is only turned away, which takes no time.
+    turning_away: bool,
+    /// Those who wait stood back once for the node's own timers, and are next.
+    timers_had_turn: bool,
 }
 
 impl Door {
@@ -48,19 +52,43 @@ impl Door {
         self.waiting.push_back((event, cause));
     }
 
-    /// Lets in who came first, if the node can step; [`Door::admitted`] must follow.
-    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<(Event, Option<EventId>)> {
-        if !self.can_step(now) {
+    /// Lets in one who waits, if the node can step: the first that is `expired`, or who came first. Timers that are due (the first at
+    /// `timer`) and those who wait take turns, so that neither has to wait for ever. [`Door::admitted`] must follow.
+    pub(crate) fn admit(
+        &mut self,
+        now: Timestamp,
+        timer: Timestamp,
+        expired: impl Fn(&Incoming) -> bool,
+    ) -> Option<(Event, Option<EventId>)> {
+        if !self.can_step(now) || self.waiting.is_empty() {
             return None;
         }
-        let event = self.waiting.pop_front()?;
+        let is_expired =
+            |(event, _): &(Event, _)| matches!(event, Event::Enter { incoming, .. } if expired(incoming));
+        let first = self.waiting.iter().position(is_expired);
+        if first.is_none() && !self.slow.is_empty() {
+            self.timers_had_turn = timer <= now && !self.timers_had_turn;
+            if self.timers_had_turn {
+                return None;
+            }
+        }
+        self.turning_away = first.is_some();
         self.admitting = true;
-        Some(event)
+        self.waiting.remove(first.unwrap_or_default())
+    }
+
+    /// The requests that wait, with what they follow from.
+    pub(crate) fn requests_mut(&mut self) -> impl Iterator<Item = (&mut Incoming, Option<EventId>)> {
+        self.waiting.iter_mut().filter_map(|(event, cause)| match event {
+            Event::Enter { incoming, .. } => Some((&mut **incoming, *cause)),
+            _ => None,
+        })
     }
 
     /// Who was let in is in.
     pub(crate) const fn admitted(&mut self) {
         self.admitting = false;
+        self.turning_away = false;
     }
 
     /// Has the node be at its step for `cost` longer; when it is done.
@@ -69,8 +97,11 @@ impl Door {
         self.busy_until
     }
 
-    /// How much longer every step takes.
+    /// How much longer a step takes now.
     pub(crate) fn slowness(&self) -> Duration {
+        if self.turning_away {
+            return Duration::ZERO;
+        }
         self.slow.iter().map(|(_, by)| *by).sum()
     }
 
@@ -84,6 +115,7 @@ impl Door {
         self.busy_until = Timestamp::ZERO;
         self.waiting.clear();
         self.admitting = false;
+        self.turning_away = false;
         self.paused.take()
     }
 }

@@ -82,7 +82,7 @@ impl World {
         let Some(slot) = self.slot(node) else { return };
         let now = self.now();
         match fault {
-            NodeFault::Pause => self.slots[slot].door.paused = None,
+            NodeFault::Pause => self.slots[slot].resume(now),
             NodeFault::Slow { .. } => self.slots[slot].door.slow.retain(|(other, _)| *other != id),
             NodeFault::WallClock { millis } => {
                 let skew = &mut self.slots[slot].clocks.wall_skew;

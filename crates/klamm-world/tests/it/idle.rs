@@ -21,7 +21,7 @@ use klamm_world::{
 use crate::seeds;
 
 const SECOND: Duration = Duration::from_secs(1);
-const WALL: i64 = 1_700_000_000_000;
+pub(crate) const WALL: i64 = 1_700_000_000_000;
 
 /// A cluster, and one who asks things of it.
 pub(crate) struct Cluster {
@@ -196,7 +196,7 @@ impl Cluster {
     }
 }
 
-fn produce_request(topic: &str, partition: i32, records: bytes::Bytes) -> ProduceRequest {
+pub(crate) fn produce_request(topic: &str, partition: i32, records: bytes::Bytes) -> ProduceRequest {
     let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
     let topic = TopicProduceData::default()
         .with_name(TopicName(topic.to_owned().into()))

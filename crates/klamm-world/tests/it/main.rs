@@ -5,6 +5,7 @@ mod determinism;
 mod durability;
 mod faults;
 mod idle;
+mod max_timestamp;
 mod quorum;
 mod quorum_property;
 mod scripted;

@@ -133,7 +133,8 @@ impl TransactionCoordinator {
         self.watch_deadlines(core, partition);
     }
 
-    /// The high watermark is at `offset`: the changes below it take effect.
+    /// The high watermark is at `offset`: the changes below it take effect, or, where it moved though too few replicas have them, fail
+    /// (`Partition.checkEnoughReplicasReachOffset`).
     pub(super) fn on_high_watermark(
         &mut self,
         core: &mut Core,
@@ -142,12 +143,19 @@ impl TransactionCoordinator {
         offset: i64,
     ) {
         let mut any = false;
+        let replica = core.replicas.by_name(&state_partition(partition));
+        let enough = replica.is_none_or(|p| p.effective_min_isr() <= p.maximal_isr_len());
         while let Some(shard) = self.shards.get_mut(&partition)
             && shard.waiting.front().is_some_and(|waiting| waiting.offset <= offset)
             && let Some(waiting) = shard.waiting.pop_front()
         {
             any = true;
-            self.committed(core, ctx, partition, waiting);
+            if enough {
+                self.committed(core, ctx, partition, waiting);
+            } else {
+                let error = coordinator_error(ErrorCode::NotEnoughReplicasAfterAppend);
+                self.failed(core, ctx, partition, &waiting.changes, waiting.after, error);
+            }
         }
         if any {
             self.watch_deadlines(core, partition);

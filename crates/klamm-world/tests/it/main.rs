@@ -1,6 +1,7 @@
 //! Whole clusters in virtual time.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, and so may its helpers")]
 
+mod coordinator_min_isr;
 mod determinism;
 mod durability;
 mod faults;

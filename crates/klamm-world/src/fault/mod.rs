@@ -113,6 +113,8 @@ pub(crate) struct Faults {
     pub(crate) requests: Vec<engine::request::RequestRule>,
     /// The requests that were let through and whose answers will be hit.
     pub(crate) answers: BTreeMap<ReplyTo, engine::request::Struck>,
+    /// Nodes that an answer has told to wait.
+    pub(crate) quiet: engine::quiet::Quiet,
     /// Whether a fault ever looked at answers whatever their requests were.
     pub(crate) looks_at_answers: bool,
     pub(crate) network: engine::network::NetworkFaults,

@@ -55,7 +55,8 @@ pub enum RequestAction {
         /// Which bits of it; 0 means all.
         mask: u8,
     },
-    /// It is handled, and its answer says that the client was throttled for so long (`throttle_time_ms`).
+    /// It is handled, and its answer says that the client was throttled for so long (`throttle_time_ms`); nothing more comes over the
+    /// connection for so long. An answer without such a field is not hit.
     Throttle(Duration),
 }
 

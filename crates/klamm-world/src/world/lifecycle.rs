@@ -118,6 +118,7 @@ impl World {
             self.faults.registry.disarm(pause);
         }
         self.forget_struck(|node, _| node == id);
+        self.faults.quiet.forget(id);
         if std::mem::take(&mut self.slots[slot].restarts) && how == End::Shutdown {
             self.schedule.push(self.now, self.now, Event::Restart(id));
         }

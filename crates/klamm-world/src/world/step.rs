@@ -160,9 +160,25 @@ impl World {
         self.slot(node).is_some_and(|slot| self.slots[slot].door.is_shut(self.now))
     }
 
+    /// Puts off a request over a connection that was told to keep quiet; gives back everything else.
+    fn send_later(&mut self, slot: usize, effect: Effect) -> Option<Effect> {
+        let (node, incarnation) = (self.slots[slot].id, self.slots[slot].incarnation);
+        let until = match &effect {
+            Effect::Send { to, request, .. } => {
+                let api = || api_of(request).map(|api| api.key);
+                self.faults.quiet.until(node, *to, api, self.now)
+            }
+            _ => None,
+        };
+        let Some(until) = until else { return Some(effect) };
+        self.schedule.push(self.now, until, Event::Effects { node, incarnation, effects: vec![effect] });
+        None
+    }
+
     pub(super) fn perform(&mut self, slot: usize, effects: &mut Vec<Effect>, out: &mut Vec<Output>) {
         let node = self.slots[slot].id;
         for effect in effects.drain(..) {
+            let Some(effect) = self.send_later(slot, effect) else { continue };
             self.listen_to_effect(node, &effect);
             match effect {
                 Effect::Send { to, call, api_version, request, timeout_ms, client_id } => {

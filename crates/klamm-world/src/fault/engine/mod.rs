@@ -9,4 +9,5 @@ pub(crate) mod door;
 pub(crate) mod faulty_disk;
 pub(crate) mod network;
 mod node;
+pub(crate) mod quiet;
 pub(crate) mod request;

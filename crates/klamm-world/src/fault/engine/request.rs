@@ -312,7 +312,13 @@ impl World {
                 if !set_throttle_time(&mut response, i32::try_from(by.as_millis()).unwrap_or(i32::MAX)) {
                     return Some(response);
                 }
-                self.mute(to, by);
+                match to {
+                    ReplyTo::Node { node: caller, .. } => {
+                        let until = self.now() + by;
+                        self.faults.quiet.begin(caller, node, api, until);
+                    }
+                    ReplyTo::Client { .. } => self.mute(to, by),
+                }
                 self.answer(node, to, response, None, out);
             }
             RequestAction::DropAnswer

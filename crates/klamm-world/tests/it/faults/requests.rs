@@ -121,6 +121,35 @@ fn a_throttled_answer_and_a_damaged_one_reach_the_client_as_such() {
 }
 
 #[test]
+fn a_throttled_follower_asks_nothing_more_for_a_while() {
+    let mut stage = Stage::with_topic(7, &[("min.insync.replicas", "2")]);
+    let producer = stage.warm_producer(persistent(true));
+    let by = Duration::from_secs(5);
+    let on = RequestMatch::api(ApiKey::Fetch).from_node(NodeId(2)).topic_partition(&partition()).nth(1);
+    let throttle = stage.inject(on.then(RequestAction::Throttle(by)));
+    let first = stage.send(producer, "a");
+    stage.run(Duration::from_secs(1));
+    assert_eq!(stage.fired(throttle), 1);
+    let end_of = |stage: &Stage, node: i32| stage.partition().logs[&NodeId(node)].log_end;
+    let second = stage.send(producer, "b");
+    stage.run(Duration::from_secs(3));
+    // Only the fetcher's connection to this leader is quiet: the broker is heard of, and others follow.
+    assert_eq!([1, 2, 3].map(|node| end_of(&stage, node)), [3, 2, 3]);
+    stage.run(Duration::from_secs(2));
+    assert_eq!([1, 2, 3].map(|node| end_of(&stage, node)), [3, 3, 3]);
+    for op in [first, second] {
+        stage.result(producer, op).unwrap();
+    }
+    // A throttled heartbeat is the last for as long as it says, and that ends the session.
+    let on = RequestMatch::api(ApiKey::BrokerHeartbeat).from_node(NodeId(2)).nth(1);
+    stage.inject(on.then(RequestAction::Throttle(Duration::from_secs(14))));
+    stage.run(Duration::from_secs(13));
+    assert_eq!(stage.partition().isr, [NodeId(1), NodeId(3)]);
+    stage.run(Duration::from_secs(7));
+    assert!(stage.partition().is_settled());
+}
+
+#[test]
 fn a_follower_refuses_corrupt_records() {
     let mut stage = Stage::with_topic(8, &[]);
     let producer = stage.warm_producer(once());

@@ -51,6 +51,7 @@ subjects! {
     find_coordinator
     groups
     offsets
+    consumer_groups
     quotas
     transactions
     transaction_offsets

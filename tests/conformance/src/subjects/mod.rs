@@ -3,6 +3,7 @@
 mod api_versions;
 mod cluster;
 mod configs;
+mod consumer_groups;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -63,6 +64,7 @@ pub const SUBJECTS: &[Subject] = &[
     plain("find_coordinator", find_coordinator::run),
     plain("groups", groups::run),
     plain("offsets", offsets::run),
+    plain("consumer_groups", consumer_groups::run),
     plain("quotas", quotas::run),
     plain("transactions", transactions::run),
     plain("transaction_offsets", transaction_offsets::run),

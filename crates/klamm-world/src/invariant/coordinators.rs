@@ -143,7 +143,8 @@ impl Checker {
             self.inspect_current(world, group).filter(|(current, _, _)| *current == node)?;
         let kind = self.coordinators.kinds.insert(group.clone(), inspection.kind);
         if inspection.kind == "classic" && kind == Some("consumer") {
-            self.groups.became_classic(group, inspection.epoch);
+            let members = inspection.members.iter().map(|member| &member.id);
+            self.groups.became_classic(group, inspection.epoch, members);
         }
         Some((coordinator, inspection))
     }

@@ -136,9 +136,23 @@ impl Groups {
         }
     }
 
-    /// A consumer group became a classic one, in a generation that its members did not join: they are in it all the same.
-    pub(super) fn became_classic(&mut self, name: &StrBytes, generation: i32) {
+    /// A consumer group became a classic one, in a generation that its members did not join: they are in it all the same. A group that was empty is
+    /// replaced by a new one, which begins at 0 (`GroupMetadataManager.maybeDeleteEmptyConsumerGroup`).
+    pub(super) fn became_classic<'a>(
+        &mut self,
+        name: &StrBytes,
+        generation: i32,
+        mut members: impl Iterator<Item = &'a StrBytes>,
+    ) {
         let group = self.group(name, generation);
+        if let Some((_, last)) = group.assigned.filter(|(_, last)| generation < *last) {
+            let told = group.members.get(&last);
+            if !members.any(|id| told.is_some_and(|told| told.contains(id))) {
+                group.assigned = None;
+                group.owners.clear();
+                group.members.clear();
+            }
+        }
         group.partial = Some(generation);
         group.generations.clear();
     }
@@ -210,6 +224,12 @@ mod tests {
         assert!(found(|report| groups.assigned(2, 2, &a, [], report)).is_empty());
         assert_eq!(found(|report| groups.clone().joined(3, 1, &a, report)), ["G2"]);
         assert!(found(|report| groups.joined(1, 1, &a, report)).is_empty(), "a stale coordinator");
+        let mut downgraded = groups.clone();
+        downgraded.became_classic(&name("g"), 1, [&a.id].into_iter());
+        assert_eq!(found(|report| downgraded.joined(3, 1, &a, report)), ["G2"], "the group goes on");
+        let mut replaced = groups.clone();
+        replaced.became_classic(&name("g"), 1, [&name("b")].into_iter());
+        assert!(found(|report| replaced.joined(3, 1, &member("b"), report)).is_empty(), "it was empty");
         groups.forget();
         assert!(found(|report| groups.joined(3, 1, &a, report)).is_empty());
     }
@@ -233,7 +253,7 @@ mod tests {
         found(|report| groups.joined(1, 4, &new, report));
         assert!(groups.objection(1, 4, &old).is_some() && groups.objection(1, 4, &new).is_none());
         let mut downgraded = groups.clone();
-        downgraded.became_classic(&name("g"), 6);
+        downgraded.became_classic(&name("g"), 6, [&b.id].into_iter());
         assert!(downgraded.objection(1, 6, &b).is_none() && downgraded.objection(1, 7, &b).is_some());
         groups.forget();
         found(|report| groups.joined(2, 4, &a, report));

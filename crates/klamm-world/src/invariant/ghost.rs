@@ -111,6 +111,8 @@ pub(crate) struct Partition {
     pub(crate) elr_promised: bool,
     /// The highest high watermark that a leader reached that was no stale one.
     pub(crate) true_hw: i64,
+    /// The highest high watermark that any leader reached, a stale one too.
+    pub(crate) led_hw: i64,
     /// What lay below it when it was reached.
     pub(crate) committed: Mirror,
     /// Who appended records in each leader epoch.
@@ -155,6 +157,7 @@ impl Partition {
             elr_enabled: true,
             elr_promised: true,
             true_hw: 0,
+            led_hw: 0,
             committed: Mirror::EMPTY,
             writers: BTreeMap::new(),
             acked: Vec::new(),
@@ -258,6 +261,10 @@ impl Partition {
 
     /// Follows the true high watermark as its leader moves it.
     pub(crate) fn advance(&mut self) {
+        let leaders =
+            self.replicas.values().filter(|replica| replica.running && replica.view.leading.is_some());
+        let led_hw = leaders.map(|leader| leader.view.high_watermark).max();
+        self.led_hw = self.led_hw.max(led_hw.unwrap_or(0));
         let Some((id, leader)) = self.true_leader() else { return };
         let reached = leader.view.high_watermark;
         let committed: Vec<_> = leader.log.range(self.true_hw, reached).to_vec();
@@ -287,7 +294,7 @@ impl Partition {
         self.told_since = leader.view.leader_epoch;
         self.committed.truncate(from);
         let from = self.committed.end().min(from);
-        self.true_hw = from;
+        (self.true_hw, self.led_hw) = (from, from);
         self.consumed.retain(|_, entry| entry.last < from);
         self.told.clear();
         self.acked.retain(|ack| ack.level != -1 || ack.entry.last < from);
@@ -307,7 +314,8 @@ impl Partition {
     }
 
     /// While a loss is excused: forgets what was acknowledged or shown and a new leader does not have (a stale one may have acknowledged it), and
-    /// once more when the excuse is `over`. What it was.
+    /// once more when the excuse is `over`. What it was. Offsets and transactions are acknowledged without a produce request: what a stale leader
+    /// committed of those shows by its high watermark.
     pub(crate) fn forget_lost(&mut self, over: bool) -> Option<String> {
         let (id, leader) = self.true_leader()?;
         let now = Some((id, leader.view.leader_epoch));
@@ -324,8 +332,14 @@ impl Partition {
         });
         self.consumed.retain(|base, shown| *base < start || log.at(*base) == Some(shown));
         let (acked, consumed) = (acked - self.acked.len(), consumed - self.consumed.len());
-        (acked + consumed > 0)
-            .then(|| format!("{acked} acknowledged batches and {consumed} shown ones are lost"))
+        let committed = self.led_hw - log.end().max(start);
+        self.led_hw = self.led_hw.min(log.end().max(start));
+        (acked > 0 || consumed > 0 || committed > 0).then(|| {
+            let committed = committed.max(0);
+            format!(
+                "{acked} acknowledged batches, {consumed} shown ones, and {committed} records that a stale leader committed are lost"
+            )
+        })
     }
 
     /// When every replica is in sync and holds everything, an unclean election is history: not while a broker that was taken out of the
@@ -350,5 +364,28 @@ impl Partition {
         {
             self.unclean = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::invariant::fixture::{FOLLOWER, LEADER, healthy, of, registration};
+
+    #[test]
+    fn what_a_stale_leader_committed_is_lost_with_it() {
+        let mut partition = healthy();
+        registration(&mut partition).leader_epoch = 1;
+        let stale = of(&mut partition, LEADER);
+        (stale.view.high_watermark, stale.view.log_end) = (12, 12);
+        partition.advance();
+        assert_eq!((partition.true_hw, partition.led_hw), (10, 12));
+        registration(&mut partition).leader = FOLLOWER;
+        let leading = of(&mut partition, LEADER).view.leading.take();
+        let next = of(&mut partition, FOLLOWER);
+        (next.view.leading, next.view.leader_epoch) = (leading, 1);
+        assert!(partition.clone().rebase().is_none(), "of what is known to be committed nothing is lost");
+        let lost = partition.forget_lost(false).expect("two records are lost");
+        assert!(lost.contains("and 2 records that a stale leader committed"), "{lost}");
+        assert_eq!(partition.forget_lost(true), None, "once");
     }
 }

@@ -416,6 +416,10 @@ impl Checker {
                     report.loss(&partition.name, lost, excuse);
                     self.coordinators.forget_partition(&partition.name);
                     self.transactions.give_up(&partition.name);
+                    if &*partition.name.topic == doors::OFFSETS_TOPIC {
+                        self.groups.forget();
+                        self.coordinators.forget();
+                    }
                 }
                 self.transactions.fold(*index, partition, report);
                 s02_leader_completeness::check(partition, report);

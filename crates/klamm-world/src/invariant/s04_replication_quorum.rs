@@ -21,7 +21,8 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
         );
         report.violation(S4, &partition.name, what);
     }
-    if leader.view.isr.len() < leader.view.effective_min_isr {
+    // The controller keeps an ELR as soon as it has a larger min.insync.replicas, of which the leader hears later.
+    if leader.view.isr.len() < leader.view.effective_min_isr.max(partition.min_isr) {
         return;
     }
     // Metadata of the partition epoch that the leader has makes Kafka's `Partition.makeLeader` forget a proposal that is under way; until the
@@ -56,6 +57,8 @@ mod tests {
         leader.view.isr.retain(|id| *id != OTHER);
         leader.view.leading.as_mut().unwrap().maximal_isr.retain(|id| *id != OTHER);
         assert_eq!(found(|report| check(&partition, report)), ["S4"]);
+        partition.min_isr = 3;
+        assert!(found(|report| check(&partition, report)).is_empty(), "it has not heard of that yet");
     }
 
     #[test]

@@ -39,8 +39,11 @@ pub(super) fn elected(
     if leader == NO_LEADER || before.isr.contains(&leader) || before.elr.contains(&leader) {
         return false;
     }
-    // The record that ends a reassignment may bring a replica into the ISR and make it the leader at once.
-    if before.adding_replicas.contains(&leader) && after.adding_replicas.is_empty() && before.has_leader() {
+    // The record that ends a reassignment may bring a replica into the ISR and make it the leader at once: one that is added, or one that stays.
+    let is_moving =
+        |r: &PartitionRegistration| !r.adding_replicas.is_empty() || !r.removing_replicas.is_empty();
+    let may_join = before.replicas.contains(&leader) && after.isr.contains(&leader);
+    if may_join && is_moving(before) && !is_moving(after) && before.has_leader() {
         return false;
     }
     let last_known = before.last_known_elr.contains(&leader);
@@ -77,6 +80,17 @@ mod tests {
         (before.isr, before.leader) = (vec![FOLLOWER], NO_LEADER);
         let after = PartitionRegistration { leader: OTHER, isr: vec![OTHER], ..before.clone() };
         assert_eq!(found(|report| _ = elected(&partition, &before, &after, report)), ["S17"]);
+        let moving =
+            PartitionRegistration { leader: FOLLOWER, removing_replicas: vec![FOLLOWER], ..before.clone() };
+        assert!(found(|report| assert!(!elected(&partition, &moving, &after, report))).is_empty());
+        let still = PartitionRegistration { removing_replicas: vec![FOLLOWER], ..after.clone() };
+        assert_eq!(found(|report| _ = elected(&partition, &moving, &still, report)), ["S17"], "it goes on");
+        let leaderless = PartitionRegistration { leader: NO_LEADER, ..moving };
+        assert_eq!(
+            found(|report| _ = elected(&partition, &leaderless, &after, report)),
+            ["S17"],
+            "nobody proposed it"
+        );
         partition.unclean_allowed = true;
         assert!(found(|report| assert!(elected(&partition, &before, &after, report))).is_empty());
     }

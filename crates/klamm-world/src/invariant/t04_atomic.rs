@@ -29,6 +29,8 @@ pub(super) struct Tags {
     fates: BTreeMap<Tag, Fate>,
     /// Transactions of which records were deleted before they could be counted.
     uncounted: BTreeSet<Tag>,
+    /// Transactions that ended in both ways because one of their decisions was lost.
+    torn: BTreeSet<Tag>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,18 +69,21 @@ impl Tags {
         open.tag = Some(tag);
     }
 
-    /// A marker ended what was open.
+    /// A marker ended what was open. `in_doubt`: whether its coordinators may have decided it in both ways.
     pub(super) fn ended(
         &mut self,
         partition: &TopicPartition,
         open: &Open,
         commit: bool,
+        in_doubt: bool,
         report: &mut Report,
     ) {
         let Some(tag) = open.tag else { return };
         let fate = self.fates.entry(tag).or_insert(Fate { commit, records: 0 });
         fate.records += open.records;
-        if fate.commit != commit {
+        if fate.commit != commit && in_doubt {
+            self.torn.insert(tag);
+        } else if fate.commit != commit {
             let how = |commit| if commit { "committed" } else { "aborted" };
             let what = format!(
                 "transaction {} of client {} is {} here and {} elsewhere",
@@ -95,6 +100,9 @@ impl Tags {
     pub(super) fn told(&self, client: u32, told: &TransactionalReport, report: &mut Report) {
         for (number, outcome) in &told.outcomes {
             let tag = (client, *number);
+            if self.torn.contains(&tag) {
+                continue;
+            }
             let is = self.fates.get(&tag);
             let subject = format!("client {client}");
             let commit = is.map(|fate| fate.commit);
@@ -141,9 +149,20 @@ mod tests {
     #[test]
     fn a_transaction_that_ends_in_two_ways_is_found() {
         let mut tags = Tags::default();
-        assert!(found(|report| tags.ended(&here(), &open(), true, report)).is_empty());
-        assert!(found(|report| tags.ended(&here(), &open(), true, report)).is_empty());
-        assert_eq!(found(|report| tags.ended(&here(), &open(), false, report)), ["T4"]);
+        assert!(found(|report| tags.ended(&here(), &open(), true, false, report)).is_empty());
+        assert!(found(|report| tags.ended(&here(), &open(), true, false, report)).is_empty());
+        assert_eq!(found(|report| tags.ended(&here(), &open(), false, false, report)), ["T4"]);
+    }
+
+    #[test]
+    fn what_lost_its_decision_may_end_in_two_ways() {
+        let mut tags = Tags::default();
+        assert!(found(|report| tags.ended(&here(), &open(), false, false, report)).is_empty());
+        assert!(found(|report| tags.ended(&here(), &open(), true, true, report)).is_empty());
+        let outcomes = [(4, TransactionOutcome::Committed { records: 4 })].into();
+        let told = TransactionalReport { outcomes, fenced: 0 };
+        assert!(found(|report| tags.told(1, &told, report)).is_empty());
+        assert_eq!(found(|report| tags.ended(&here(), &open(), true, false, report)), ["T4"]);
     }
 
     #[test]
@@ -161,8 +180,8 @@ mod tests {
     #[test]
     fn what_a_producer_was_not_told_is_found() {
         let mut tags = Tags::default();
-        tags.ended(&here(), &open(), true, &mut Report::default());
-        tags.ended(&here(), &Open { tag: Some((1, 5)), ..open() }, false, &mut Report::default());
+        tags.ended(&here(), &open(), true, false, &mut Report::default());
+        tags.ended(&here(), &Open { tag: Some((1, 5)), ..open() }, false, false, &mut Report::default());
         let told = |number, outcome| {
             let report = TransactionalReport { outcomes: [(number, outcome)].into(), fenced: 0 };
             found(|found| tags.told(1, &report, found))
@@ -181,7 +200,7 @@ mod tests {
     #[test]
     fn more_records_than_were_sent_are_found_even_if_some_were_deleted() {
         let mut tags = Tags::default();
-        tags.ended(&here(), &open(), true, &mut Report::default());
+        tags.ended(&here(), &open(), true, false, &mut Report::default());
         tags.uncounted((1, 4));
         let told = |records| {
             let outcomes = [(4, TransactionOutcome::Committed { records })].into();

@@ -49,6 +49,8 @@ struct Decision {
     epoch: i16,
     commit: bool,
     partitions: BTreeSet<TopicPartition>,
+    /// Whether it is known to be committed.
+    committed: bool,
 }
 
 /// The transactional ids.
@@ -114,9 +116,20 @@ impl States {
                     epoch: state.producer_epoch,
                     commit: state.status == PREPARE_COMMIT,
                     partitions: state.partitions.clone(),
+                    committed: false,
                 });
             }
         }
+    }
+
+    /// Whether a producer's transaction was decided in both ways, and not both times for good: a coordinator that is new sends the markers of a decision
+    /// that it finds in its log, committed or not, and the one after it may know nothing of that and decide otherwise.
+    pub(super) fn decided_in_doubt(&self, producer_id: i64, epoch: i16) -> bool {
+        let decisions = self.decisions.get(&producer_id).map(Vec::as_slice).unwrap_or_default();
+        let of_epoch = || decisions.iter().filter(|decision| decision.epoch == epoch);
+        let both = of_epoch().any(|decision| decision.commit) && of_epoch().any(|decision| !decision.commit);
+        let committed = |commit| of_epoch().any(|decision| decision.commit == commit && decision.committed);
+        both && !(committed(true) && committed(false))
     }
 
     /// An id's next state is committed, so long after it was written. Its producer.
@@ -145,6 +158,13 @@ impl States {
             return self.ids.remove(id).map(|state| state.producer_id);
         };
         let (next, pid) = (state.status, state.producer_id);
+        if matches!(next, PREPARE_COMMIT | PREPARE_ABORT) {
+            let decisions = self.decisions.entry(pid).or_default();
+            let same = |decision: &&mut Decision| {
+                decision.epoch == state.producer_epoch && decision.commit == (next == PREPARE_COMMIT)
+            };
+            decisions.iter_mut().filter(same).for_each(|decision| decision.committed = true);
+        }
         let late = self.before_late.get(id).map(|state| state.as_ref().map(|state| state.status));
         let fits = |before: Option<i8>| before.is_none_or(|before| may_follow(next, before));
         if let Some(before) = before
@@ -247,6 +267,20 @@ pub(super) mod tests {
             states.became(&id(), Some(&state(*status)), Duration::ZERO, &mut Report::default());
         }
         states
+    }
+
+    #[test]
+    fn a_decision_that_was_lost_leaves_a_doubt() {
+        let abort = state(PREPARE_ABORT);
+        let mut lost = states(&[EMPTY, ONGOING]);
+        lost.appended(&[(id(), Some(abort.clone()))]);
+        assert!(!lost.decided_in_doubt(7, 3), "there is one decision");
+        lost.appended(&[(id(), Some(state(PREPARE_COMMIT)))]);
+        assert!(lost.decided_in_doubt(7, 3) && !lost.decided_in_doubt(7, 4));
+        found(|report| _ = lost.became(&id(), Some(&state(PREPARE_COMMIT)), Duration::ZERO, report));
+        assert!(lost.decided_in_doubt(7, 3));
+        found(|report| _ = lost.became(&id(), Some(&abort), Duration::ZERO, report));
+        assert!(!lost.decided_in_doubt(7, 3), "both are committed: that is T7's");
     }
 
     #[test]

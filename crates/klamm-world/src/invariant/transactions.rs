@@ -16,7 +16,7 @@ use klamm_wire::record::record::Record;
 use klamm_wire::{RecordBatch, StrBytes};
 
 use super::doors::OFFSETS_TOPIC;
-use super::ghost::Partition;
+use super::ghost::{Partition, Replica};
 use super::mirror::Entry;
 use super::report::Report;
 use super::t06_states::State;
@@ -125,7 +125,6 @@ struct Seen {
     content: Content,
     at: Timestamp,
     producer_id: i64,
-    base: i64,
     /// The epoch that its producer had been given last.
     fence: Option<i16>,
     /// Whether it is committed, and folded in.
@@ -135,8 +134,8 @@ struct Seen {
 /// Everything about transactions that is not one partition's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Transactions {
-    /// What batches say, by the partition's place and the batch's checksum.
-    contents: BTreeMap<(usize, u32), Seen>,
+    /// What batches say, by the partition's place, and the batch's offset and checksum: of ten thousand batches, two may well have the same.
+    contents: BTreeMap<(usize, i64, u32), Seen>,
     pub(super) states: t06_states::States,
     pub(super) tags: t04_atomic::Tags,
     pub(super) offsets: t09_offsets::Offsets,
@@ -190,7 +189,7 @@ impl Transactions {
         let topic = name.topic.as_str();
         let counts = |entry: &&Entry| {
             let internal = !entry.control && (topic == STATE_TOPIC || topic == OFFSETS_TOPIC);
-            let new = || !self.contents.contains_key(&(index, entry.crc));
+            let new = || !self.contents.contains_key(&(index, entry.base, entry.crc));
             (internal || entry.transactional) && new()
         };
         let (Some(first), Some(last)) = (entries.iter().find(counts), entries.iter().rfind(counts)) else {
@@ -202,7 +201,7 @@ impl Transactions {
             let before = from;
             for batch in BatchIter::new(batches.concat().into()).flatten() {
                 from = from.max(batch.header.next_offset());
-                let key = (index, batch.header.crc);
+                let key = (index, batch.header.base_offset, batch.header.crc);
                 if let Some(content) = read(topic, &batch).filter(|_| !self.contents.contains_key(&key)) {
                     if let Content::States(states) = &content {
                         self.states.appended(states);
@@ -212,7 +211,6 @@ impl Transactions {
                         content,
                         at,
                         producer_id,
-                        base: batch.header.base_offset,
                         fence: self.fences.get(&producer_id).copied(),
                         folded: false,
                     };
@@ -250,8 +248,8 @@ impl Transactions {
     /// A leader deleted records before it was seen that they are committed: it may have been a stale one for so long. Their transactions are
     /// not counted, and those whose markers are gone as well are over.
     fn skip(&mut self, index: usize, partition: &mut Partition, begins: i64) {
-        let of_partition = self.contents.range_mut((index, 0)..=(index, u32::MAX)).map(|(_, seen)| seen);
-        for seen in of_partition.filter(|seen| !seen.folded && seen.base < begins) {
+        let deleted = self.contents.range_mut((index, 0, 0)..(index, begins, 0)).map(|(_, seen)| seen);
+        for seen in deleted.filter(|seen| !seen.folded) {
             seen.folded = true;
             match seen.content {
                 Content::Data { tag, .. } => self.tags.uncounted(tag),
@@ -270,7 +268,7 @@ impl Transactions {
     }
 
     fn fold_entry(&mut self, index: usize, partition: &mut Partition, entry: &Entry, report: &mut Report) {
-        let seen = self.contents.get_mut(&(index, entry.crc));
+        let seen = self.contents.get_mut(&(index, entry.base, entry.crc));
         let (at, fence) = seen.as_ref().map_or((report.at, None), |seen| (seen.at, seen.fence));
         let content = seen.map(|seen| {
             seen.folded = true;
@@ -307,7 +305,8 @@ impl Transactions {
                         commit: marker.committed,
                     };
                     partition.txns.done.push(done);
-                    self.tags.ended(&partition.name, &open, marker.committed, report);
+                    let in_doubt = self.states.decided_in_doubt(pid, entry.producer_epoch);
+                    self.tags.ended(&partition.name, &open, marker.committed, in_doubt, report);
                     if marker.committed {
                         let id = self.states.id_of(pid).cloned().unwrap_or_default();
                         self.offsets.processed(&id, &partition.name, &open.read, report);
@@ -351,10 +350,15 @@ impl Transactions {
                 if partition.registration.is_none() {
                     continue;
                 }
-                if partition.true_leader().is_some() {
+                // What a stale leader has ended meanwhile shows when the next one has committed it.
+                let ended_before = |leader: &Replica| {
+                    let led_from = leader.view.leading.as_ref().map_or(0, |leading| leading.epoch_start);
+                    let old = leader.log.range(partition.txns.folded, led_from);
+                    old.iter().any(|entry| entry.control && entry.producer_id == pid)
+                };
+                if partition.true_leader().is_some_and(|(_, leader)| !ended_before(leader)) {
                     t05_no_hanging::check(&self.states, partition, pid, report);
                 } else {
-                    // What a stale leader has ended meanwhile shows when the next one has it.
                     self.changed.insert(pid);
                 }
             }
@@ -445,9 +449,9 @@ mod tests {
         leader.log.push(first);
         leader.log.push(entry(5, 9, 0));
         let content = Content::Data { tag: (1, 4), read: -1, numbers: vec![0, 1, 2, 3, 4] };
-        let seen = Seen { content, at: Timestamp(0), producer_id: 7, base: 0, fence: None, folded: false };
+        let seen = Seen { content, at: Timestamp(0), producer_id: 7, fence: None, folded: false };
         let mut all = Transactions::default();
-        all.contents.insert((0, first.crc), seen);
+        all.contents.insert((0, 0, first.crc), seen);
         all
     }
 
@@ -471,7 +475,24 @@ mod tests {
         assert!(found(|report| all.judge(std::slice::from_ref(&partition), report)).is_empty());
         registration(&mut partition).leader_epoch = 0;
         assert_eq!(found(|report| all.judge(std::slice::from_ref(&partition), report)), ["T5"]);
-        assert!(found(|report| all.judge(&[partition], report)).is_empty(), "once is enough");
+        assert!(
+            found(|report| all.judge(std::slice::from_ref(&partition), report)).is_empty(),
+            "once is enough"
+        );
+        // The next leader has its marker, and has not committed that yet.
+        all.changed.insert(7);
+        let marker = Entry { producer_id: 7, transactional: true, control: true, ..entry(10, 10, 0) };
+        of(&mut partition, LEADER).log.push(marker);
+        assert_eq!(
+            found(|report| all.judge(std::slice::from_ref(&partition), report)),
+            ["T5"],
+            "a marker of its own"
+        );
+        all.changed.insert(7);
+        let leading = of(&mut partition, LEADER).view.leading.as_mut();
+        leading.expect("the fixture leads").epoch_start = 11;
+        assert!(found(|report| all.judge(&[partition], report)).is_empty());
+        assert!(all.changed.contains(&7), "it is looked at again");
     }
 
     #[test]
@@ -484,6 +505,19 @@ mod tests {
         let mut all = transactional(&mut partition);
         all.contents.values_mut().for_each(|seen| seen.fence = Some(4));
         assert_eq!(found(|report| all.fold(0, &mut partition, report)), ["T8"]);
+    }
+
+    #[test]
+    fn batches_of_one_checksum_are_told_apart() {
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        let leader = of(&mut partition, LEADER);
+        let [first, second] = [0, 1].map(|at| leader.log.entries()[at]);
+        leader.log = log(&[]);
+        leader.log.push(first);
+        leader.log.push(Entry { base: second.base, last: second.last, ..first });
+        all.fold(0, &mut partition, &mut Report::default());
+        assert_eq!(partition.txns.open[&7].records, 5, "nothing is known of the second");
     }
 
     #[test]
@@ -509,8 +543,8 @@ mod tests {
         (leader.view.log_start, leader.view.log_end, leader.view.high_watermark) = (11, 11, 11);
         let marker = EndTxnMarker { committed: true, coordinator_epoch: 0 };
         let content = Content::Marker(marker);
-        let seen = Seen { content, at: Timestamp(0), producer_id: 7, base: 10, fence: None, folded: false };
-        all.contents.insert((0, 1), seen);
+        let seen = Seen { content, at: Timestamp(0), producer_id: 7, fence: None, folded: false };
+        all.contents.insert((0, 10, 1), seen);
         all.fold(0, &mut partition, &mut Report::default());
         assert!(partition.txns.open.is_empty() && told(&all).is_empty());
         assert!(found(|report| all.judge(&[partition], report)).is_empty());

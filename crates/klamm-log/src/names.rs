@@ -27,7 +27,22 @@ pub(crate) const SEGMENT_FILES: [&str; 4] = [LOG, INDEX, TIME_INDEX, TXN_INDEX];
 
 /// `dir/00000000000000000042.log`
 pub(crate) fn file(dir: &str, offset: i64, suffix: &str) -> String {
-    format!("{dir}/{offset:020}{suffix}")
+    let mut path = String::with_capacity(dir.len() + 1 + 20 + suffix.len());
+    path.push_str(dir);
+    path.push('/');
+    // Twenty digits, without the formatter: a new partition has many files.
+    let mut digits = [b'0'; 20];
+    let mut left = offset.unsigned_abs();
+    for digit in digits.iter_mut().rev() {
+        *digit += (left % 10) as u8;
+        left /= 10;
+    }
+    if offset < 0 {
+        digits[0] = b'-';
+    }
+    path.extend(digits.map(char::from));
+    path.push_str(suffix);
+    path
 }
 
 /// The offset in a file name; `None` when it does not begin with twenty digits and a dot.

@@ -72,7 +72,11 @@ impl Segment {
         roll_jitter_ms: i64,
         now_ms: i64,
     ) -> Result<Self, DiskError> {
-        let path = |kind: &str| format!("{}{suffix}", names::file(dir, base_offset, kind));
+        let path = |kind: &str| {
+            let mut path = names::file(dir, base_offset, kind);
+            path.push_str(suffix);
+            path
+        };
         let log = disk.open(&path(names::LOG), FileKind::Log)?;
         let max_bytes = config.segment_index_bytes;
         let offset_index = OffsetIndex::open(disk, &path(names::INDEX), base_offset, max_bytes)?;

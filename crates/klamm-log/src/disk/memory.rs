@@ -1,10 +1,11 @@
 //! A disk in memory: log files are ropes of shared slices, so three replicas of a record hold one copy of its payload.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::paths::Paths;
 use super::rope::Rope;
 use super::{
     DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushId, FlushJob, FlushOutcome, FlushState,
@@ -15,8 +16,7 @@ use super::{
 pub struct MemoryDisk {
     files: Vec<Option<File>>,
     free: Vec<u32>,
-    paths: BTreeMap<String, u32>,
-    dirs: BTreeSet<String>,
+    paths: Paths<u32>,
     used: u64,
     /// The flushes under way, where they are reported from outside.
     deferred: Option<Deferred>,
@@ -115,29 +115,21 @@ impl MemoryDisk {
         } else {
             self.files[slot as usize] = Some(file);
         }
-        self.paths.insert(path.to_owned(), slot);
+        self.paths.insert(path, slot);
         slot
     }
 
     fn remove(&mut self, path: &str) {
         if let Some(slot) = self.paths.remove(path) {
-            if let Some(file) = self.files[slot as usize].take() {
-                self.used -= file.len();
-            }
-            self.free.push(slot);
+            self.free(slot);
         }
     }
 
-    /// The paths of files under a directory.
-    fn under(&self, dir: &str) -> Vec<String> {
-        let prefix = format!("{dir}/");
-        let files = self.paths.range(prefix.clone()..).map(|(path, _)| path);
-        files.take_while(|path| path.starts_with(&prefix)).cloned().collect()
-    }
-
-    fn dirs_under(&self, dir: &str) -> Vec<String> {
-        let prefix = format!("{dir}/");
-        self.dirs.range(prefix.clone()..).take_while(|path| path.starts_with(&prefix)).cloned().collect()
+    fn free(&mut self, slot: u32) {
+        if let Some(file) = self.files[slot as usize].take() {
+            self.used -= file.len();
+        }
+        self.free.push(slot);
     }
 }
 
@@ -274,65 +266,34 @@ impl Disk for MemoryDisk {
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.paths.contains_key(path) || self.dirs.contains(path)
+        self.paths.get(path).is_some() || self.paths.has_dir(path)
     }
 
     fn list(&self, dir: &str) -> Result<Vec<DirEntry>, DiskError> {
-        let prefix = format!("{dir}/");
-        let name = |path: &String| {
-            let rest = &path[prefix.len()..];
-            (!rest.contains('/')).then(|| rest.to_owned())
-        };
-        let files = self.paths.range(prefix.clone()..).map(|(path, _)| path);
-        let files = files.take_while(|p| p.starts_with(&prefix)).filter_map(name);
-        let dirs = self.dirs.range(prefix.clone()..).take_while(|p| p.starts_with(&prefix)).filter_map(name);
-        let mut entries: Vec<_> = files.map(|name| DirEntry { name, is_dir: false }).collect();
-        entries.extend(dirs.map(|name| DirEntry { name, is_dir: true }));
-        entries.sort();
-        Ok(entries)
+        Ok(self.paths.list(dir))
     }
 
     fn create_dir(&mut self, dir: &str) -> Result<(), DiskError> {
-        let ends = dir.match_indices('/').map(|(at, _)| at).chain([dir.len()]);
-        for end in ends.filter(|end| *end > 0) {
-            if !self.dirs.contains(&dir[..end]) {
-                self.dirs.insert(dir[..end].to_owned());
-            }
-        }
+        self.paths.make_dir(dir);
         Ok(())
     }
 
     fn remove_dir(&mut self, dir: &str) -> Result<(), DiskError> {
-        for path in self.under(dir) {
-            self.remove(&path);
+        for (_, slot) in self.paths.remove_dir(dir) {
+            self.free(slot);
         }
-        for path in self.dirs_under(dir) {
-            self.dirs.remove(&path);
-        }
-        self.dirs.remove(dir);
         Ok(())
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
         if let Some(slot) = self.paths.remove(from) {
             self.remove(to);
-            self.paths.insert(to.to_owned(), slot);
+            self.paths.insert(to, slot);
             return Ok(());
         }
-        if !self.dirs.remove(from) {
+        if !self.paths.rename_dir(from, to) {
             return Err(DiskError::new(DiskErrorKind::NotFound, from, "no such file or directory"));
         }
-        let moved = |path: &str| format!("{to}{}", &path[from.len()..]);
-        for path in self.under(from) {
-            if let Some(slot) = self.paths.remove(&path) {
-                self.paths.insert(moved(&path), slot);
-            }
-        }
-        for path in self.dirs_under(from) {
-            self.dirs.remove(&path);
-            self.dirs.insert(moved(&path));
-        }
-        self.dirs.insert(to.to_owned());
         Ok(())
     }
 
@@ -393,11 +354,11 @@ impl Disk for MemoryDisk {
 
     fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
         self.crash();
-        for (path, slot) in &self.paths {
+        for (path, slot) in self.paths.all() {
             let Some(file) = &mut self.files[*slot as usize] else { continue };
             let unflushed = file.len() - file.flushed;
             if unflushed > 0 {
-                let kept = keep(path, unflushed).min(unflushed);
+                let kept = keep(&path, unflushed).min(unflushed);
                 self.used -= unflushed - kept;
                 file.truncate(file.flushed + kept);
                 file.flushed = file.len();

@@ -10,11 +10,13 @@ mod file;
 #[cfg(feature = "file")]
 mod handles;
 mod memory;
+mod paths;
 mod rope;
 
 #[cfg(feature = "file")]
 pub use file::FileDisk;
 pub use memory::MemoryDisk;
+pub use paths::Paths;
 
 /// An open file. Valid until the file is closed or deleted, or the disk [crashes](Disk::crash).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

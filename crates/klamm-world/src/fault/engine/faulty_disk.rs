@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_log::Disk;
 use klamm_log::disk::{
-    DirEntry, DiskError, DiskErrorKind, FileId, FileKind, FlushJob, FlushOutcome, FlushState,
+    DirEntry, DiskError, DiskErrorKind, FileId, FileKind, FlushJob, FlushOutcome, FlushState, Paths,
 };
 use klamm_node::TopicPartition;
 
@@ -30,10 +30,10 @@ pub(crate) struct Deeds {
 #[derive(Debug)]
 pub(crate) struct FaultyDisk {
     inner: Box<dyn Disk>,
-    /// The open files' paths.
-    open: BTreeMap<FileId, String>,
-    /// Every file that was ever opened and is still there.
-    known: BTreeSet<String>,
+    /// The open files' paths, by their ids.
+    open: Vec<Option<String>>,
+    /// Every file that was ever opened and is still there, with its id while it is open.
+    known: Paths<Option<FileId>>,
     /// Behind a cell because reading fails too.
     faults: RefCell<Vec<Armed>>,
     deeds: RefCell<Deeds>,
@@ -119,8 +119,8 @@ impl FaultyDisk {
     pub(crate) fn new(inner: Box<dyn Disk>) -> Self {
         Self {
             inner,
-            open: BTreeMap::new(),
-            known: BTreeSet::new(),
+            open: Vec::new(),
+            known: Paths::default(),
             faults: RefCell::default(),
             deeds: RefCell::default(),
         }
@@ -179,8 +179,8 @@ impl FaultyDisk {
 
     /// The log segments in a scope.
     fn segments(&self, scope: &DiskScope) -> Vec<String> {
-        let logs = self.known.iter().filter(|path| path.ends_with(".log") && scope.covers(path));
-        logs.cloned().collect()
+        let known = self.known.all().into_iter().map(|(path, _)| path);
+        known.filter(|path| path.ends_with(".log") && scope.covers(path)).collect()
     }
 
     fn hit(&self, path: &str, operation: DiskOperation, bytes: u64) -> Result<(), DiskError> {
@@ -199,8 +199,8 @@ impl FaultyDisk {
         if self.faults.borrow().is_empty() {
             return Ok(());
         }
-        let path = self.open.get(&file).map_or("", String::as_str);
-        self.hit(path, operation, bytes)
+        let path = self.open.get(file.0 as usize).and_then(Option::as_deref);
+        self.hit(path.unwrap_or_default(), operation, bytes)
     }
 
     /// Whether a path cannot be reached.
@@ -211,18 +211,44 @@ impl FaultyDisk {
             .any(|armed| matches!(&armed.fault, DiskFault::LostDirectory { scope } if scope.covers(path)))
     }
 
+    /// A file or directory is renamed.
     fn moved(&mut self, from: &str, to: &str) {
-        let moved = |path: &str| {
-            let rest = path.strip_prefix(from)?;
-            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
-        };
-        for path in self.open.values_mut() {
-            if let Some(new) = moved(path) {
-                *path = new;
+        if let Some(file) = self.known.remove(from) {
+            if let Some(Some(replaced)) = self.known.insert(to, file) {
+                self.forget(replaced);
+            }
+            if let Some(file) = file {
+                self.name(file, to.to_owned());
+            }
+            return;
+        }
+        for (path, file) in self.known.remove_dir(from) {
+            let path = format!("{to}{}", &path[from.len()..]);
+            self.known.insert(&path, file);
+            if let Some(file) = file {
+                self.name(file, path);
             }
         }
-        self.known =
-            std::mem::take(&mut self.known).into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
+    }
+
+    /// An open file has this path.
+    fn name(&mut self, file: FileId, path: String) {
+        let place = file.0 as usize;
+        if place >= self.open.len() {
+            self.open.resize(place + 1, None);
+        }
+        self.open[place] = Some(path);
+    }
+
+    /// A file is open no more; its path.
+    fn forget(&mut self, file: FileId) -> Option<String> {
+        self.open.get_mut(file.0 as usize)?.take()
+    }
+
+    /// No file is open any more.
+    fn forget_all(&mut self) {
+        self.open.clear();
+        self.known.values_mut().for_each(|file| *file = None);
     }
 
     /// What the armed faults say of a power loss: how many of a file's bytes stay, flushed or not.
@@ -250,15 +276,21 @@ impl FaultyDisk {
 
 impl Disk for FaultyDisk {
     fn open(&mut self, path: &str, kind: FileKind) -> Result<FileId, DiskError> {
-        self.hit(path, DiskOperation::Write, u64::from(!self.inner.exists(path)))?;
+        if !self.faults.get_mut().is_empty() {
+            self.hit(path, DiskOperation::Write, u64::from(!self.inner.exists(path)))?;
+        }
         let file = self.inner.open(path, kind)?;
-        self.open.insert(file, path.to_owned());
-        self.known.insert(path.to_owned());
+        self.name(file, path.to_owned());
+        self.known.insert(path, Some(file));
         Ok(file)
     }
 
     fn close(&mut self, file: FileId) {
-        self.open.remove(&file);
+        if let Some(path) = self.forget(file)
+            && let Some(known) = self.known.get_mut(&path)
+        {
+            *known = None;
+        }
         self.inner.close(file);
     }
 
@@ -332,15 +364,17 @@ impl Disk for FaultyDisk {
     }
 
     fn create_dir(&mut self, dir: &str) -> Result<(), DiskError> {
-        self.hit(dir, DiskOperation::Write, u64::from(!self.inner.exists(dir)))?;
+        if !self.faults.get_mut().is_empty() {
+            self.hit(dir, DiskOperation::Write, u64::from(!self.inner.exists(dir)))?;
+        }
         self.inner.create_dir(dir)
     }
 
     fn remove_dir(&mut self, dir: &str) -> Result<(), DiskError> {
         self.hit(dir, DiskOperation::Write, 0)?;
-        let scope = DiskScope::Path(dir.to_owned());
-        self.known.retain(|path| !scope.covers(path));
-        self.open.retain(|_, path| !scope.covers(path));
+        for file in self.known.remove_dir(dir).into_iter().filter_map(|(_, file)| file) {
+            self.forget(file);
+        }
         self.inner.remove_dir(dir)
     }
 
@@ -353,8 +387,9 @@ impl Disk for FaultyDisk {
 
     fn delete(&mut self, path: &str) -> Result<(), DiskError> {
         self.hit(path, DiskOperation::Write, 0)?;
-        self.known.remove(path);
-        self.open.retain(|_, open| open != path);
+        if let Some(Some(file)) = self.known.remove(path) {
+            self.forget(file);
+        }
         self.inner.delete(path)
     }
 
@@ -387,15 +422,15 @@ impl Disk for FaultyDisk {
     }
 
     fn crash(&mut self) {
-        self.open.clear();
+        self.forget_all();
         self.inner.crash();
     }
 
     fn power_loss(&mut self, keep: &mut dyn FnMut(&str, u64) -> u64) {
         let lengths = self.kept_lengths();
-        let files: BTreeMap<&String, FileId> = self.open.iter().map(|(file, path)| (path, *file)).collect();
+        let open = self.known.all().into_iter().filter_map(|(path, file)| Some((path, (*file)?)));
         let lengths_now: BTreeMap<String, u64> =
-            files.into_iter().map(|(path, file)| (path.clone(), self.inner.len(file))).collect();
+            open.map(|(path, file)| (path, self.inner.len(file))).collect();
         let faults = self.faults.get_mut();
         let deeds = self.deeds.get_mut();
         self.inner.power_loss(&mut |path, unflushed| {
@@ -424,7 +459,7 @@ impl Disk for FaultyDisk {
                 deeds.over.push(armed.id);
             }
         }
-        self.open.clear();
+        self.forget_all();
     }
 
     fn fork(&self) -> Option<Box<dyn Disk>> {

@@ -4,7 +4,7 @@
 //! the coordinators, whose methods take `&mut Core`. Core never calls a coordinator; it queues [`CoordinatorEvent`]s,
 //! and `Broker` hands them over before the step ends.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use klamm_log::{Disk, FetchIsolation, ReadError};
@@ -307,9 +307,9 @@ pub(crate) struct Core {
     /// Fetches to look at again before the step ends.
     pub(crate) fetch_checks: BTreeSet<OpId>,
     /// The fetch that waits on a connection.
-    pub(crate) parked_fetches: BTreeMap<ConnectionId, OpId>,
+    pub(crate) parked_fetches: FxHashMap<ConnectionId, OpId>,
     /// The fetch that waits for a follower.
-    pub(crate) parked_followers: BTreeMap<NodeId, OpId>,
+    pub(crate) parked_followers: FxHashMap<NodeId, OpId>,
     /// Requests that the controller answers.
     pub(crate) forwarding: Forwarding,
     /// Topics that are being created for clients that asked for them.

@@ -4,7 +4,7 @@
 //! something to say (new data, a moved high watermark, an error, a changed request) and only these are looked at, so that a fetch
 //! over thousands of quiet partitions costs nothing. What is answered is the same.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use klamm_node::Rng;
 use klamm_wire::{ErrorCode, FetchPartition, StrBytes, Uuid};
@@ -130,6 +130,8 @@ pub(crate) struct FetchSession {
     created_ms: i64,
     last_used_ms: i64,
     cached_size: usize,
+    /// How it was last filed among those that may be evicted: with what size, and whether it was old enough for everybody.
+    filed: Option<(usize, bool)>,
 }
 
 impl FetchSession {
@@ -241,8 +243,7 @@ type EvictableKey = (bool, usize, i32);
 /// Every session of the broker (`FetchSessionCache`).
 #[derive(Debug, Clone)]
 pub(crate) struct FetchSessionCache {
-    sessions: BTreeMap<i32, FetchSession>,
-    last_used: BTreeSet<(i64, i32)>,
+    sessions: FxHashMap<i32, FetchSession>,
     evictable_by_all: BTreeSet<EvictableKey>,
     evictable_by_privileged: BTreeSet<EvictableKey>,
     max_entries: usize,
@@ -252,10 +253,9 @@ pub(crate) struct FetchSessionCache {
 impl FetchSessionCache {
     /// A cache of `max_entries` sessions (`max.incremental.fetch.session.cache.slots`), which may be evicted after
     /// `eviction_ms` of idleness.
-    pub(crate) const fn new(max_entries: usize, eviction_ms: i64) -> Self {
+    pub(crate) fn new(max_entries: usize, eviction_ms: i64) -> Self {
         Self {
-            sessions: BTreeMap::new(),
-            last_used: BTreeSet::new(),
+            sessions: FxHashMap::default(),
             evictable_by_all: BTreeSet::new(),
             evictable_by_privileged: BTreeSet::new(),
             max_entries,
@@ -330,16 +330,17 @@ impl FetchSessionCache {
             created_ms: now_ms,
             last_used_ms: now_ms,
             cached_size: size,
+            filed: None,
         };
         self.sessions.insert(id, session);
-        self.last_used.insert((now_ms, id));
         self.note_use(id, now_ms);
         Some(Created { id, evicted, evicted_id })
     }
 
     /// The session that a new one may take the place of: a stale one, or a less valuable one that is not young.
     fn evictable(&self, privileged: bool, size: usize, now_ms: i64) -> Option<i32> {
-        let (used, id) = *self.last_used.first()?;
+        // Looked for only when the cache is full, so that no fetch has to keep them in order.
+        let (used, id) = self.sessions.iter().map(|(id, session)| (session.last_used_ms, *id)).min()?;
         if now_ms - used > self.eviction_ms {
             return Some(id);
         }
@@ -351,30 +352,30 @@ impl FetchSessionCache {
     /// Takes note of a session's use and size.
     pub(crate) fn note_use(&mut self, id: i32, now_ms: i64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        self.last_used.remove(&(session.last_used_ms, id));
-        let old = (session.privileged, session.cached_size, id);
-        self.evictable_by_all.remove(&old);
-        self.evictable_by_privileged.remove(&old);
         session.last_used_ms = now_ms;
+        let old = (session.privileged, session.cached_size, id);
         session.cached_size = session.cached_size.max(session.len());
         if !session.index.is_empty() {
             session.cached_size = session.len();
         }
         let key = (session.privileged, session.cached_size, id);
         let settled = now_ms - session.created_ms > self.eviction_ms;
+        if session.filed.replace((session.cached_size, settled)) == Some((session.cached_size, settled)) {
+            return;
+        }
+        self.evictable_by_all.remove(&old);
+        self.evictable_by_privileged.remove(&old);
         if !session.privileged || settled {
             self.evictable_by_privileged.insert(key);
         }
         if settled {
             self.evictable_by_all.insert(key);
         }
-        self.last_used.insert((now_ms, id));
     }
 
     /// Ends a session.
     pub(crate) fn remove(&mut self, id: i32) -> Option<FetchSession> {
         let session = self.sessions.remove(&id)?;
-        self.last_used.remove(&(session.last_used_ms, id));
         let key = (session.privileged, session.cached_size, id);
         self.evictable_by_all.remove(&key);
         self.evictable_by_privileged.remove(&key);

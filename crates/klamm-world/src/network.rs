@@ -1,6 +1,6 @@
 //! The network between nodes: directed links that take time, and messages that travel as values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use klamm_node::{CallId, EventId, NodeId, Rng, SendError, Timestamp};
@@ -135,10 +135,11 @@ impl Network {
     }
 }
 
-/// A node's calls to others that are not answered yet, in order of their ids.
+/// A node's calls to others that are not answered yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Calls {
-    open: BTreeMap<CallId, Call>,
+    /// In order of ids, which is nearly always that of opening; there are a handful.
+    open: VecDeque<(CallId, Call)>,
     /// No call times out before this. It is not moved when calls are answered: nearly all are, and soon.
     earliest: Timestamp,
 }
@@ -153,20 +154,28 @@ struct Call {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { open: BTreeMap::new(), earliest: Timestamp::MAX }
+        Self { open: VecDeque::new(), earliest: Timestamp::MAX }
     }
 }
 
 impl Calls {
     /// Notes a call.
     pub(crate) fn open(&mut self, call: CallId, to: NodeId, times_out: Timestamp, cause: Option<EventId>) {
-        self.open.insert(call, Call { to, times_out, cause });
+        let opened = Call { to, times_out, cause };
+        match self.find(call) {
+            Ok(at) => self.open[at].1 = opened,
+            Err(at) => self.open.insert(at, (call, opened)),
+        }
         self.earliest = self.earliest.min(times_out);
     }
 
     /// Ends a call; false when it has ended already.
     pub(crate) fn close(&mut self, call: CallId) -> bool {
-        self.open.remove(&call).is_some()
+        self.find(call).is_ok_and(|at| self.open.remove(at).is_some())
+    }
+
+    fn find(&self, call: CallId) -> Result<usize, usize> {
+        self.open.binary_search_by_key(&call, |(id, _)| *id)
     }
 
     /// No call times out before this.
@@ -182,17 +191,17 @@ impl Calls {
 
     /// Has a call time out later: it was answered and made again.
     pub(crate) fn delay(&mut self, call: CallId, by: Duration) {
-        if let Some(call) = self.open.get_mut(&call) {
-            call.times_out += by;
+        if let Ok(at) = self.find(call) {
+            self.open[at].1.times_out += by;
         }
-        self.earliest = self.open.values().map(|call| call.times_out).min().unwrap_or(Timestamp::MAX);
+        self.earliest = self.open.iter().map(|(_, call)| call.times_out).min().unwrap_or(Timestamp::MAX);
     }
 
     /// Ends and returns the calls that have timed out, each with what that follows from.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<(CallId, Option<EventId>)> {
         let mut expired = Vec::new();
         let mut earliest = Timestamp::MAX;
-        self.open.retain(|id, call| {
+        self.open.retain(|(id, call)| {
             if call.times_out <= now {
                 expired.push((*id, call.cause));
                 return false;
@@ -213,7 +222,7 @@ impl Calls {
     pub(crate) fn hasten(&mut self, by: Duration) {
         let nearer =
             |at: Timestamp| Timestamp(at.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)));
-        for call in self.open.values_mut() {
+        for (_, call) in &mut self.open {
             call.times_out = nearer(call.times_out);
         }
         if self.earliest != Timestamp::MAX {

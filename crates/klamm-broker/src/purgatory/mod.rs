@@ -4,10 +4,11 @@ pub(crate) mod delete_records;
 pub(crate) mod fetch;
 pub(crate) mod produce;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeBounds;
 
 use klamm_node::{EventId, Timestamp};
+use rustc_hash::FxHashMap;
 
 /// A waiting operation; never reused within a purgatory's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,14 +31,14 @@ struct Waiting<K, O> {
 #[derive(Debug, Clone)]
 pub(crate) struct Purgatory<K, O> {
     next_id: u64,
-    ops: BTreeMap<OpId, Waiting<K, O>>,
+    ops: FxHashMap<OpId, Waiting<K, O>>,
     watched: BTreeSet<(K, OpId)>,
     deadlines: BTreeSet<(Timestamp, OpId)>,
 }
 
 impl<K, O> Default for Purgatory<K, O> {
     fn default() -> Self {
-        Self { next_id: 0, ops: BTreeMap::new(), watched: BTreeSet::new(), deadlines: BTreeSet::new() }
+        Self { next_id: 0, ops: FxHashMap::default(), watched: BTreeSet::new(), deadlines: BTreeSet::new() }
     }
 }
 

@@ -1,11 +1,11 @@
 //! One client's connection: read, split, decode and check outside the lock; encode and write outside the lock.
 
 use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,6 +16,7 @@ use klamm_world::ClientRequest;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
 
 use crate::codec::{self, Received};
 use crate::driver::Driver;
@@ -76,6 +77,25 @@ struct Connection {
     closing: Option<&'static str>,
     /// Nothing more is read: the client has closed its side, or sent what is no request.
     ended: bool,
+    idle: IdleTimer,
+}
+
+/// Ends the wait of a connection on which nothing happens. It is set again when it goes off, not with everything that happens.
+#[derive(Default)]
+struct IdleTimer(Option<Pin<Box<Sleep>>>);
+
+impl IdleTimer {
+    /// Whether it is `until`, which never moves back.
+    fn poll(&mut self, until: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until.into())));
+        while sleep.as_mut().poll(context).is_ready() {
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(until.into());
+        }
+        Poll::Pending
+    }
 }
 
 /// What a connection can go on with.
@@ -125,6 +145,7 @@ pub(crate) async fn serve(
         unsent_bytes: 0,
         closing: None,
         ended: false,
+        idle: IdleTimer::default(),
     };
     match connection.run().await {
         Ok(why) => tracing::debug!(client = &*host, broker = broker.0, why, "connection closed"),
@@ -186,28 +207,23 @@ impl Connection {
         let spare = self.received.capacity() - self.received.len();
         // A client that waits for an answer is not idle, one that does not read its answers is.
         let max_idle = self.limits.max_idle.filter(|_| self.in_flight == 0 || has_unsent);
-        let idle = async {
-            match max_idle {
-                Some(max_idle) => tokio::time::sleep_until((active + max_idle).into()).await,
-                None => pending().await,
+        let Self { stream, received, outbox, idle, .. } = self;
+        let woken = poll_fn(|context| {
+            if outbox.poll_woken(context).is_ready() {
+                return Poll::Ready(Ok(Woken::Answered));
             }
-        };
-        let Self { stream, received, outbox, .. } = self;
-        let socket = poll_fn(|context| {
             if wants_input && let Poll::Ready(read) = pin!(stream.read_buf(received)).poll(context) {
                 return Poll::Ready(read.map(Woken::Read));
             }
             if has_unsent && let Poll::Ready(ready) = stream.poll_write_ready(context) {
                 return Poll::Ready(ready.map(|()| Woken::Writable));
             }
-            Poll::Pending
-        });
-        let woken = tokio::select! {
-            biased;
-            () = outbox.woken() => Woken::Answered,
-            woken = socket => woken?,
-            () = idle => Woken::Idle,
-        };
+            match max_idle {
+                Some(max_idle) => idle.poll(active + max_idle, context).map(|()| Ok(Woken::Idle)),
+                None => Poll::Pending,
+            }
+        })
+        .await?;
         if let Woken::Read(count) = woken {
             if count == spare {
                 self.room = (self.room * 2).min(ROOM.1);

@@ -1,11 +1,12 @@
 //! What the world has answered to one connection and the connection's task has not written yet.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use klamm_wire::{ApiKey, Response};
 use klamm_world::Damage;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 /// One answer, in the order of the connection's requests.
 #[derive(Debug)]
@@ -23,13 +24,16 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     contents: Mutex<Contents>,
-    wake: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Contents {
     answers: Vec<Answer>,
     closed: bool,
+    /// The task was woken and has not looked since.
+    woken: bool,
+    /// The task, while it waits.
+    waiting: Option<Waker>,
 }
 
 impl Outbox {
@@ -48,12 +52,30 @@ impl Outbox {
 
     /// Wakes the task. Not under the world's lock: a wake may enter the kernel.
     pub(crate) fn wake(&self) {
-        self.wake.notify_one();
+        let mut contents = self.contents.lock();
+        contents.woken = true;
+        let waiting = contents.waiting.take();
+        drop(contents);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
     }
 
     /// Waits until there may be something to take.
     pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+        poll_fn(|context| self.poll_woken(context)).await;
+    }
+
+    /// As [`Outbox::woken`], for the one task that looks.
+    pub(crate) fn poll_woken(&self, context: &Context<'_>) -> Poll<()> {
+        let mut contents = self.contents.lock();
+        if std::mem::take(&mut contents.woken) {
+            return Poll::Ready(());
+        }
+        if !contents.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(context.waker())) {
+            contents.waiting = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Swaps the answers into `into`, which must be empty; whether the connection is to be closed.

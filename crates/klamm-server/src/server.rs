@@ -188,9 +188,6 @@ impl Server {
 
         let driver = &server.core.driver;
         let ready = async {
-            for id in &brokers {
-                server.core.until_listening(*id, true).await;
-            }
             driver.wait_for("ready", |state| state.world.is_ready().then_some(())).await;
             topics::create(driver, &settings.topics).await
         };
@@ -507,7 +504,8 @@ fn listen(
     let mut is_listening = BTreeMap::new();
     for (broker, socket) in sockets {
         let (listening, follow) = watch::channel(true);
-        let (accepting, follow_accepting) = watch::channel(false);
+        // The kernel completes connections already; nobody need wait for the thread that takes them up.
+        let (accepting, follow_accepting) = watch::channel(true);
         driver.with("listen", |state| state.add_listener(broker, listening));
         is_listening.insert(broker, follow_accepting);
         let task = listener::run(driver.clone(), broker, socket, follow, accepting, limits, alive.clone());

@@ -40,7 +40,7 @@ pub(crate) fn file(dir: &str, offset: i64, suffix: &str) -> String {
     if offset < 0 {
         digits[0] = b'-';
     }
-    path.extend(digits.map(char::from));
+    path.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     path.push_str(suffix);
     path
 }

@@ -39,7 +39,11 @@ impl<T> Default for Paths<T> {
 
 /// A path's directory and its name there; what has no directory lies in `.`.
 fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or((".", path))
+    // Names are short: a plain loop is sooner done than a search is set up.
+    match path.bytes().rposition(|byte| byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (".", path),
+    }
 }
 
 impl<T> Paths<T> {

@@ -91,6 +91,11 @@ impl Data {
             self.append(append_time, BatchBuilder::new(), 2, AppendOrigin::Client);
         }
 
+        let preallocated = self.topic("preallocated", &[("preallocate", "true")]);
+        for _ in 0..30 {
+            self.append(preallocated, BatchBuilder::new(), 4, AppendOrigin::Client);
+        }
+
         let recompressed = self.topic("recompressed", &[("compression.type", "zstd")]);
         for n in 0..30 {
             let codec = Compression::ALL[n % Compression::ALL.len()];
@@ -238,12 +243,17 @@ fn kafkas_tool_reads_what_a_crash_left() {
     let mut data = Data::create(dir.path());
     data.fill();
     let values = data.readable_values();
+    let is_preallocated = |log: &&Log| log.config().preallocate;
+    let preallocated =
+        data.logs.iter().filter(is_preallocated).map(|log| count_values(log, &data.disk)).sum::<usize>();
     data.disk.crash();
     drop(data);
     // The deletions that were waiting are none of the log.
-    let every = files(dir.path(), &[".log", ".index", ".timeindex", ".txnindex", ".snapshot"]);
+    let mut every = files(dir.path(), &[".log", ".index", ".timeindex", ".txnindex", ".snapshot"]);
+    // A preallocated file ends in zeros until it is recovered, in Kafka too, and the tool stops there.
+    every.retain(|path| !path.to_string_lossy().contains("preallocated"));
     let out = dump(&every, &["--deep-iteration", "--print-data-log"]);
-    assert_eq!(out.matches("payload: value-").count(), values);
+    assert_eq!(out.matches("payload: value-").count(), values - preallocated);
 
     // And what recovery makes of it.
     let mut disk = FileDisk::open(dir.path()).unwrap();

@@ -57,6 +57,8 @@ pub(crate) struct Segment {
     created_ms: i64,
     modified_ms: i64,
     roll_jitter_ms: i64,
+    /// Whether its file was made longer than what is in it.
+    preallocated: bool,
     /// (last offset, position) of the last batches appended.
     recent: VecDeque<(i64, u64)>,
 }
@@ -77,7 +79,11 @@ impl Segment {
             path.push_str(suffix);
             path
         };
+        let preallocated = config.preallocate && !disk.exists(&path(names::LOG));
         let log = disk.open(&path(names::LOG), FileKind::Log)?;
+        if preallocated {
+            disk.preallocate(log, config.segment_bytes.into())?;
+        }
         let max_bytes = config.segment_index_bytes;
         let offset_index = OffsetIndex::open(disk, &path(names::INDEX), base_offset, max_bytes)?;
         let time_index = TimeIndex::open(disk, &path(names::TIME_INDEX), base_offset, max_bytes)?;
@@ -95,6 +101,7 @@ impl Segment {
             created_ms: now_ms,
             modified_ms: now_ms,
             roll_jitter_ms,
+            preallocated,
             recent: VecDeque::new(),
         };
         segment.load_timestamps(disk)?;
@@ -376,11 +383,14 @@ impl Segment {
         Ok(())
     }
 
-    /// The segment is active no more: completes the time index.
+    /// The segment is active no more: completes the time index, and cuts a preallocated file (`onBecomeInactiveSegment`).
     pub(crate) fn seal(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         self.time_index.maybe_append(disk, self.max_timestamp.0, self.max_timestamp.1, true)?;
         disk.seal(self.offset_index.file())?;
         disk.seal(self.time_index.file())?;
+        if std::mem::take(&mut self.preallocated) {
+            disk.seal(self.log)?;
+        }
         self.recent = VecDeque::new();
         Ok(())
     }

@@ -5,14 +5,14 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use memmap2::{MmapMut, MmapOptions};
 
-use super::handles::{Handles, open_append};
+use super::handles::{Handles, open_append, open_write};
 use super::{
     DirEntry, Disk, DiskError, DiskErrorKind, FileId, FileKind, FlushId, FlushJob, FlushOutcome, FlushState,
 };
@@ -50,8 +50,8 @@ struct OpenFile {
 
 #[derive(Debug)]
 enum Data {
-    /// A log segment: read and written through its handle.
-    Log,
+    /// A log segment: read and written through its handle. Its file is `allocated` bytes long when that is more than was written.
+    Log { allocated: u64 },
     /// An index: mapped once it has an entry. No handle is kept; the map lives without.
     Index { map: Option<MmapMut>, max_bytes: u64 },
     /// Small and append-only: also held in memory.
@@ -189,9 +189,16 @@ impl FileDisk {
 
     /// Closes a file as [`Disk::close`] does.
     fn close_path(&mut self, path: &str) -> Result<(), DiskError> {
-        if let Some(OpenFile { data: Data::Index { map: Some(map), .. }, len, path, .. }) = self.forget(path)
-        {
-            drop(map);
+        let Some(OpenFile { data, len, path, .. }) = self.forget(path) else { return Ok(()) };
+        let longer = match data {
+            Data::Index { map: Some(map), .. } => {
+                drop(map);
+                true
+            }
+            Data::Log { allocated } => allocated > len,
+            _ => false,
+        };
+        if longer {
             set_len(&self.real(&path), len).map_err(|e| error(&path, &e))?;
         }
         Ok(())
@@ -207,7 +214,7 @@ impl FileDisk {
         let real = self.real(path);
         let len = open_append(&real)?.metadata()?.len();
         Ok(match kind {
-            FileKind::Log => (Data::Log, len),
+            FileKind::Log => (Data::Log { allocated: 0 }, len),
             FileKind::Index { max_bytes } => {
                 let map = if len == 0 { None } else { Some(map(&real, len)?) };
                 (Data::Index { map, max_bytes }, len)
@@ -219,7 +226,22 @@ impl FileDisk {
     /// The open file behind an id.
     fn handle(&self, id: FileId) -> Result<Arc<File>, DiskError> {
         let file = self.file(id)?;
-        self.handles.get(id.0, || open_append(&self.real(&file.path))).map_err(|e| file.failed(&e))
+        let open = || match file.data {
+            Data::Log { allocated: 1.. } => open_write(&self.real(&file.path)),
+            _ => open_append(&self.real(&file.path)),
+        };
+        self.handles.get(id.0, open).map_err(|e| file.failed(&e))
+    }
+
+    /// Cuts a preallocated log file to `len`; from then on it is appended to as any other.
+    fn trim(&mut self, id: FileId, len: u64) -> Result<(), DiskError> {
+        if let Data::Log { allocated: 1.. } = self.file(id)?.data {
+            let cut = self.handle(id)?.set_len(len);
+            cut.map_err(|e| self.failed(id, &e))?;
+            self.handles.forget(id.0);
+            self.file_mut(id)?.data = Data::Log { allocated: 0 };
+        }
+        Ok(())
     }
 }
 
@@ -253,6 +275,19 @@ impl Disk for FileDisk {
         Ok(FileId(slot))
     }
 
+    fn preallocate(&mut self, id: FileId, bytes: u64) -> Result<(), DiskError> {
+        let real = self.real(&self.file(id)?.path);
+        let file = self.file_mut(id)?;
+        if let Data::Log { allocated } = &mut file.data
+            && file.len == 0
+        {
+            *allocated = bytes;
+            self.handles.forget(id.0);
+            set_len(&real, bytes).map_err(|e| self.failed(id, &e))?;
+        }
+        Ok(())
+    }
+
     fn close(&mut self, file: FileId) {
         if let Ok(file) = self.file(file) {
             let path = file.path.clone();
@@ -263,8 +298,9 @@ impl Disk for FileDisk {
 
     fn seal(&mut self, id: FileId) -> Result<(), DiskError> {
         let real = self.real(&self.file(id)?.path);
+        let len = self.file(id)?.len;
+        self.trim(id, len)?;
         let file = self.file_mut(id)?;
-        let len = file.len;
         if let Data::Index { map: slot, .. } = &mut file.data
             && slot.as_ref().is_some_and(|map| map.len() as u64 > len)
         {
@@ -280,12 +316,14 @@ impl Disk for FileDisk {
     }
 
     fn append(&mut self, id: FileId, chunks: &[Bytes]) -> Result<(), DiskError> {
-        if !matches!(self.file(id)?.data, Data::Log) {
+        let Data::Log { allocated } = self.file(id)?.data else {
             return chunks.iter().try_for_each(|chunk| self.append_bytes(id, chunk));
-        }
+        };
         let handle = self.handle(id)?;
         let file = self.file_mut(id)?;
-        if let Err(cause) = write_slices(&handle, chunks) {
+        // A file that is longer than what was written is not written to at its end.
+        let at = if allocated > 0 { (&*handle).seek(SeekFrom::Start(file.len)).map(drop) } else { Ok(()) };
+        if let Err(cause) = at.and_then(|()| write_slices(&handle, chunks)) {
             // All or nothing: a part of a batch must not stay. If even this fails, recovery cuts it.
             let _ = handle.set_len(file.len);
             return Err(file.failed(&cause));
@@ -295,7 +333,10 @@ impl Disk for FileDisk {
     }
 
     fn append_bytes(&mut self, id: FileId, bytes: &[u8]) -> Result<(), DiskError> {
-        if matches!(self.file(id)?.data, Data::Log | Data::Plain(_)) {
+        if matches!(self.file(id)?.data, Data::Log { .. }) {
+            return self.append(id, &[Bytes::copy_from_slice(bytes)]);
+        }
+        if matches!(self.file(id)?.data, Data::Plain(_)) {
             let handle = self.handle(id)?;
             let file = self.file_mut(id)?;
             (&*handle).write_all(bytes).map_err(|e| file.failed(&e))?;
@@ -316,7 +357,7 @@ impl Disk for FileDisk {
         if len == 0 {
             return Ok(());
         }
-        if !matches!(file.data, Data::Log) {
+        if !matches!(file.data, Data::Log { .. }) {
             let start = position as usize;
             out.push(Bytes::copy_from_slice(&contents(file)[start..start + len]));
             return Ok(());
@@ -331,7 +372,7 @@ impl Disk for FileDisk {
     fn read_into(&self, id: FileId, position: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
         let file = self.file(id)?;
         let len = buffer.len().min(usize::try_from(file.len.saturating_sub(position)).unwrap_or(usize::MAX));
-        if !matches!(file.data, Data::Log) {
+        if !matches!(file.data, Data::Log { .. }) {
             let start = position as usize;
             buffer[..len].copy_from_slice(contents(file).get(start..start + len).unwrap_or_default());
             return Ok(len);
@@ -341,7 +382,7 @@ impl Disk for FileDisk {
 
     fn contents(&self, file: FileId) -> Result<&[u8], DiskError> {
         let file = self.file(file)?;
-        if matches!(file.data, Data::Log) {
+        if matches!(file.data, Data::Log { .. }) {
             return Err(DiskError::new(
                 DiskErrorKind::Io,
                 file.path.clone(),
@@ -355,13 +396,14 @@ impl Disk for FileDisk {
         if len >= self.file(id)?.len {
             return Ok(());
         }
-        if matches!(self.file(id)?.data, Data::Log | Data::Plain(_)) {
+        self.trim(id, len)?;
+        if matches!(self.file(id)?.data, Data::Log { .. } | Data::Plain(_)) {
             let cut = self.handle(id)?.set_len(len);
             cut.map_err(|e| self.failed(id, &e))?;
         }
         let file = self.file_mut(id)?;
         match &mut file.data {
-            Data::Log => {}
+            Data::Log { .. } => {}
             Data::Plain(bytes) => bytes.truncate(len as usize),
             Data::Index { map, .. } => {
                 if let Some(map) = map {
@@ -529,16 +571,17 @@ impl Disk for FileDisk {
             };
             entries.filter_map(Result::ok).map(size).sum()
         }
-        // Mapped indexes are counted by what was written to them.
+        // Mapped indexes and preallocated logs are counted by what was written to them.
         let slack = self.files.iter().flatten().map(|file| match &file.data {
             Data::Index { map: Some(map), .. } => map.len() as u64 - file.len,
+            Data::Log { allocated } => allocated.saturating_sub(file.len),
             _ => 0,
         });
         walk(&self.root).saturating_sub(slack.sum())
     }
 
     fn corrupt(&mut self, path: &str, position: u64, mask: u8) -> Result<(), DiskError> {
-        use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+        use std::io::Read as _;
         let flip = || {
             let mut file = fs::OpenOptions::new().read(true).write(true).open(self.real(path))?;
             let mut byte = [0];
@@ -615,7 +658,7 @@ fn contents(file: &OpenFile) -> &[u8] {
     match &file.data {
         Data::Plain(bytes) => bytes,
         Data::Index { map: Some(map), .. } => &map[..file.len as usize],
-        Data::Index { map: None, .. } | Data::Log => &[],
+        Data::Index { map: None, .. } | Data::Log { .. } => &[],
     }
 }
 

@@ -63,6 +63,11 @@ pub(super) fn open_append(path: &Path) -> io::Result<Arc<File>> {
     Ok(Arc::new(OpenOptions::new().create(true).append(true).read(true).open(path)?))
 }
 
+/// A handle that writes where it stands, for a file that is longer than what was written to it.
+pub(super) fn open_write(path: &Path) -> io::Result<Arc<File>> {
+    Ok(Arc::new(OpenOptions::new().write(true).read(true).open(path)?))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

@@ -134,10 +134,18 @@ pub trait Disk: Debug + Send {
     /// Opens a file, creating it (empty) when absent. Opening an open file gives its id again.
     fn open(&mut self, path: &str, kind: FileKind) -> Result<FileId, DiskError>;
 
-    /// Gives up a file id. A mapped index is cut to its length.
+    /// Has a log file that is empty take `bytes` on the disk at once (`FileRecords.open` with `preallocate`). Its length stays 0; what is
+    /// behind it is zeros, until the file is cut to its length: when it is [sealed](Self::seal), truncated or [closed](Self::close). After
+    /// a [crash](Self::crash) the zeros are part of the file, and recovery cuts them. In memory nothing is taken before it is used.
+    fn preallocate(&mut self, file: FileId, bytes: u64) -> Result<(), DiskError> {
+        let _ = (file, bytes);
+        Ok(())
+    }
+
+    /// Gives up a file id. A mapped index is cut to its length, as is a preallocated log file.
     fn close(&mut self, file: FileId);
 
-    /// Says that an index will not grow for now: a mapped one is cut to its length.
+    /// Says that a file will not grow for now: a mapped index and a preallocated log file are cut to their lengths.
     fn seal(&mut self, file: FileId) -> Result<(), DiskError>;
 
     /// A file's length, in bytes.

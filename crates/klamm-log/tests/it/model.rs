@@ -112,6 +112,8 @@ struct Run<'a> {
 
 fn settings(segment_bytes: u32, interval: u32, index_bytes: u32) -> Arc<LogConfig> {
     config(&[
+        // Half of the histories.
+        ("preallocate", &segment_bytes.is_multiple_of(2).to_string()),
         ("internal.segment.bytes", &segment_bytes.to_string()),
         ("index.interval.bytes", &interval.to_string()),
         ("segment.index.bytes", &index_bytes.to_string()),

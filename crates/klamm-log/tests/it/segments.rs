@@ -1,6 +1,6 @@
 //! When segments begin, and when they go.
 
-use klamm_log::{AppendOrigin, Disk, Log, MemoryDisk};
+use klamm_log::{AppendOrigin, Disk, FileDisk, Log, MemoryDisk};
 
 use crate::support::*;
 
@@ -150,4 +150,56 @@ fn a_log_start_offset_hides_records_and_then_removes_them() {
     assert!(read(&log, 1).is_err() && read(&log, 2).is_ok());
     assert_eq!(log.delete_old_segments(&mut disk, NOW).unwrap().total(), 2);
     assert_eq!(bases(&log), [2, 3, 4]);
+}
+
+/// With `preallocate` a segment's file takes `segment.bytes` at once, and is cut to what is in it when it is rolled, truncated or closed
+/// (`FileRecords.open`, `LogSegment.onBecomeInactiveSegment`, `truncateTo`). After a crash recovery cuts it.
+#[test]
+fn a_preallocated_file_is_cut_to_what_is_in_it() {
+    const SIZE: u64 = 1000;
+    let root = tempfile::tempdir().unwrap();
+    let real = |base: i64| {
+        let path = root.path().join(format!("logs/t-0/{base:020}.log"));
+        std::fs::metadata(path).unwrap().len()
+    };
+    let settings = || config(&[("internal.segment.bytes", "1000"), ("preallocate", "true")]);
+    let mut disk = FileDisk::open(root.path()).unwrap();
+    let mut log = open(&mut disk, settings());
+    assert_eq!(real(0), SIZE);
+    for value in ["a", "b", "c"] {
+        append(&mut log, &mut disk, &[value]);
+    }
+    let one = log.size() / 3;
+    assert_eq!((real(0), log.log_end_offset()), (SIZE, 3));
+    log.roll(&mut disk, NOW).unwrap();
+    assert_eq!((real(0), real(3)), (3 * one, SIZE));
+    append(&mut log, &mut disk, &["d"]);
+    append(&mut log, &mut disk, &["e"]);
+    log.truncate_to(&mut disk, 4, NOW).unwrap();
+    assert_eq!(real(3), one);
+    append(&mut log, &mut disk, &["e"]);
+    log.roll(&mut disk, NOW).unwrap();
+    append(&mut log, &mut disk, &["f"]);
+    assert_eq!((real(3), real(5)), (2 * one, SIZE));
+    let used = disk.used_bytes();
+    assert!(used < SIZE, "{used}");
+
+    // A crash leaves the zeros, and recovery cuts them.
+    disk.crash();
+    assert_eq!(real(5), SIZE);
+    let mut log = open(&mut disk, settings());
+    assert_eq!(
+        (log.log_end_offset(), values(&log, &disk)),
+        (6, ["a", "b", "c", "d", "e", "f"].map(String::from).into())
+    );
+    assert_eq!(real(5), one);
+    append(&mut log, &mut disk, &["g"]);
+    log.roll(&mut disk, NOW).unwrap();
+    append(&mut log, &mut disk, &["h"]);
+    assert_eq!((real(5), real(7)), (2 * one, SIZE));
+
+    log.close(&mut disk, NOW).unwrap();
+    assert_eq!(real(7), one);
+    let log = open(&mut disk, settings());
+    assert_eq!((log.log_end_offset(), real(7)), (8, one), "a file that was there is not made longer");
 }

@@ -83,7 +83,7 @@ config_keys! {
         /// How many replicas must be in sync, the leader among them, for a produce with acks=all to be accepted.
         MIN_INSYNC_REPLICAS: i32 = "min.insync.replicas", default "1", Valid::AtLeast(1), Medium, ClusterWide,
             synonyms &[same("min.insync.replicas")];
-        /// Whether a new segment's file takes its full size on disk at once.
+        /// Whether the file of a new segment takes its full size on disk at once; a log in memory takes nothing before it is used.
         PREALLOCATE: bool = "preallocate", default "false", Valid::Any, Medium, ClusterWide,
             synonyms &[same("log.preallocate")];
         /// With tiered storage, how many newer bytes must follow a segment before it is copied; -1 follows local retention.

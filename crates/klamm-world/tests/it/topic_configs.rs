@@ -41,6 +41,7 @@ const TABLE: &[Row] = &[
     ("min.compaction.lag.ms", "1000000", &[SMALL, COMPACT, AT_ONCE]),
     ("retention.bytes", "2000", &[SMALL]),
     ("retention.ms", "50000", &[SMALL]),
+    ("segment.index.bytes", "32", &[("index.interval.bytes", "0"), COMPACT, AT_ONCE]),
     ("segment.ms", "10000", &[COMPACT, AT_ONCE]),
 ];
 

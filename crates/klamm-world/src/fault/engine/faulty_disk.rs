@@ -294,6 +294,11 @@ impl Disk for FaultyDisk {
         self.inner.close(file);
     }
 
+    fn preallocate(&mut self, file: FileId, bytes: u64) -> Result<(), DiskError> {
+        self.hit_file(file, DiskOperation::Write, 0)?;
+        self.inner.preallocate(file, bytes)
+    }
+
     fn seal(&mut self, file: FileId) -> Result<(), DiskError> {
         self.hit_file(file, DiskOperation::Write, 0)?;
         self.inner.seal(file)

@@ -18,7 +18,6 @@ use crate::partition::replica::Replica;
 use crate::partition::{Partition, Slot};
 use crate::purgatory::OpId;
 use crate::purgatory::fetch::{FetchOp, FetchScope};
-use crate::quota::Charge;
 
 /// What reading one partition came to.
 struct PartitionRead {
@@ -137,44 +136,6 @@ impl Core {
         response
     }
 
-    /// Counts what an answer to a follower holds of throttled partitions (`KafkaApis.sizeOfThrottledPartitions`).
-    fn count_throttled(&mut self, ctx: &Ctx<'_>, api_version: i16, response: &FetchResponse) {
-        let is_throttled = |topic: &FetchTopic, answer: &FetchPartition| {
-            let slot = self.replicas.slot_by_id(topic.topic_id, answer.partition);
-            slot.and_then(|slot| self.replicas.get(slot)).is_some_and(|p| p.throttled.as_leader)
-        };
-        let topics = response.topics.iter().filter_map(|topic| {
-            let partitions: Vec<_> =
-                topic.partitions.iter().filter(|answer| is_throttled(topic, answer)).cloned().collect();
-            (!partitions.is_empty()).then(|| FetchTopic { partitions, ..topic.clone() })
-        });
-        let throttled = FetchResponse { topics: topics.collect(), ..FetchResponse::default() };
-        self.quotas.leader.record(throttled.size(api_version), ctx.wall.millis());
-    }
-
-    /// What a consumer gets in place of an answer that takes it above its quota: nothing, and how long it must wait
-    /// (`FetchContext.getThrottledResponse`).
-    fn over_quota(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        op: &FetchOp,
-        answers: &[(&PartitionRef, &FetchPartition)],
-        session_id: i32,
-    ) -> Option<FetchResponse> {
-        let mut whole = FetchResponse::default();
-        for (target, answer) in answers {
-            self.push(&mut whole, op.api_version, target, (*answer).clone(), true);
-        }
-        let client_id = op.client_id.clone().unwrap_or_default();
-        let charge = Charge { client_id, bytes: whole.size(op.api_version) };
-        let throttle_time_ms = self.charge_fetch(ctx, op.reply_to, &charge);
-        (throttle_time_ms > 0).then(|| FetchResponse {
-            throttle_time_ms,
-            session_id,
-            ..FetchResponse::default()
-        })
-    }
-
     fn try_full(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -210,9 +171,9 @@ impl Core {
         }
         if self.counts_fetched() && !params.is_from_follower() {
             let FetchScope::Full { items, .. } = &op.scope else { return None };
-            let answers: Vec<_> =
-                items.iter().zip(&reads).map(|(item, read)| (&item.target, &read.answer)).collect();
-            if let Some(throttled) = self.over_quota(ctx, op, &answers, INVALID_SESSION_ID) {
+            let answers = items.iter().zip(&reads).map(|(item, read)| (&item.target, &read.answer));
+            let bytes = self.answer_size(op.api_version, answers);
+            if let Some(throttled) = self.over_quota(ctx, op, bytes, INVALID_SESSION_ID) {
                 return Some(throttled);
             }
         }
@@ -317,15 +278,12 @@ impl Core {
         let answer_now =
             force || urgent || unknown == total || budget.read >= params.min_bytes.max(0) as usize;
         if answer_now && self.counts_fetched() && !params.is_from_follower() {
-            let told: Vec<_> = reads
-                .iter()
-                .filter_map(|(index, read)| {
-                    let cached = self.sessions.get(id)?.get(*index)?;
-                    cached.must_answer(&read.answer).then(|| (cached.target.clone(), &read.answer))
-                })
-                .collect();
-            let answers: Vec<_> = told.iter().map(|(target, answer)| (target, *answer)).collect();
-            if let Some(throttled) = self.over_quota(ctx, op, &answers, id) {
+            let told = reads.iter().filter_map(|(index, read)| {
+                let cached = self.sessions.get(id)?.get(*index)?;
+                cached.must_answer(&read.answer).then_some((&cached.target, &read.answer))
+            });
+            let bytes = self.answer_size(op.api_version, told);
+            if let Some(throttled) = self.over_quota(ctx, op, bytes, id) {
                 // What was read was not told: all of it is looked at again.
                 if let Some(session) = self.sessions.get_mut(id) {
                     for (index, _) in &reads {
@@ -644,7 +602,7 @@ impl Core {
     }
 
     /// Tells who leads, and where (KIP-951).
-    fn hint_leader(
+    pub(crate) fn hint_leader(
         &self,
         response: &mut FetchResponse,
         target: &PartitionRef,

@@ -15,6 +15,7 @@ mod coordinator_record;
 mod core;
 mod directories;
 mod faults;
+mod fetch_quota;
 mod fetch_session;
 mod fetching;
 mod future_replica;

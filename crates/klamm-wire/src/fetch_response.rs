@@ -1,5 +1,9 @@
 //! The Fetch response with its records as slices, so that log bytes reach the socket without being joined.
 
+mod size;
+
+pub use size::FetchSize;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::fetch_response::{
@@ -96,13 +100,6 @@ impl FetchResponse {
         put_response_header(&mut out.buffer, ApiKey::Fetch, version, correlation_id);
         out.response(self);
         out.finish()
-    }
-
-    /// How long the response is in `version`, as quotas count it (`FetchResponse.sizeOf`): without its header, but with the
-    /// four bytes of a frame's length.
-    pub fn size(&self, version: i16) -> usize {
-        let header = if version >= FIRST_FLEXIBLE { 5 } else { 4 };
-        self.encode_frame(version, 0).iter().map(Bytes::len).sum::<usize>() - header
     }
 }
 
@@ -388,6 +385,21 @@ mod tests {
                 expected[..4].copy_from_slice(&len.to_be_bytes());
                 let ours = response.encode_frame(version, -9).concat();
                 assert_eq!(ours, expected, "v{version}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_is_counted_as_it_is_written() {
+        for version in 4..=18 {
+            let mut large = sample(version);
+            large.topics.extend_from_within(..);
+            large.topics[0].partitions = vec![large.topics[0].partitions[0].clone(); 200];
+            for response in [sample(version), FetchResponse::default(), large] {
+                // Without the correlation id, and in flexible versions the tags behind it.
+                let header = if version >= FIRST_FLEXIBLE { 5 } else { 4 };
+                let written = response.encode_frame(version, 0).iter().map(Bytes::len).sum::<usize>();
+                assert_eq!(response.size(version), written - header, "v{version}");
             }
         }
     }

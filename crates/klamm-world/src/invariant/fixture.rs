@@ -73,6 +73,7 @@ fn replica(leading: bool) -> Replica {
         after_loss: false,
         epochs: EpochPast::default(),
         reloaded: None,
+        strays: Vec::new(),
     }
 }
 

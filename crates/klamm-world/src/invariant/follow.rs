@@ -237,7 +237,7 @@ impl Checker {
         let partition = &mut self.partitions[index];
         s14_epochs::changed(partition, before, after, &mut self.report);
         if s17_unclean_exclusion::elected(partition, before, after, &mut self.report) {
-            partition.unclean = true;
+            partition.unclean = Some("an unclean election");
         }
     }
 
@@ -357,12 +357,13 @@ impl Checker {
             let old = partition.replicas.remove(&node);
             let reloaded = old.as_ref().and_then(|replica| replica.reloaded);
             let reloaded = reloaded.filter(|_| log.end() >= old_end).unwrap_or_else(|| log.end());
-            let mut epochs = old.map(|replica| replica.epochs).unwrap_or_default();
+            let mut epochs = old.as_ref().map(|replica| replica.epochs.clone()).unwrap_or_default();
             epochs.see(&view);
-            let reloaded = Some(reloaded);
-            partition
-                .replicas
-                .insert(node, Replica { running, view, log, matches_to: 0, after_loss, epochs, reloaded });
+            let (reloaded, strays) = (Some(reloaded), Vec::new());
+            let mut replica =
+                Replica { running, view, log, matches_to: 0, after_loss, epochs, reloaded, strays };
+            replica.stray(old.as_ref());
+            partition.replicas.insert(node, replica);
             return;
         };
         self.before.insert((index, node), before.clone());
@@ -399,6 +400,7 @@ impl Checker {
 
     /// Reads the records of compacted partitions, for their keys.
     pub(super) fn scan_compacted(&mut self, world: &World) {
+        let known = !self.transactions.is_off();
         for partition in &mut self.partitions {
             let name = partition.name.clone();
             if partition.registration.is_none() || !partition.is_compacted() || name.topic.starts_with("__") {
@@ -411,7 +413,7 @@ impl Checker {
             }
             for node in partition.replicas.keys().copied().collect::<Vec<_>>() {
                 if let Some(records) = stored(node) {
-                    s22_compaction::scan(partition, node, &records, &mut self.report);
+                    s22_compaction::scan(partition, node, &records, known, &mut self.report);
                 }
             }
         }

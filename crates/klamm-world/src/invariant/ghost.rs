@@ -33,9 +33,39 @@ pub(crate) struct Replica {
     /// Where its log ended when it last read its producers' state from a snapshot: when its broker started, or it was truncated. `None` before
     /// it is seen in its broker's new life.
     pub(crate) reloaded: Option<i64>,
+    /// What its broker wrote as a leader of old metadata before it was registered in this life, and is still there: its own coordinators do.
+    pub(crate) strays: Vec<Entry>,
 }
 
 impl Replica {
+    /// Takes note of what it wrote since it showed `before`, as long as it is not registered; and of what is still there.
+    pub(super) fn stray(&mut self, before: Option<&Self>) {
+        let Some(before) = before else { return };
+        let held = before.strays.iter().filter(|stray| self.log.at(stray.base) == Some(stray));
+        self.strays = held.copied().collect();
+        if !self.running && self.view.leading.is_some() && before.reloaded.is_some() {
+            let new = self.log.range(before.log.end(), i64::MAX).iter();
+            self.strays.extend(new.filter(|entry| entry.epoch == self.view.leader_epoch));
+        }
+    }
+
+    /// Where its log differs first from another in `from..to`, but for what brokers wrote before they were registered: `strays` are the other's.
+    pub(super) fn first_difference(
+        &self,
+        other: &Mirror,
+        strays: &[Entry],
+        from: i64,
+        to: i64,
+        sparse: bool,
+    ) -> Option<i64> {
+        let offset = self.log.first_difference(other, from, to, sparse)?;
+        let mut strays_of_both = self.strays.iter().chain(strays);
+        match strays_of_both.find(|stray| (stray.base..=stray.last).contains(&offset)) {
+            Some(stray) => self.first_difference(other, strays, stray.last + 1, to, sparse),
+            None => Some(offset),
+        }
+    }
+
     /// Where its log begins, and never began later. A crash may bring back records that were deleted: the log start is written down once a
     /// minute. They count for nothing.
     pub(crate) fn begins(&self) -> i64 {
@@ -127,8 +157,8 @@ pub(crate) struct Partition {
     pub(crate) told_since: i32,
     /// The replicas.
     pub(crate) replicas: BTreeMap<NodeId, Replica>,
-    /// Whether an unclean election happened since all was last well.
-    pub(crate) unclean: bool,
+    /// The election of a leader without what was committed that Kafka allows, since all was last well.
+    pub(crate) unclean: Option<&'static str>,
     /// Brokers that lost power since they last held everything that is committed.
     pub(crate) lossy: BTreeSet<NodeId>,
     /// The leader in whose log what was acknowledged and shown was last looked for.
@@ -165,7 +195,7 @@ impl Partition {
             told: BTreeMap::new(),
             told_since: 0,
             replicas: BTreeMap::new(),
-            unclean: false,
+            unclean: None,
             lossy: BTreeSet::new(),
             searched: None,
             producers: BTreeMap::new(),
@@ -211,8 +241,8 @@ impl Partition {
 
     /// Why a loss is none that Kafka promises to prevent; `None` while it does.
     pub(crate) fn excuse(&self) -> Option<String> {
-        if self.unclean {
-            return Some("an unclean election".to_owned());
+        if let Some(unclean) = self.unclean {
+            return Some(unclean.to_owned());
         }
         if self.lossy.len() >= self.min_isr {
             let lost: Vec<_> = self.lossy.iter().map(|id| id.0).collect();
@@ -241,15 +271,34 @@ impl Partition {
         }
     }
 
+    /// A broker was elected that has something else than what is committed, which it wrote before it was registered: that goes from then on.
+    pub(crate) fn follow_strays(&mut self) {
+        let Some((id, leader)) = self.true_leader() else { return };
+        let differs = |stray: &&Entry| {
+            let end = self.true_hw.min(stray.last + 1);
+            leader.log.first_difference(&self.committed, stray.base, end, self.is_compacted()).is_some()
+        };
+        let Some(first) = leader.strays.iter().find(differs).map(|stray| stray.base) else { return };
+        self.unclean = Some("the election of a broker that wrote before it was registered");
+        if let Some(leader) = self.replicas.get_mut(&id) {
+            leader.matches_to = leader.matches_to.min(first);
+        }
+    }
+
     /// Takes note of how far each replica's log equals what is committed.
     pub(crate) fn compare(&mut self) {
         let sparse = self.is_compacted();
+        let leader = self.true_leader().map(|(id, _)| id);
         let (committed, true_hw) = (&self.committed, self.true_hw);
-        for replica in self.replicas.values_mut().filter(|replica| replica.running) {
+        for (id, replica) in self.replicas.iter_mut().filter(|(_, replica)| replica.running) {
             let from = replica.matches_to.max(replica.begins());
             let to = true_hw.min(replica.log.end());
             if from < to {
-                replica.matches_to = replica.log.first_difference(committed, from, to, sparse).unwrap_or(to);
+                let differs = match leader == Some(*id) {
+                    true => replica.log.first_difference(committed, from, to, sparse),
+                    false => replica.first_difference(committed, &[], from, to, sparse),
+                };
+                replica.matches_to = differs.unwrap_or(to);
             }
         }
         let held = |replica: &Replica| replica.running && replica.matches_to >= true_hw;
@@ -357,12 +406,12 @@ impl Partition {
         let agrees = |replica: &Replica| {
             !replica.running || replica.matches_to >= replica.view.high_watermark.min(self.true_hw)
         };
-        if self.unclean
+        if self.unclean.is_some()
             && registration.leader_recovery_state == LeaderRecoveryState::Recovered
             && registration.replicas.iter().all(whole)
             && self.replicas.values().all(agrees)
         {
-            self.unclean = false;
+            self.unclean = None;
         }
     }
 }

@@ -387,6 +387,7 @@ impl Checker {
             let partition = &mut self.partitions[*index];
             if last != Some(index) {
                 last = Some(index);
+                partition.follow_strays();
                 let excused = partition.excuse();
                 partition.compare();
                 if let Some(excuse) = partition.excuse()

@@ -20,7 +20,7 @@ pub(super) fn check(partition: &Partition, node: NodeId, report: &mut Report) {
         let to = replica.view.high_watermark.min(other.view.high_watermark);
         let from = replica.matches_to.min(other.matches_to).max(replica.begins()).max(other.begins());
         let sparse = replica.view.compacted || other.view.compacted;
-        if let Some(offset) = replica.log.first_difference(&other.log, from, to, sparse) {
+        if let Some(offset) = replica.first_difference(&other.log, &other.strays, from, to, sparse) {
             let what = format!(
                 "replicas {node} and {other_id} differ at offset {offset}, below their high watermarks {} and {}",
                 replica.view.high_watermark, other.view.high_watermark
@@ -40,7 +40,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         for (b_id, b) in &running[i + 1..] {
             let start = a.begins().max(b.begins());
             let end = a.log.end().min(b.log.end());
-            let Some(differs) = a.log.first_difference(&b.log, start, end, false) else { continue };
+            let Some(differs) = a.first_difference(&b.log, &b.strays, start, end, false) else { continue };
             let same = a.log.range(differs, end).iter().find(|entry| {
                 b.log.at(entry.base).is_some_and(|other| {
                     other.base == entry.base && other.epoch == entry.epoch && other.base > differs
@@ -60,7 +60,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, found, healthy, log, of, registration};
+    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, entry, found, healthy, log, of, registration};
 
     #[test]
     fn another_record_below_the_high_watermark_is_found() {
@@ -74,9 +74,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_broker_wrote_before_it_was_registered_stays_with_it() {
+        let mut partition = healthy();
+        let broken = log(&[(0, 4, 1), (5, 9, 0)]);
+        let follower = of(&mut partition, FOLLOWER);
+        (follower.log, follower.matches_to) = (broken, 0);
+        follower.strays = vec![entry(0, 4, 1)];
+        let look = |partition: &Partition| {
+            let mut ids = found(|report| check(partition, FOLLOWER, report));
+            ids.extend(found(|report| scan(partition, report)));
+            ids
+        };
+        assert!(look(&partition).is_empty());
+        partition.compare();
+        assert_eq!(of(&mut partition, FOLLOWER).matches_to, 10, "but for that it is the same");
+        of(&mut partition, FOLLOWER).strays.clear();
+        of(&mut partition, FOLLOWER).matches_to = 0;
+        assert_eq!(look(&partition), ["S1", "S1"]);
+    }
+
+    #[test]
     fn what_an_unclean_election_lost_may_be_shown_until_the_last_replica_of_old_is_gone() {
         let mut partition = healthy();
-        partition.unclean = true;
+        partition.unclean = Some("an unclean election");
         registration(&mut partition).replicas.retain(|id| *id != OTHER);
         of(&mut partition, OTHER).log = log(&[(0, 9, 7)]);
         of(&mut partition, OTHER).matches_to = 0;
@@ -84,7 +104,7 @@ mod tests {
         assert!(found(|report| check(&partition, OTHER, report)).is_empty());
         of(&mut partition, OTHER).running = false;
         partition.settle();
-        assert!(!partition.unclean && found(|report| check(&partition, LEADER, report)).is_empty());
+        assert!(partition.unclean.is_none() && found(|report| check(&partition, LEADER, report)).is_empty());
     }
 
     #[test]

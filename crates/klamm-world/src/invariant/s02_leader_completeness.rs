@@ -21,10 +21,8 @@ pub(super) const S3: Invariant = Invariant {
 
 /// What is missing of what is committed.
 fn missing(partition: &Partition, replica: &Replica) -> Option<String> {
-    if replica.matches_to >= partition.true_hw || replica.view.log_start >= partition.true_hw {
-        return None;
-    }
-    let from = replica.matches_to.max(replica.view.log_start);
+    // What a crash brings back below where the log once began counts for nothing.
+    let from = replica.matches_to.max(replica.begins());
     let end = replica.log.end();
     (from < partition.true_hw).then(|| {
         if end < partition.true_hw {
@@ -76,7 +74,7 @@ fn lost(id: NodeId, leader: &Replica, sent: super::mirror::Entry) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, entry, found, healthy, of};
+    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, entry, found, healthy, log, of};
     use crate::invariant::ghost::Ack;
 
     #[test]
@@ -98,6 +96,55 @@ mod tests {
         of(&mut partition, FOLLOWER).log.push(entry(5, 9, 0));
         partition.compare();
         assert!(found(|report| check(&partition, report)).is_empty());
+    }
+
+    #[test]
+    fn what_a_crash_brings_back_of_what_was_deleted_is_not_asked_for() {
+        let mut partition = healthy();
+        let follower = of(&mut partition, FOLLOWER);
+        (follower.matches_to, follower.epochs.log_start) = (0, 12);
+        partition.cut(FOLLOWER, 10);
+        assert!(found(|report| check(&partition, report)).is_empty());
+        partition.cut(FOLLOWER, 9);
+        assert_eq!(found(|report| check(&partition, report)), ["S3"]);
+    }
+
+    #[test]
+    fn who_wrote_before_it_was_registered_and_is_elected_has_lost_what_was_there() {
+        let mut partition = healthy();
+        let leader = of(&mut partition, LEADER);
+        (leader.log, leader.matches_to) = (log(&[(0, 4, 0), (5, 9, 1)]), 5);
+        assert_eq!(found(|report| check(&partition, report)), ["S2", "S3"]);
+        of(&mut partition, LEADER).strays = vec![entry(5, 9, 1)];
+        partition.follow_strays();
+        let mut report = Report::default();
+        check(&partition, &mut report);
+        assert!(report.violations.is_empty() && report.losses.len() == 2, "{:?}", report.losses);
+        assert_eq!(partition.rebase(), Some(5..10));
+        partition.unclean = None;
+        partition.follow_strays();
+        assert_eq!(partition.unclean, None, "once");
+    }
+
+    #[test]
+    fn what_is_written_before_a_broker_is_registered_is_remembered_while_it_is_there() {
+        let mut partition = healthy();
+        let mut before = of(&mut partition, LEADER).clone();
+        before.running = false;
+        before.reloaded = Some(10);
+        let mut after = before.clone();
+        after.log.push(entry(10, 10, 0));
+        after.stray(Some(&before));
+        assert_eq!(after.strays, [entry(10, 10, 0)]);
+        let mut registered = after.clone();
+        registered.running = true;
+        registered.log.push(entry(11, 11, 0));
+        registered.stray(Some(&after));
+        assert_eq!(registered.strays, [entry(10, 10, 0)], "what it writes then is a leader's");
+        let mut cut = registered.clone();
+        cut.log.truncate(10);
+        cut.stray(Some(&registered));
+        assert!(cut.strays.is_empty());
     }
 
     #[test]

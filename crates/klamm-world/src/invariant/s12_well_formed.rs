@@ -4,6 +4,7 @@ use klamm_log::EpochEntry;
 use klamm_node::NodeId;
 
 use super::ghost::Partition;
+use super::mirror::Entry;
 use super::report::{Invariant, Report, When};
 
 pub(super) const S12: Invariant = Invariant {
@@ -27,7 +28,8 @@ pub(super) fn check(partition: &Partition, node: NodeId, from: i64, report: &mut
             problem = Some(format!("offset {} follows {}", b.base, a.last));
         }
         // A follower that crashed is truncated to where its cache begins, and no further: below it may lie what was deleted.
-        if b.epoch < a.epoch && a.last >= replica.begins() {
+        // What a broker writes before it is registered is of an epoch that may be newer than what it fetches behind it.
+        if b.epoch < a.epoch && a.last >= replica.begins() && !replica.strays.contains(&a) {
             problem = Some(format!("epoch {} at {} follows epoch {}", b.epoch, b.base, a.epoch));
         }
     }
@@ -54,7 +56,9 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         let cached = view.epochs.iter().map(|entry| (entry.epoch, entry.start_offset));
         let mut cached = from_offset(from, cached);
         let batches = replica.log.range(from, i64::MAX);
-        let rebuilt = from_offset(from, batches.iter().map(|entry| (entry.epoch, entry.base)));
+        let is_stray = |entry: &&Entry| replica.strays.contains(entry);
+        let batches = batches.iter().filter(|entry| !is_stray(entry));
+        let rebuilt = from_offset(from, batches.map(|entry| (entry.epoch, entry.base)));
         // An epoch in which nothing was written leaves an entry at the end.
         while cached.last().is_some_and(|(_, start)| *start >= view.log_end) {
             cached.pop();
@@ -64,9 +68,10 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         // (`maybeTruncateNonMonotonicEntries`).
         for (epoch, start) in &mut cached {
             let led_from = |led: &EpochEntry| led.epoch > *epoch && led.start_offset == *start;
+            let behind_stray = |stray: &Entry| stray.epoch > *epoch && stray.last + 1 == *start;
             let batch = rebuilt.iter().find(|(of, first)| of == epoch && first < start);
             if let Some((_, first)) = batch
-                && replica.epochs.empty.iter().any(led_from)
+                && (replica.epochs.empty.iter().any(led_from) || replica.strays.iter().any(behind_stray))
             {
                 *start = *first;
             }
@@ -96,7 +101,26 @@ fn from_offset(from: i64, entries: impl Iterator<Item = (i32, i64)>) -> Vec<(i32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, found, healthy, log, of};
+    use crate::invariant::fixture::{FOLLOWER, entry, found, healthy, log, of};
+
+    /// Back before its session ends, a broker that lost power leads by old metadata: its coordinator writes where its log ends now.
+    #[test]
+    fn what_a_broker_wrote_before_it_was_registered_may_be_of_a_newer_epoch() {
+        let mut partition = healthy();
+        let follower = of(&mut partition, FOLLOWER);
+        follower.log = log(&[(0, 4, 0), (5, 5, 1), (6, 9, 0)]);
+        follower.view.epochs = vec![EpochEntry { epoch: 0, start_offset: 6 }];
+        let look = |partition: &Partition| {
+            let mut ids = found(|report| check(partition, FOLLOWER, 0, report));
+            ids.extend(found(|report| scan(partition, report)));
+            ids
+        };
+        assert_eq!(look(&partition), ["S12", "S12"]);
+        of(&mut partition, FOLLOWER).strays = vec![entry(5, 5, 1)];
+        assert!(look(&partition).is_empty());
+        of(&mut partition, FOLLOWER).strays = vec![entry(5, 5, 2)];
+        assert_eq!(look(&partition), ["S12", "S12"], "another batch");
+    }
 
     #[test]
     fn holes_and_epochs_that_go_back_are_found() {

@@ -61,8 +61,14 @@ impl Newest {
     }
 }
 
-/// A replica's records against the newest ones.
-pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord], report: &mut Report) {
+/// A replica's records against the newest ones. Where what became of transactions is not `known` any more, a transactional record may have been aborted.
+pub(super) fn scan(
+    partition: &Partition,
+    node: NodeId,
+    records: &[StoredRecord],
+    known: bool,
+    report: &mut Report,
+) {
     let Some(replica) = partition.replicas.get(&node).filter(|replica| replica.running) else { return };
     // Without a leader nobody says what was committed since.
     if partition.newest.read < partition.true_hw {
@@ -80,7 +86,11 @@ pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord]
     };
     let newest = partition.newest.keys.iter();
     let gone = newest.filter(|(key, at)| at.stays && range.contains(&at.offset) && is_gone(key, at.offset));
-    let gone = gone.filter(|(_, at)| !partition.txns.may_be_aborted(at.producer_id, at.offset));
+    let may_be_aborted = |at: &Place| match known {
+        true => partition.txns.may_be_aborted(at.producer_id, at.offset),
+        false => partition.committed.at(at.offset).is_some_and(|entry| entry.transactional),
+    };
+    let gone = gone.filter(|(_, at)| !may_be_aborted(at));
     if let Some(offset) = gone.map(|(_, at)| at.offset).min() {
         let what = format!("{node} does not hold offset {offset}, the newest record of its key");
         report.violation(S22, &partition.name, what);
@@ -90,7 +100,8 @@ pub(super) fn scan(partition: &Partition, node: NodeId, records: &[StoredRecord]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, LEADER, found, healthy, of};
+    use crate::invariant::fixture::{FOLLOWER, LEADER, entry, found, healthy, of};
+    use crate::invariant::mirror::Entry;
     use crate::invariant::transactions::Done;
 
     fn record(offset: i64, key: &'static str, value: Option<&'static str>) -> StoredRecord {
@@ -110,7 +121,7 @@ mod tests {
         let mut partition = healthy();
         partition.newest.read(10, &[record(0, "a", Some("1"))]);
         let newer = [record(10, "a", Some("2"))];
-        let look = |partition: &Partition| found(|report| scan(partition, FOLLOWER, &newer, report));
+        let look = |partition: &Partition| found(|report| scan(partition, FOLLOWER, &newer, true, report));
         assert_eq!(look(&partition), ["S22"], "10 is not committed");
         of(&mut partition, FOLLOWER).view.high_watermark = 11;
         assert!(look(&partition).is_empty());
@@ -134,7 +145,7 @@ mod tests {
         ];
         partition.newest.read(10, &all);
         let look = |partition: &Partition, records: &[StoredRecord]| {
-            found(|report| scan(partition, FOLLOWER, records, report))
+            found(|report| scan(partition, FOLLOWER, records, true, report))
         };
         assert!(look(&partition, &all).is_empty());
         assert!(look(&partition, &all[1..3]).is_empty(), "an older one, and a tombstone");
@@ -155,7 +166,21 @@ mod tests {
         assert!(look(&partition, &all[..2]).is_empty(), "a newer one may be committed");
         partition.true_hw = 10;
         partition.newest.forget_up_to(10);
-        assert!(found(|report| scan(&partition, LEADER, &[], report)).is_empty());
+        assert!(found(|report| scan(&partition, LEADER, &[], true, report)).is_empty());
+    }
+
+    #[test]
+    fn where_nobody_knows_what_was_aborted_only_what_is_in_no_transaction_is_asked_for() {
+        let mut partition = healthy();
+        partition.newest.read(10, &[record(7, "a", Some("1"))]);
+        let look =
+            |partition: &Partition, known| found(|report| scan(partition, FOLLOWER, &[], known, report));
+        assert_eq!(look(&partition, false), ["S22"]);
+        let last = Entry { producer_id: 7, transactional: true, ..entry(5, 9, 0) };
+        partition.committed.truncate(5);
+        partition.committed.push(last);
+        assert_eq!(look(&partition, true), ["S22"]);
+        assert!(look(&partition, false).is_empty());
     }
 
     #[test]
@@ -165,7 +190,8 @@ mod tests {
         partition.newest.read(10, &all);
         partition.newest.forget_up_to(5);
         partition.newest.read(10, &all);
-        let look = |records: &[StoredRecord]| found(|report| scan(&partition, FOLLOWER, records, report));
+        let look =
+            |records: &[StoredRecord]| found(|report| scan(&partition, FOLLOWER, records, true, report));
         assert!(look(&all[1..]).is_empty(), "what replaced it may be lost");
         assert_eq!(look(&all[..1]), ["S22"]);
     }

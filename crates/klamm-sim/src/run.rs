@@ -31,7 +31,7 @@ const SETTLES: u32 = 4;
 /// The time from one checkpoint to the next.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How much of the trace is kept for a person.
-const TRACE: usize = 4_096;
+const TRACE: usize = 60_000;
 /// How much of what members did is kept: more than one step of one of them brings.
 const HISTORY: usize = 2_048;
 /// The most events of one run: a run that has more than this is cut short, and says so.

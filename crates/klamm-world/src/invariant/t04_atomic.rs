@@ -27,7 +27,7 @@ pub(super) const T10: Invariant = Invariant {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tags {
     fates: BTreeMap<Tag, Fate>,
-    /// Transactions of which records were deleted before they could be counted.
+    /// Transactions of which records were deleted before they could be counted, or are open in the end.
     uncounted: BTreeSet<Tag>,
     /// Transactions that ended in both ways because one of their decisions was lost.
     torn: BTreeSet<Tag>,
@@ -40,7 +40,7 @@ struct Fate {
 }
 
 impl Tags {
-    /// Records of a transaction are gone: how many it has is not known.
+    /// Records of a transaction are gone, or not decided where they are: how many are committed is not known.
     pub(super) fn uncounted(&mut self, tag: Tag) {
         self.uncounted.insert(tag);
     }

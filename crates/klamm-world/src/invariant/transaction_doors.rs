@@ -106,6 +106,7 @@ impl Checker {
         if self.transactions.is_off() {
             return;
         }
+        self.transactions.leave_open(&self.partitions);
         for client in &world.clients {
             if let Some(told) = client.transactional() {
                 self.transactions.tags.told(client.id.0, told, &mut self.report);

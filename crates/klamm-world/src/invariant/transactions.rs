@@ -339,6 +339,15 @@ impl Transactions {
         }
     }
 
+    /// What is open in the end is not counted: a partition without a leader waits for its markers, and L6 knows for how long it may.
+    pub(super) fn leave_open(&mut self, partitions: &[Partition]) {
+        for open in partitions.iter().flat_map(|partition| partition.txns.open.values()) {
+            if let Some(tag) = open.tag {
+                self.tags.uncounted(tag);
+            }
+        }
+    }
+
     /// Compares what this step wrote in different partitions, once all of it is folded in.
     pub(super) fn judge(&mut self, partitions: &[Partition], report: &mut Report) {
         for (index, entry, committed) in std::mem::take(&mut self.markers) {
@@ -548,6 +557,20 @@ mod tests {
         all.fold(0, &mut partition, &mut Report::default());
         assert!(partition.txns.open.is_empty() && told(&all).is_empty());
         assert!(found(|report| all.judge(&[partition], report)).is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_its_marker_is_not_counted() {
+        let mut partition = healthy();
+        let mut all = transactional(&mut partition);
+        all.fold(0, &mut partition, &mut Report::default());
+        let told = |all: &Transactions| {
+            let outcomes = [(4, TransactionOutcome::Committed { records: 5 })].into();
+            found(|report| all.tags.told(1, &TransactionalReport { outcomes, fenced: 0 }, report))
+        };
+        assert_eq!(told(&all), ["T4"]);
+        all.leave_open(&[partition]);
+        assert!(told(&all).is_empty());
     }
 
     #[test]

@@ -314,7 +314,7 @@ pub(crate) fn replay(name: &str, text: &str) -> ExitCode {
 
 fn print_sensitivity(arguments: &Arguments) -> ExitCode {
     let seeds = arguments.seeds.last.max(1);
-    println!("| switch | breaks | seeds needed | smallest run |\n|---|---|---|---|");
+    println!("| switch | invariant | a seed that finds it | smallest run |\n|---|---|---|---|");
     let mut blind = false;
     let mut row = |name: String, found: Option<(u64, Shrunk)>| match found {
         Some((seeds, shrunk)) => {

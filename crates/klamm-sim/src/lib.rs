@@ -20,7 +20,7 @@ mod text;
 mod transactions;
 
 pub use admin::create_topic;
-pub use eras::{Sensitivity, breaks, sensitivity};
+pub use eras::{Sensitivity, breaks, breaks_without, sensitivity};
 pub use file::{File, FileError};
 pub use kind::{FaultKind, UnknownFaultKind};
 pub use life::Life;

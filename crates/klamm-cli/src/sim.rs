@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The seeds to run: `1..1000`, or one
     #[arg(long, default_value = "1..100")]
     seeds: Range,
-    /// What runs are drawn from: default, calm, small, pair, lossy, wide, transactions
+    /// What runs are drawn from: default, replication, calm, small, pair, lossy, transactions
     #[arg(long, default_value = "default")]
     profile: Profile,
     /// Only these kinds of faults, separated by commas: crash, power, stop, pause, cut, slow, skew, disk, controller, admin, request,

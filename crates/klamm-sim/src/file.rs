@@ -454,7 +454,7 @@ mod tests {
     #[test]
     fn every_plan_comes_back_from_its_file() {
         for seed in 1..60 {
-            let profile = [Profile::Default, Profile::Wide, Profile::Transactions][seed as usize % 3];
+            let profile = [Profile::Default, Profile::Replication, Profile::Transactions][seed as usize % 3];
             let mut plan = Plan::draw(seed, &Wanted { profile, ..Wanted::default() });
             let file = File { plan: plan.clone(), breaks: Some("S2".to_owned()) };
             let text = file.render();

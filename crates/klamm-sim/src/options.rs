@@ -17,9 +17,12 @@ use crate::transactions;
 /// What runs are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// Clusters, loads and faults of every sort.
+    /// Clusters, loads and faults of every sort: some runs have members of a group, some transactional producers, some both, and some every kind of
+    /// fault.
     #[default]
     Default,
+    /// As [`Profile::Default`], without groups and transactions, and without faults of requests, breakpoints and coordinators.
+    Replication,
     /// No fault at all: what goes wrong is wrong by itself.
     Calm,
     /// One small topic under many faults.
@@ -27,18 +30,23 @@ pub enum Profile {
     /// As [`Profile::Small`], with two brokers that both have to be in sync, and producers that do not wait for all: each is soon elected without
     /// what the other has.
     Pair,
-    /// As [`Profile::Default`], with unclean elections allowed and producers that do not wait for all: most losses are expected ones.
+    /// As [`Profile::Replication`], with unclean elections allowed and producers that do not wait for all: most losses are expected ones.
     Lossy,
-    /// As [`Profile::Default`]; some runs have members of a group, some transactional producers, some both, and some every kind of fault.
-    Wide,
     /// As [`Profile::Default`], with transactional producers and every kind of fault in every run.
     Transactions,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 7] =
-        [Self::Default, Self::Calm, Self::Small, Self::Pair, Self::Lossy, Self::Wide, Self::Transactions];
+    pub const ALL: [Self; 7] = [
+        Self::Default,
+        Self::Replication,
+        Self::Calm,
+        Self::Small,
+        Self::Pair,
+        Self::Lossy,
+        Self::Transactions,
+    ];
 
     /// Whether it has one topic of one partition.
     const fn is_small(self) -> bool {
@@ -49,11 +57,11 @@ impl Profile {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Replication => "replication",
             Self::Calm => "calm",
             Self::Small => "small",
             Self::Pair => "pair",
             Self::Lossy => "lossy",
-            Self::Wide => "wide",
             Self::Transactions => "transactions",
         }
     }
@@ -158,7 +166,7 @@ struct Company {
 impl Company {
     fn draw(rng: &mut Rng, profile: Profile) -> Self {
         match profile {
-            Profile::Wide => {
+            Profile::Default => {
                 let who = rng.below(8);
                 Self {
                     members: matches!(who, 3 | 4 | 7),
@@ -478,7 +486,7 @@ mod tests {
         let error = "20..1".parse::<Range>().unwrap_err();
         assert_eq!(error.to_string(), "the seeds 20..1 are upside down; did you mean 1..20?");
         assert!("a..b".parse::<Range>().unwrap_err().to_string().contains("1..1000"));
-        assert!("defualt".parse::<Profile>().unwrap_err().to_string().contains("default, calm"));
+        assert!("defualt".parse::<Profile>().unwrap_err().to_string().contains("default, replication"));
     }
 
     #[test]

@@ -51,7 +51,8 @@ fn leaving_a_decision_out_leaves_the_others_as_they_are() {
 /// says that it leads; a broker that answered then would have its follower truncate what is committed.
 #[test]
 fn a_leader_that_is_back_at_once_without_its_log_truncates_nobody() {
-    let mut plan = Plan::draw(21, &Wanted { minutes: 1, ..Wanted::default() });
+    let wanted = Wanted { profile: Profile::Replication, minutes: 1, ..Wanted::default() };
+    let mut plan = Plan::draw(21, &wanted);
     plan.decisions.retain(|decision| matches!(decision.what, What::Power(_)));
     plan.decisions.truncate(1);
     let outcome = run(&plan);

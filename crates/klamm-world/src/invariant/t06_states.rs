@@ -57,9 +57,9 @@ struct Decision {
 #[derive(Debug, Clone, Default)]
 pub(super) struct States {
     ids: BTreeMap<StrBytes, State>,
-    /// What was before a state that was not committed in time: its coordinator forgets that it was to come (the callback of
-    /// `TransactionStateManager.appendTransactionToLog` empties the pending state), and only the next coordinator finds it in the log.
-    before_late: BTreeMap<StrBytes, Option<State>>,
+    /// What was before each of the states, one after the other, that were not committed in time: a coordinator forgets that such a state was to come
+    /// (the callback of `TransactionStateManager.appendTransactionToLog` empties the pending state), and only the next coordinator finds it in the log.
+    before_late: BTreeMap<StrBytes, Vec<Option<State>>>,
     /// What was last written: a coordinator that is new goes by all that is in the log, committed or not
     /// (`TransactionStateManager.loadTransactionMetadata` reads up to the log's end).
     written: BTreeMap<StrBytes, State>,
@@ -100,7 +100,7 @@ impl States {
     pub(super) fn of_producer(&self, producer_id: i64) -> impl Iterator<Item = &State> {
         let id = self.id_of(producer_id);
         let committed = id.and_then(|id| self.ids.get(id));
-        let late = id.and_then(|id| self.before_late.get(id)?.as_ref());
+        let late = id.and_then(|id| self.before_late.get(id)).into_iter().flatten().flatten();
         let written = id.and_then(|id| self.written.get(id));
         committed.into_iter().chain(late).chain(written)
     }
@@ -165,11 +165,11 @@ impl States {
             };
             decisions.iter_mut().filter(same).for_each(|decision| decision.committed = true);
         }
-        let late = self.before_late.get(id).map(|state| state.as_ref().map(|state| state.status));
+        let mut late = self.before_late.get(id).into_iter().flatten();
         let fits = |before: Option<i8>| before.is_none_or(|before| may_follow(next, before));
         if let Some(before) = before
             && !fits(Some(before))
-            && !late.is_some_and(fits)
+            && !late.any(|state| fits(state.as_ref().map(|state| state.status)))
             && !is_again(state)
         {
             let what = format!("{} follows {} of {pid}:{}", name(next), name(before), state.producer_epoch);
@@ -177,7 +177,7 @@ impl States {
         }
         if waited >= state.timeout {
             let known = self.ids.get(id).cloned();
-            self.before_late.entry(id.clone()).or_insert(known);
+            self.before_late.entry(id.clone()).or_default().push(known);
         } else {
             self.before_late.remove(id);
         }
@@ -192,7 +192,7 @@ impl States {
             false => [PREPARE_ABORT, COMPLETE_ABORT],
         };
         let now = self.ids.get(id).map(|state| state.status);
-        let late = self.before_late.get(id).and_then(|state| Some(state.as_ref()?.status));
+        let late = self.before_late.get(id).into_iter().flatten().flatten().map(|state| state.status);
         if !now.into_iter().chain(late).any(|now| decided.contains(&now)) {
             let asked = if commit { "commit" } else { "abort" };
             let now = now.map_or("not known", name);
@@ -325,6 +325,21 @@ pub(super) mod tests {
         assert!(then(EMPTY, 0).is_empty(), "its coordinator still had it empty");
         assert!(then(ONGOING, 8).is_empty());
         assert_eq!(then(EMPTY, 0), ["T6"]);
+    }
+
+    #[test]
+    fn of_several_that_were_not_committed_in_time_each_may_be_forgotten() {
+        let mut states = states(&[EMPTY, ONGOING, PREPARE_ABORT]);
+        let mut then = |status, waited| {
+            let state = state(status);
+            found(|report| {
+                states.became(&id(), Some(&state), Duration::from_secs(waited), report);
+            })
+        };
+        assert!(then(COMPLETE_ABORT, 9).is_empty());
+        assert!(then(ONGOING, 9).is_empty());
+        assert!(then(EMPTY, 0).is_empty(), "its coordinator had it at rest");
+        assert_eq!(then(COMPLETE_COMMIT, 0), ["T6"]);
     }
 
     #[test]

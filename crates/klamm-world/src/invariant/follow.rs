@@ -392,6 +392,9 @@ impl Checker {
         replica.epochs.see(&view);
         replica.view = view;
         replica.running = running;
+        if !new.is_empty() {
+            partition.keep_in_hole(node, end);
+        }
         self.transactions.learn(index, inspection, &new, self.report.at);
         if leads {
             s13_single_writer::wrote(partition, node, &new, &mut self.report);

@@ -33,7 +33,8 @@ pub(crate) struct Replica {
     /// Where its log ended when it last read its producers' state from a snapshot: when its broker started, or it was truncated. `None` before
     /// it is seen in its broker's new life.
     pub(crate) reloaded: Option<i64>,
-    /// What its broker wrote as a leader of old metadata before it was registered in this life, and is still there: its own coordinators do.
+    /// What its broker wrote as a leader of old metadata before it was registered in this life, and is still there: its own coordinators do. And
+    /// what it kept of its own where its leader's log has a hole.
     pub(crate) strays: Vec<Entry>,
 }
 
@@ -268,6 +269,24 @@ impl Partition {
             replica.matches_to = replica.matches_to.min(replica.log.end());
             // Cut below where it began, it begins anew there (`UnifiedLog.truncateTo`): what it is given from then on counts.
             replica.epochs.log_start = replica.epochs.log_start.min(offset);
+        }
+    }
+
+    /// A follower whose log ended at `end` goes on from there. What it has of its own where its leader's log has a hole, it keeps: a leader that
+    /// fetched a compacted log knows an epoch from the first batch on that was left of it (`UnifiedLog.appendAsFollower`), and takes the epoch before
+    /// to have lasted until there, so that nothing diverges (`LeaderEpochFileCache.endOffsetFor`).
+    pub(super) fn keep_in_hole(&mut self, node: NodeId, end: i64) {
+        if !self.is_compacted() {
+            return;
+        }
+        let Some((leader_id, leader)) = self.true_leader() else { return };
+        let Some(replica) = self.replicas.get(&node).filter(|_| node != leader_id) else { return };
+        let is_hole = |entry: &&Entry| leader.log.range(entry.base, entry.last + 1).is_empty();
+        let own = replica.log.range(replica.matches_to.max(replica.begins()), end).iter();
+        let kept: Vec<_> =
+            own.filter(|entry| entry.last < leader.log.end()).filter(is_hole).copied().collect();
+        if let Some(replica) = self.replicas.get_mut(&node) {
+            replica.strays.extend(kept);
         }
     }
 

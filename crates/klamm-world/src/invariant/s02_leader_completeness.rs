@@ -110,6 +110,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_follower_has_of_its_own_where_its_leader_has_a_hole_stays_with_it() {
+        let mut partition = healthy();
+        partition.committed = log(&[(0, 4, 0), (5, 6, 1), (7, 9, 1)]);
+        for node in [LEADER, FOLLOWER, OTHER] {
+            let replica = of(&mut partition, node);
+            (replica.view.compacted, replica.matches_to) = (true, 10);
+        }
+        of(&mut partition, LEADER).log = log(&[(0, 4, 0), (7, 9, 1)]);
+        let follower = of(&mut partition, FOLLOWER);
+        (follower.log, follower.matches_to) = (log(&[(0, 4, 0), (5, 6, 0)]), 5);
+        partition.keep_in_hole(FOLLOWER, 5);
+        of(&mut partition, FOLLOWER).log.push(entry(7, 9, 1));
+        partition.compare();
+        assert_eq!(found(|report| check(&partition, report)), ["S3"]);
+        partition.keep_in_hole(FOLLOWER, 7);
+        partition.compare();
+        assert!(found(|report| check(&partition, report)).is_empty());
+    }
+
+    #[test]
     fn who_wrote_before_it_was_registered_and_is_elected_has_lost_what_was_there() {
         let mut partition = healthy();
         let leader = of(&mut partition, LEADER);

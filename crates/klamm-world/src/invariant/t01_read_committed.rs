@@ -2,6 +2,7 @@
 
 use klamm_node::NodeId;
 use klamm_wire::FetchPartition;
+use klamm_wire::messages::fetch_response::AbortedTransaction;
 use klamm_wire::record::batch::BatchIter;
 
 use super::ghost::Partition;
@@ -77,11 +78,17 @@ pub(super) fn shown(partition: &Partition, node: NodeId, answer: &FetchPartition
     }
     let Some(from) = from else { return };
     for done in partition.txns.aborted(from, to) {
-        let named = |told: &&_| is_same(told, done.producer_id, done.first);
         // Compaction drops aborted records, and with the last of them the transaction from the index.
-        let is_shown =
-            data.iter().any(|(id, base)| *id == done.producer_id && (done.first..done.marker).contains(base));
-        if is_shown && !told.iter().any(|told| named(&told)) {
+        let of_it =
+            |(id, base): &&(i64, i64)| *id == done.producer_id && (done.first..done.marker).contains(base);
+        let Some(first_shown) = data.iter().filter(of_it).map(|(_, base)| *base).min() else { continue };
+        // A segment that is recovered has its index made anew of what compaction left (`LogSegment.recover`): the transaction begins there with the first
+        // of its records that is still to be hidden.
+        let latest = if partition.is_compacted() { first_shown } else { done.first };
+        let named = |told: &AbortedTransaction| {
+            told.producer_id.0 == done.producer_id && (done.first..=latest).contains(&told.first_offset)
+        };
+        if !told.iter().any(named) {
             let what = format!(
                 "{node} shows offsets {from} to {to} and does not name the transaction of producer {} that was aborted at {}",
                 done.producer_id, done.marker
@@ -89,14 +96,6 @@ pub(super) fn shown(partition: &Partition, node: NodeId, answer: &FetchPartition
             report.violation(T12, &partition.name, what);
         }
     }
-}
-
-fn is_same(
-    told: &klamm_wire::messages::fetch_response::AbortedTransaction,
-    producer_id: i64,
-    first: i64,
-) -> bool {
-    told.producer_id.0 == producer_id && told.first_offset == first
 }
 
 #[cfg(test)]
@@ -107,7 +106,6 @@ mod tests {
     use crate::invariant::transactions::{Done, Open};
     use klamm_wire::ErrorCode;
     use klamm_wire::messages::ProducerId;
-    use klamm_wire::messages::fetch_response::AbortedTransaction;
     use klamm_wire::record::builder::BatchBuilder;
     use klamm_wire::record::control::EndTxnMarker;
 
@@ -148,6 +146,16 @@ mod tests {
         assert!(shows(Some(false), &answer(false, true)).is_empty());
         assert_eq!(shows(Some(false), &answer(false, false)), ["T1", "T12"]);
         assert_eq!(shows(Some(true), &answer(true, true)), ["T1"], "hidden, and committed");
+    }
+
+    #[test]
+    fn what_compaction_left_of_an_aborted_transaction_may_be_told_from_there_on() {
+        let mut partition = healthy();
+        partition.txns.done.push(Done { producer_id: 7, first: 3, marker: 6, commit: false });
+        let told = answer(false, true);
+        assert_eq!(found(|report| shown(&partition, LEADER, &told, report)), ["T12"], "it begins at 3");
+        of(&mut partition, LEADER).view.compacted = true;
+        assert!(found(|report| shown(&partition, LEADER, &told, report)).is_empty());
     }
 
     #[test]

@@ -60,8 +60,10 @@ pub struct ProducerReport {
     pub acknowledged: Vec<Acknowledged>,
     /// Records acknowledged.
     pub records: u64,
-    /// Records given up, because an error came that no retry heals, or their `delivery.timeout.ms` had passed.
+    /// Records given up, because an error came that no retry heals.
     pub failed: u64,
+    /// Records given up, because their `delivery.timeout.ms` had passed.
+    pub expired: u64,
     /// Sends of a batch that had been sent before.
     pub retries: u64,
 }
@@ -268,7 +270,7 @@ impl Producer {
         let Some(at) = now.0.checked_sub(DELIVERY_TIMEOUT.as_nanos() as u64).map(Timestamp) else { return };
         for partition in &mut self.partitions {
             while let Some(batch) = partition.expire(at) {
-                self.report.failed += batch.records();
+                self.report.expired += batch.records();
                 self.expired.push_back((now, batch.records()));
             }
             partition.resolve();

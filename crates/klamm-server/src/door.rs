@@ -10,7 +10,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use klamm_node::Timestamp;
 use klamm_world::recording::{RecordingReader, RecordingWriter};
@@ -29,6 +29,8 @@ const REACHED: u8 = 2;
 const REFUSED: u8 = 3;
 /// No frame is longer: one request and a little.
 const MAX_FRAME: u32 = 1 << 30;
+/// How long the cluster may take to be again what it was before a visit.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a greeting may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -344,8 +346,12 @@ impl Visit {
 }
 
 impl Drop for Visit {
+    /// Waits, but not for ever, until the door hangs up: then the cluster is again what it was.
     fn drop(&mut self) {
-        // The thread that listens has the socket as well: the door would never learn that nobody says anything more.
+        // The thread that listens has the socket as well: without a word the door would never learn that nobody says anything more.
+        let _ = self.writer.get_ref().shutdown(std::net::Shutdown::Write);
+        let until = Instant::now() + RESTORE_TIMEOUT;
+        while self.told.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
         let _ = self.writer.get_ref().shutdown(std::net::Shutdown::Both);
     }
 }

@@ -31,6 +31,14 @@ const fn after(sequence: i32, steps: i64) -> i32 {
     ((sequence as i64 + steps) % (i32::MAX as i64 + 1)) as i32
 }
 
+/// Whether the leader's log has a batch of an entry's producer before it. Compaction keeps a producer's last batch (`Cleaner.cleanSegments`); a log that
+/// was compacted and then truncated below that one has none of the earlier ones either, and knows nothing.
+fn has_some(partition: &Partition, entry: &Entry) -> bool {
+    let of_it = |other: &Entry| other.producer_id == entry.producer_id && other.base < entry.base;
+    let leader = partition.true_leader().filter(|_| partition.is_compacted());
+    leader.is_none_or(|(_, leader)| leader.log.entries().iter().any(of_it))
+}
+
 /// Batches were committed.
 pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &mut Report) {
     let begins = partition.true_leader().map_or(0, |(_, leader)| leader.view.log_start);
@@ -41,7 +49,7 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
         let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last, entry.last));
         // A leader that started when all that the producer had written was deleted knows nothing of it: a snapshot at the log's start is not
         // read (`ProducerStateManager.truncateAndReload`).
-        let may_know = before.is_some_and(|(.., offset)| offset >= begins);
+        let may_know = before.is_some_and(|(.., offset)| offset >= begins) && has_some(partition, entry);
         let (expected, broken) = match before {
             // Epochs go back where a coordinator's log lost records.
             Some((epoch, ..)) if epoch > entry.producer_epoch => (0, may_know.then_some(P3)),
@@ -136,9 +144,26 @@ mod tests {
             of(&mut partition, LEADER).view.compacted = compacted;
             for entry in [batch(0, 0), other, next] {
                 partition.committed.push(entry);
+                of(&mut partition, LEADER).log.push(entry);
             }
             let ids = found(|report| committed(&mut partition, &[batch(0, 0), next], report));
             assert_eq!(ids, expected, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_was_compacted_and_then_cut_below_a_producers_last_batch_knows_nothing() {
+        let hole = Entry { base: 15, last: 19, ..batch(0, 12) };
+        for (compacted, kept, expected) in
+            [(false, false, vec!["P2"]), (true, true, vec!["P2"]), (true, false, vec![])]
+        {
+            let mut partition = healthy();
+            let leader = of(&mut partition, LEADER);
+            leader.view.compacted = compacted;
+            let rest = [batch(0, 0), Entry { producer_id: 8, ..batch(0, 0) }];
+            leader.log.push(rest[usize::from(!kept)]);
+            let ids = found(|report| committed(&mut partition, &[batch(0, 0), hole], report));
+            assert_eq!(ids, expected, "{compacted} {kept}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! A healthy partition for the invariants' tests to break.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use klamm_broker::{FollowerView, LeaderView, ReplicaView};
@@ -73,7 +74,10 @@ fn replica(leading: bool) -> Replica {
         after_loss: false,
         epochs: EpochPast::default(),
         reloaded: None,
-        strays: Vec::new(),
+        known: BTreeSet::new(),
+        premature: Vec::new(),
+        kept: Vec::new(),
+        forgotten: Vec::new(),
     }
 }
 

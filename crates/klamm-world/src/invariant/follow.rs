@@ -1,6 +1,6 @@
 //! How the checker follows a world: nodes that come and go, the metadata that is committed, replicas that change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use klamm_broker::{Broker, ReplicaInspection};
@@ -20,6 +20,23 @@ use super::{s15_registration, s16_truncation, s17_unclean_exclusion, s22_compact
 use crate::input::Output;
 use crate::node::Node;
 use crate::world::World;
+
+/// A broker's step.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Whether it is registered in this life.
+    running: bool,
+    /// Whether it applied metadata.
+    learned: bool,
+    /// Its wall clock, in milliseconds.
+    wall_ms: i64,
+}
+
+/// The producers that have a batch in a log, and those that its state names: that remembers some of whom compaction left nothing.
+fn known_producers(inspection: &ReplicaInspection<'_>, log: &[Entry]) -> BTreeSet<i64> {
+    let named = inspection.producers().into_iter().map(|producer| producer.producer_id);
+    named.chain(log.iter().map(|entry| entry.producer_id)).filter(|id| *id >= 0).collect()
+}
 
 impl World {
     pub(super) fn brokers(&self) -> impl Iterator<Item = (NodeId, &Broker)> {
@@ -296,7 +313,9 @@ impl Checker {
         let ghost = self.nodes.entry(node).or_default();
         let fresh = ghost.registered != registered;
         ghost.registered = registered;
+        let learned = std::mem::replace(&mut ghost.applied, broker.applied_metadata()) < ghost.applied;
         let mut marks = std::mem::take(&mut ghost.marks);
+        let seen = Seen { running: registered, learned, wall_ms };
         let mut at = 0;
         for inspection in broker.inspect() {
             let key = (inspection.topic_id(), inspection.name().partition);
@@ -306,13 +325,13 @@ impl Checker {
                 Some((known, index, _)) if *known == key => {
                     let index = *index;
                     marks[at].2 = mark;
-                    self.follow_replica(index, node, &inspection, (registered, wall_ms));
+                    self.follow_replica(index, node, &inspection, seen);
                 }
                 _ => {
                     let index = self.place(key);
                     self.drop_marks(node, marks.drain(at..));
                     marks.push((key, index, mark));
-                    self.follow_replica(index, node, &inspection, (registered, wall_ms));
+                    self.follow_replica(index, node, &inspection, seen);
                 }
             }
             at += 1;
@@ -335,7 +354,7 @@ impl Checker {
         index: usize,
         node: NodeId,
         inspection: &ReplicaInspection<'_>,
-        (running, wall_ms): (bool, i64),
+        Seen { running, learned, wall_ms }: Seen,
     ) {
         let lost_power = self.nodes.get(&node).is_some_and(|ghost| ghost.lost_power);
         let partition = &mut self.partitions[index];
@@ -349,20 +368,12 @@ impl Checker {
         let known = partition.replicas.get(&node).map(|replica| (replica.view.clone(), replica.running));
         let Some((before, true)) = known else {
             // A new life, or a first sight: all is read.
-            let old_end = partition.replicas.get(&node).map_or(0, |replica| replica.log.end());
             let mut log = Mirror::default();
             inspection.headers(0).iter().for_each(|header| log.push(Entry::from(header)));
-            let after_loss = lost_power && log.end() < old_end;
             self.transactions.learn(index, inspection, log.entries(), self.report.at);
             let old = partition.replicas.remove(&node);
-            let reloaded = old.as_ref().and_then(|replica| replica.reloaded);
-            let reloaded = reloaded.filter(|_| log.end() >= old_end).unwrap_or_else(|| log.end());
-            let mut epochs = old.as_ref().map(|replica| replica.epochs.clone()).unwrap_or_default();
-            epochs.see(&view);
-            let (reloaded, strays) = (Some(reloaded), Vec::new());
-            let mut replica =
-                Replica { running, view, log, matches_to: 0, after_loss, epochs, reloaded, strays };
-            replica.stray(old.as_ref());
+            let known = known_producers(inspection, log.entries());
+            let replica = Replica::look(old.as_ref(), running, lost_power, view, log, known);
             partition.replicas.insert(node, replica);
             return;
         };
@@ -376,12 +387,17 @@ impl Checker {
             partition.cut(node, view.log_end);
         }
         let Some(replica) = partition.replicas.get_mut(&node) else { return };
-        if view.log_end < before.log_end {
-            replica.reloaded = Some(view.log_end);
-        }
-        if view.log_start > replica.log.end() {
+        let begins_anew = view.log_start > replica.log.end();
+        if begins_anew {
             // It starts anew where its leader's log begins.
             replica.log = Mirror::default();
+            replica.drop_excused();
+        }
+        if view.log_end < before.log_end || begins_anew {
+            replica.reloaded = Some(view.log_end);
+            // Compaction in place shows in the log, and not in what was seen of it.
+            let stored: Vec<_> = inspection.headers(0).iter().map(Entry::from).collect();
+            replica.known = known_producers(inspection, &stored);
         }
         let end = if replica.log.entries().is_empty() { view.log_start } else { replica.log.end() };
         let mut new = Vec::new();
@@ -390,6 +406,7 @@ impl Checker {
             new.iter().for_each(|entry| replica.log.push(*entry));
         }
         replica.epochs.see(&view);
+        replica.forget_proposal(&before, &view, learned);
         replica.view = view;
         replica.running = running;
         if !new.is_empty() {

@@ -33,38 +33,135 @@ pub(crate) struct Replica {
     /// Where its log ended when it last read its producers' state from a snapshot: when its broker started, or it was truncated. `None` before
     /// it is seen in its broker's new life.
     pub(crate) reloaded: Option<i64>,
-    /// What its broker wrote as a leader of old metadata before it was registered in this life, and is still there: its own coordinators do. And
-    /// what it kept of its own where its leader's log has a hole.
-    pub(crate) strays: Vec<Entry>,
+    /// The producers of which its log knew something when it last read their state from a snapshot, as `reloaded` says.
+    pub(crate) known: BTreeSet<i64>,
+    /// What its broker wrote as a leader of old metadata before it was registered in this life or an earlier one, and is still there: its own
+    /// coordinators do.
+    pub(crate) premature: Vec<Entry>,
+    /// What it kept of its own where its leader's log has a hole, and is still there.
+    pub(crate) kept: Vec<Entry>,
+    /// Whom it counted for a proposal that it forgot, in the partition epoch that it still has.
+    pub(crate) forgotten: Vec<NodeId>,
 }
 
 impl Replica {
-    /// Takes note of what it wrote since it showed `before`, as long as it is not registered; and of what is still there.
-    pub(super) fn stray(&mut self, before: Option<&Self>) {
-        let Some(before) = before else { return };
-        let held = before.strays.iter().filter(|stray| self.log.at(stray.base) == Some(stray));
-        self.strays = held.copied().collect();
-        if !self.running && self.view.leading.is_some() && before.reloaded.is_some() {
-            let new = self.log.range(before.log.end(), i64::MAX).iter();
-            self.strays.extend(new.filter(|entry| entry.epoch == self.view.leader_epoch));
+    /// A replica at its first sight, or as long as its broker is not registered: all is read anew. `old` is what was last seen of it, in an
+    /// earlier life or in this one; `lost_power` whether its broker's last life ended so, and `known` the producers that its log knows now.
+    pub(super) fn look(
+        old: Option<&Self>,
+        running: bool,
+        lost_power: bool,
+        view: ReplicaView,
+        log: Mirror,
+        known: BTreeSet<i64>,
+    ) -> Self {
+        let old_end = old.map_or(0, |old| old.log.end());
+        let is_new_life = old.is_none_or(|old| old.reloaded.is_none());
+        // Who lost something and stopped once more has not caught up by that, and neither by being looked at twice.
+        let after_loss =
+            old.is_some_and(|old| old.after_loss) || is_new_life && lost_power && log.end() < old_end;
+        let mut epochs = old.map(|old| old.epochs.clone()).unwrap_or_default();
+        epochs.see(&view);
+        let since = old.filter(|_| log.end() >= old_end);
+        let since = since.and_then(|old| Some((old.reloaded?, old.known.clone())));
+        let (reloaded, known) = since.unwrap_or_else(|| (log.end(), known));
+        let mut replica = Self {
+            running,
+            view,
+            log,
+            matches_to: 0,
+            after_loss,
+            epochs,
+            reloaded: Some(reloaded),
+            known,
+            premature: old.map(|old| old.premature.clone()).unwrap_or_default(),
+            kept: old.map(|old| old.kept.clone()).unwrap_or_default(),
+            forgotten: Vec::new(),
+        };
+        replica.drop_excused();
+        if !running
+            && replica.view.leading.is_some()
+            && let Some(old) = old.filter(|old| old.reloaded.is_some())
+        {
+            let new = replica.log.range(old.log.end(), i64::MAX).iter();
+            replica.premature.extend(new.filter(|entry| entry.epoch == replica.view.leader_epoch));
         }
+        replica
     }
 
-    /// Where its log differs first from another in `from..to`, but for what brokers wrote before they were registered: `strays` are the other's.
-    pub(super) fn first_difference(
+    /// What is not in its log any more is excused no more.
+    pub(super) fn drop_excused(&mut self) {
+        let log = &self.log;
+        let is_there = |entry: &Entry| log.at(entry.base) == Some(entry);
+        self.premature.retain(is_there);
+        self.kept.retain(is_there);
+    }
+
+    /// Where its log differs first in `from..to` from another replica's, but for what is excused in either.
+    pub(super) fn differs_from(&self, other: &Self, from: i64, to: i64, sparse: bool) -> Option<i64> {
+        self.first_difference(&other.log, Some(other), from, to, sparse)
+    }
+
+    /// Where its log differs first in `from..to` from what is committed, but for what is excused in it.
+    pub(super) fn differs_from_committed(
         &self,
-        other: &Mirror,
-        strays: &[Entry],
+        committed: &Mirror,
         from: i64,
         to: i64,
         sparse: bool,
     ) -> Option<i64> {
-        let offset = self.log.first_difference(other, from, to, sparse)?;
-        let mut strays_of_both = self.strays.iter().chain(strays);
-        match strays_of_both.find(|stray| (stray.base..=stray.last).contains(&offset)) {
-            Some(stray) => self.first_difference(other, strays, stray.last + 1, to, sparse),
-            None => Some(offset),
+        self.first_difference(committed, None, from, to, sparse)
+    }
+
+    fn first_difference(
+        &self,
+        log: &Mirror,
+        other: Option<&Self>,
+        mut from: i64,
+        to: i64,
+        sparse: bool,
+    ) -> Option<i64> {
+        loop {
+            let offset = self.log.first_difference(log, from, to, sparse)?;
+            let excused = |replica: &Self| replica.excused_at(offset, sparse);
+            match excused(self).or_else(|| other.and_then(excused)) {
+                Some(last) => from = last + 1,
+                None => return Some(offset),
+            }
         }
+    }
+
+    /// The end of the batch at `offset`, should it be one that differs for a reason: only a compacted log has a hole that something is kept in.
+    fn excused_at(&self, offset: i64, sparse: bool) -> Option<i64> {
+        let kept = self.kept.iter().filter(|_| sparse);
+        let mut excused = self.premature.iter().chain(kept);
+        excused.find(|entry| (entry.base..=entry.last).contains(&offset)).map(|entry| entry.last)
+    }
+
+    /// Metadata of the partition epoch that a leader already has, from an answer to an earlier proposal, makes it forget the one that is under way
+    /// (`Partition.makeLeader`, `updateAssignmentAndIsr`), and the answer to that then finds another state and is ignored
+    /// (`Partition.submitAlterPartition`). Until metadata of a later epoch comes round it does not count whom it proposed. `before` is its state before
+    /// this step, `learned` whether its broker applied metadata in it.
+    pub(super) fn forget_proposal(&mut self, before: &ReplicaView, now: &ReplicaView, learned: bool) {
+        let epochs = |view: &ReplicaView| (view.leader_epoch, view.partition_epoch);
+        let (Some(led), Some(leads)) = (&before.leading, &now.leading) else {
+            self.forgotten.clear();
+            return;
+        };
+        if epochs(before) != epochs(now) {
+            self.forgotten.clear();
+        } else if learned {
+            let gone = led.maximal_isr.iter().filter(|id| !leads.maximal_isr.contains(id));
+            self.forgotten.extend(gone);
+        }
+    }
+
+    /// Whether its log knew something of a batch's producer when that was appended: it read of it with the snapshot, or has had a batch of it since.
+    /// What compaction takes is not forgotten before producers' state is read again.
+    pub(super) fn knew_producer(&self, entry: &Entry) -> bool {
+        let since = self.log.range(self.reloaded.unwrap_or(0), entry.base);
+        self.known.contains(&entry.producer_id)
+            || since.iter().any(|other| other.producer_id == entry.producer_id && other.base < entry.base)
     }
 
     /// Where its log begins, and never began later. A crash may bring back records that were deleted: the log start is written down once a
@@ -269,6 +366,7 @@ impl Partition {
             replica.matches_to = replica.matches_to.min(replica.log.end());
             // Cut below where it began, it begins anew there (`UnifiedLog.truncateTo`): what it is given from then on counts.
             replica.epochs.log_start = replica.epochs.log_start.min(offset);
+            replica.drop_excused();
         }
     }
 
@@ -282,23 +380,38 @@ impl Partition {
         let Some((leader_id, leader)) = self.true_leader() else { return };
         let Some(replica) = self.replicas.get(&node).filter(|_| node != leader_id) else { return };
         let is_hole = |entry: &&Entry| leader.log.range(entry.base, entry.last + 1).is_empty();
+        let lasted = |entry: &&Entry| {
+            let epochs = &leader.view.epochs;
+            let place = epochs.iter().position(|cached| cached.epoch == entry.epoch);
+            // The last epoch lasts until the log's end.
+            let lasts =
+                |place: usize| epochs.get(place + 1).is_none_or(|next| entry.last < next.start_offset);
+            place.is_some_and(lasts)
+        };
         let own = replica.log.range(replica.matches_to.max(replica.begins()), end).iter();
-        let kept: Vec<_> =
-            own.filter(|entry| entry.last < leader.log.end()).filter(is_hole).copied().collect();
+        let own = own.filter(|entry| entry.last < leader.log.end());
+        let new = own.filter(|entry| !replica.kept.contains(entry));
+        let new: Vec<_> = new.filter(is_hole).filter(lasted).copied().collect();
         if let Some(replica) = self.replicas.get_mut(&node) {
-            replica.strays.extend(kept);
+            replica.kept.extend(new);
         }
     }
 
-    /// A broker was elected that has something else than what is committed, which it wrote before it was registered: that goes from then on.
-    pub(crate) fn follow_strays(&mut self) {
+    /// A broker was elected that has something else than what is committed, for a reason that is excused in a follower: what was committed there
+    /// goes from then on.
+    pub(crate) fn follow_excused(&mut self) {
         let Some((id, leader)) = self.true_leader() else { return };
-        let differs = |stray: &&Entry| {
-            let end = self.true_hw.min(stray.last + 1);
-            leader.log.first_difference(&self.committed, stray.base, end, self.is_compacted()).is_some()
+        let differs = |entry: &&Entry| {
+            let end = self.true_hw.min(entry.last + 1);
+            leader.log.first_difference(&self.committed, entry.base, end, self.is_compacted()).is_some()
         };
-        let Some(first) = leader.strays.iter().find(differs).map(|stray| stray.base) else { return };
-        self.unclean = Some("the election of a broker that wrote before it was registered");
+        let premature = leader.premature.iter().find(differs).map(|entry| entry.base);
+        let kept = leader.kept.iter().find(differs).map(|entry| entry.base);
+        let Some(first) = premature.into_iter().chain(kept).min() else { return };
+        self.unclean = Some(match premature {
+            Some(_) => "the election of a broker that wrote before it was registered",
+            None => "the election of a broker that kept its own where its leader's log had a hole",
+        });
         if let Some(leader) = self.replicas.get_mut(&id) {
             leader.matches_to = leader.matches_to.min(first);
         }
@@ -315,7 +428,7 @@ impl Partition {
             if from < to {
                 let differs = match leader == Some(*id) {
                     true => replica.log.first_difference(committed, from, to, sparse),
-                    false => replica.first_difference(committed, &[], from, to, sparse),
+                    false => replica.differs_from_committed(committed, from, to, sparse),
                 };
                 replica.matches_to = differs.unwrap_or(to);
             }

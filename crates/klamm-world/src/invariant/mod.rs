@@ -162,6 +162,8 @@ struct NodeGhost {
     lost_power: bool,
     /// Whether its broker is registered in this life.
     registered: bool,
+    /// How much of the metadata log its broker has applied.
+    applied: i64,
     /// Each of its replicas, in the broker's order: the partition's place, and the mark that was last seen.
     marks: Vec<((Uuid, i32), usize, u64)>,
     /// A controller's log end, now and before this step.
@@ -387,7 +389,7 @@ impl Checker {
             let partition = &mut self.partitions[*index];
             if last != Some(index) {
                 last = Some(index);
-                partition.follow_strays();
+                partition.follow_excused();
                 let excused = partition.excuse();
                 partition.compare();
                 if let Some(excuse) = partition.excuse()

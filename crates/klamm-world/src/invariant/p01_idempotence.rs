@@ -31,12 +31,12 @@ const fn after(sequence: i32, steps: i64) -> i32 {
     ((sequence as i64 + steps) % (i32::MAX as i64 + 1)) as i32
 }
 
-/// Whether the leader's log has a batch of an entry's producer before it. Compaction keeps a producer's last batch (`Cleaner.cleanSegments`); a log that
-/// was compacted and then truncated below that one has none of the earlier ones either, and knows nothing.
-fn has_some(partition: &Partition, entry: &Entry) -> bool {
-    let of_it = |other: &Entry| other.producer_id == entry.producer_id && other.base < entry.base;
+/// Whether the leader's log may have known something of an entry's producer when it took it. One that knows nothing takes any sequence and any epoch
+/// (`ProducerAppendInfo.checkSequence`, `ProducerAppendInfo.checkProducerEpoch`). Compaction keeps the last batch that the log has of each
+/// producer, committed or not (`Cleaner.cleanInto`): a log that is then truncated below that one, and reads producers' state again, may have nothing.
+fn may_know(partition: &Partition, entry: &Entry) -> bool {
     let leader = partition.true_leader().filter(|_| partition.is_compacted());
-    leader.is_none_or(|(_, leader)| leader.log.entries().iter().any(of_it))
+    leader.is_none_or(|(_, leader)| leader.knew_producer(entry))
 }
 
 /// Batches were committed.
@@ -49,7 +49,7 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
         let before = partition.producers.insert(entry.producer_id, (entry.producer_epoch, last, entry.last));
         // A leader that started when all that the producer had written was deleted knows nothing of it: a snapshot at the log's start is not
         // read (`ProducerStateManager.truncateAndReload`).
-        let may_know = before.is_some_and(|(.., offset)| offset >= begins) && has_some(partition, entry);
+        let may_know = before.is_some_and(|(.., offset)| offset >= begins) && may_know(partition, entry);
         let (expected, broken) = match before {
             // Epochs go back where a coordinator's log lost records.
             Some((epoch, ..)) if epoch > entry.producer_epoch => (0, may_know.then_some(P3)),
@@ -91,6 +91,7 @@ pub(super) fn committed(partition: &mut Partition, entries: &[Entry], report: &m
 mod tests {
     use super::*;
     use crate::invariant::fixture::{LEADER, entry, found, healthy, of};
+    use crate::invariant::mirror::Mirror;
 
     fn batch(epoch: i16, sequence: i32) -> Entry {
         Entry { producer_id: 7, producer_epoch: epoch, sequence, ..entry(10, 14, 0) }
@@ -154,16 +155,26 @@ mod tests {
     #[test]
     fn a_log_that_was_compacted_and_then_cut_below_a_producers_last_batch_knows_nothing() {
         let hole = Entry { base: 15, last: 19, ..batch(0, 12) };
-        for (compacted, kept, expected) in
-            [(false, false, vec!["P2"]), (true, true, vec!["P2"]), (true, false, vec![])]
-        {
+        // Whether the log is compacted, has a batch of the producer from before it was read, had one since, and its state names the producer.
+        for (state, expected) in [
+            ([false, false, false, false], vec!["P2"]),
+            ([true, false, false, false], vec![]),
+            ([true, true, false, false], vec![]),
+            ([true, false, true, false], vec!["P2"]),
+            ([true, false, false, true], vec!["P2"]),
+        ] {
+            let [compacted, before, since, named] = state;
             let mut partition = healthy();
             let leader = of(&mut partition, LEADER);
-            leader.view.compacted = compacted;
-            let rest = [batch(0, 0), Entry { producer_id: 8, ..batch(0, 0) }];
-            leader.log.push(rest[usize::from(!kept)]);
+            (leader.view.compacted, leader.reloaded) = (compacted, Some(10));
+            let at = |base: i64| Entry { base, last: base + 4, ..batch(0, 0) };
+            // What compaction took in place is still in the checker's copy.
+            leader.log = Mirror::default();
+            before.then(|| leader.log.push(at(5)));
+            since.then(|| leader.log.push(at(10)));
+            leader.known.extend(named.then_some(7));
             let ids = found(|report| committed(&mut partition, &[batch(0, 0), hole], report));
-            assert_eq!(ids, expected, "{compacted} {kept}");
+            assert_eq!(ids, expected, "{state:?}");
         }
     }
 

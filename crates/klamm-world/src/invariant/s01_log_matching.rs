@@ -20,7 +20,7 @@ pub(super) fn check(partition: &Partition, node: NodeId, report: &mut Report) {
         let to = replica.view.high_watermark.min(other.view.high_watermark);
         let from = replica.matches_to.min(other.matches_to).max(replica.begins()).max(other.begins());
         let sparse = replica.view.compacted || other.view.compacted;
-        if let Some(offset) = replica.first_difference(&other.log, &other.strays, from, to, sparse) {
+        if let Some(offset) = replica.differs_from(other, from, to, sparse) {
             let what = format!(
                 "replicas {node} and {other_id} differ at offset {offset}, below their high watermarks {} and {}",
                 replica.view.high_watermark, other.view.high_watermark
@@ -40,7 +40,7 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         for (b_id, b) in &running[i + 1..] {
             let start = a.begins().max(b.begins());
             let end = a.log.end().min(b.log.end());
-            let Some(differs) = a.first_difference(&b.log, &b.strays, start, end, false) else { continue };
+            let Some(differs) = a.differs_from(b, start, end, false) else { continue };
             let same = a.log.range(differs, end).iter().find(|entry| {
                 b.log.at(entry.base).is_some_and(|other| {
                     other.base == entry.base && other.epoch == entry.epoch && other.base > differs
@@ -79,7 +79,7 @@ mod tests {
         let broken = log(&[(0, 4, 1), (5, 9, 0)]);
         let follower = of(&mut partition, FOLLOWER);
         (follower.log, follower.matches_to) = (broken, 0);
-        follower.strays = vec![entry(0, 4, 1)];
+        follower.premature = vec![entry(0, 4, 1)];
         let look = |partition: &Partition| {
             let mut ids = found(|report| check(partition, FOLLOWER, report));
             ids.extend(found(|report| scan(partition, report)));
@@ -88,7 +88,7 @@ mod tests {
         assert!(look(&partition).is_empty());
         partition.compare();
         assert_eq!(of(&mut partition, FOLLOWER).matches_to, 10, "but for that it is the same");
-        of(&mut partition, FOLLOWER).strays.clear();
+        of(&mut partition, FOLLOWER).premature.clear();
         of(&mut partition, FOLLOWER).matches_to = 0;
         assert_eq!(look(&partition), ["S1", "S1"]);
     }

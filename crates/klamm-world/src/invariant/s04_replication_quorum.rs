@@ -25,16 +25,10 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
     if leader.view.isr.len() < leader.view.effective_min_isr.max(partition.min_isr) {
         return;
     }
-    // Metadata of the partition epoch that the leader has makes Kafka's `Partition.makeLeader` forget a proposal that is under way; until the
-    // controller's answer to it comes round, the leader does not count whom it proposed.
-    if leader.view.partition_epoch < registration.partition_epoch {
-        return;
-    }
-    let uncounted = registration
-        .isr
-        .iter()
-        .chain(&registration.elr)
-        .find(|candidate| !leading.maximal_isr.contains(candidate));
+    let uncounted =
+        registration.isr.iter().chain(&registration.elr).find(|candidate| {
+            !leading.maximal_isr.contains(candidate) && !leader.forgotten.contains(candidate)
+        });
     if let Some(candidate) = uncounted {
         let what = format!(
             "{candidate} may be elected (ISR {:?}, ELR {:?}), and leader {id} does not wait for it: it counts {:?}",
@@ -47,7 +41,9 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{LEADER, OTHER, found, healthy, of};
+    use klamm_broker::ReplicaView;
+
+    use crate::invariant::fixture::{LEADER, OTHER, found, healthy, of, registration};
 
     #[test]
     fn a_candidate_that_the_leader_does_not_wait_for_is_found() {
@@ -59,6 +55,35 @@ mod tests {
         assert_eq!(found(|report| check(&partition, report)), ["S4"]);
         partition.min_isr = 3;
         assert!(found(|report| check(&partition, report)).is_empty(), "it has not heard of that yet");
+    }
+
+    #[test]
+    fn a_leader_forgets_whom_it_proposed_until_it_hears_of_the_next_partition_epoch() {
+        for (learned, expected) in [(true, vec![]), (false, vec!["S4"])] {
+            let mut partition = healthy();
+            let leader = of(&mut partition, LEADER);
+            leader.view.isr.retain(|id| *id != OTHER);
+            let mut before = leader.view.clone();
+            before.leading.as_mut().unwrap().in_flight = true;
+            leader.view.leading.as_mut().unwrap().maximal_isr.retain(|id| *id != OTHER);
+            let now = leader.view.clone();
+            leader.forget_proposal(&before, &now, learned);
+            assert_eq!(found(|report| check(&partition, report)), expected);
+            let leader = of(&mut partition, LEADER);
+            let later = ReplicaView { partition_epoch: 1, ..now.clone() };
+            leader.forget_proposal(&now, &later, true);
+            assert_eq!(found(|report| check(&partition, report)), ["S4"], "it has heard of it");
+        }
+    }
+
+    #[test]
+    fn a_leader_that_lags_behind_the_controller_counts_whom_that_may_elect() {
+        let mut partition = healthy();
+        registration(&mut partition).partition_epoch = 1;
+        let leader = of(&mut partition, LEADER);
+        leader.view.isr.retain(|id| *id != OTHER);
+        leader.view.leading.as_mut().unwrap().maximal_isr.retain(|id| *id != OTHER);
+        assert_eq!(found(|report| check(&partition, report)), ["S4"]);
     }
 
     #[test]

@@ -28,9 +28,7 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
                 continue;
             }
             let sparse = leader.view.compacted;
-            if let Some(offset) =
-                leader.first_difference(&member.log, &member.strays, from, high_watermark, sparse)
-            {
+            if let Some(offset) = leader.differs_from(member, from, high_watermark, sparse) {
                 let what = format!(
                     "{id} leads in epoch {} with high watermark {high_watermark}, and {member_id} in the ISR differs at {offset}",
                     leader.view.leader_epoch

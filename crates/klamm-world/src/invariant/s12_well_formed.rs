@@ -29,7 +29,7 @@ pub(super) fn check(partition: &Partition, node: NodeId, from: i64, report: &mut
         }
         // A follower that crashed is truncated to where its cache begins, and no further: below it may lie what was deleted.
         // What a broker writes before it is registered is of an epoch that may be newer than what it fetches behind it.
-        if b.epoch < a.epoch && a.last >= replica.begins() && !replica.strays.contains(&a) {
+        if b.epoch < a.epoch && a.last >= replica.begins() && !replica.premature.contains(&a) {
             problem = Some(format!("epoch {} at {} follows epoch {}", b.epoch, b.base, a.epoch));
         }
     }
@@ -56,8 +56,8 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         let cached = view.epochs.iter().map(|entry| (entry.epoch, entry.start_offset));
         let mut cached = from_offset(from, cached);
         let batches = replica.log.range(from, i64::MAX);
-        let is_stray = |entry: &&Entry| replica.strays.contains(entry);
-        let batches = batches.iter().filter(|entry| !is_stray(entry));
+        let is_premature = |entry: &&Entry| replica.premature.contains(entry);
+        let batches = batches.iter().filter(|entry| !is_premature(entry));
         let rebuilt = from_offset(from, batches.map(|entry| (entry.epoch, entry.base)));
         // An epoch in which nothing was written leaves an entry at the end.
         while cached.last().is_some_and(|(_, start)| *start >= view.log_end) {
@@ -68,10 +68,11 @@ pub(super) fn scan(partition: &Partition, report: &mut Report) {
         // (`maybeTruncateNonMonotonicEntries`).
         for (epoch, start) in &mut cached {
             let led_from = |led: &EpochEntry| led.epoch > *epoch && led.start_offset == *start;
-            let behind_stray = |stray: &Entry| stray.epoch > *epoch && stray.last + 1 == *start;
+            let behind_premature = |early: &Entry| early.epoch > *epoch && early.last + 1 == *start;
             let batch = rebuilt.iter().find(|(of, first)| of == epoch && first < start);
             if let Some((_, first)) = batch
-                && (replica.epochs.empty.iter().any(led_from) || replica.strays.iter().any(behind_stray))
+                && (replica.epochs.empty.iter().any(led_from)
+                    || replica.premature.iter().any(behind_premature))
             {
                 *start = *first;
             }
@@ -116,9 +117,9 @@ mod tests {
             ids
         };
         assert_eq!(look(&partition), ["S12", "S12"]);
-        of(&mut partition, FOLLOWER).strays = vec![entry(5, 5, 1)];
+        of(&mut partition, FOLLOWER).premature = vec![entry(5, 5, 1)];
         assert!(look(&partition).is_empty());
-        of(&mut partition, FOLLOWER).strays = vec![entry(5, 5, 2)];
+        of(&mut partition, FOLLOWER).premature = vec![entry(5, 5, 2)];
         assert_eq!(look(&partition), ["S12", "S12"], "another batch");
     }
 

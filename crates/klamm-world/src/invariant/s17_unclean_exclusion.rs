@@ -58,7 +58,12 @@ pub(super) fn elected(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::fixture::{FOLLOWER, OTHER, found, healthy, of, registration};
+    use std::collections::BTreeSet;
+
+    use klamm_broker::ReplicaView;
+
+    use crate::invariant::fixture::{FOLLOWER, OTHER, entry, found, healthy, log, of, registration};
+    use crate::invariant::ghost::Replica;
 
     #[test]
     fn a_member_that_lost_data_is_found() {
@@ -71,6 +76,29 @@ mod tests {
         assert_eq!(found(|report| check(&partition, report)), ["S17"]);
         of(&mut partition, FOLLOWER).view.log_start = 10;
         assert!(found(|report| check(&partition, report)).is_empty(), "everything was deleted");
+    }
+
+    /// A broker is looked at again and again before it is registered, and may stop once more before it has caught up.
+    #[test]
+    fn who_lost_data_has_not_caught_up_by_being_seen_twice() {
+        let mut partition = healthy();
+        let seen = |old: &Replica, running: bool, lost_power: bool| {
+            let view = ReplicaView { log_end: 5, high_watermark: 5, ..old.view.clone() };
+            Replica::look(Some(old), running, lost_power, view, log(&[(0, 4, 0)]), BTreeSet::new())
+        };
+        let first = seen(of(&mut partition, FOLLOWER), false, true);
+        let mut last = seen(&seen(&first, false, true), true, true);
+        *of(&mut partition, FOLLOWER) = last.clone();
+        assert_eq!(found(|report| check(&partition, report)), ["S17"]);
+        last.reloaded = None;
+        *of(&mut partition, FOLLOWER) = seen(&last, true, false);
+        assert_eq!(found(|report| check(&partition, report)), ["S17"], "and stopped cleanly after that");
+        of(&mut partition, FOLLOWER).log.push(entry(5, 9, 0));
+        partition.compare();
+        assert!(!of(&mut partition, FOLLOWER).after_loss, "it has caught up");
+        let mut whole = of(&mut partition, OTHER).clone();
+        whole.reloaded = None;
+        assert!(seen(&whole, true, true).after_loss && !seen(&whole, true, false).after_loss);
     }
 
     #[test]

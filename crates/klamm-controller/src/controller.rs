@@ -208,10 +208,28 @@ impl Controller {
         }
     }
 
-    /// Whether a request has waited for so long that it is not carried out any more. Those come before all others.
-    pub fn is_expired(&self, now: Timestamp, incoming: &Incoming) -> bool {
-        matches!(incoming.request, Request::BrokerHeartbeat(_))
-            && incoming.arrived.is_some_and(|arrived| arrived + self.heartbeat_patience() <= now)
+    /// When a request that still waits is not carried out any more; those that are over that come before all others. Heartbeats and what has a timeout of
+    /// its own are queued with a deadline, and nothing else is (`ControllerApis`, `ControllerRequestContext.requestTimeoutMsToDeadlineNs`). What asks for
+    /// nothing is not queued at all (`QuorumController.createTopics` and so on).
+    pub fn deadline(&self, incoming: &Incoming) -> Option<Timestamp> {
+        let timeout_ms = match &incoming.request {
+            Request::BrokerHeartbeat(_) => return Some(incoming.arrived? + self.heartbeat_patience()),
+            Request::CreateTopics(r) if !r.topics.is_empty() => r.timeout_ms,
+            Request::DeleteTopics(r) if !(r.topics.is_empty() && r.topic_names.is_empty()) => r.timeout_ms,
+            Request::CreatePartitions(r) if !r.topics.is_empty() => r.timeout_ms,
+            Request::AlterPartitionReassignments(r) if !r.topics.is_empty() => r.timeout_ms,
+            Request::ElectLeaders(r) if r.topic_partitions.as_ref().is_none_or(|asked| !asked.is_empty()) => {
+                r.timeout_ms
+            }
+            _ => return None,
+        };
+        let patience = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        Some(incoming.arrived? + patience)
+    }
+
+    /// Whether a request has waited for too long.
+    pub(crate) fn is_expired(&self, now: Timestamp, incoming: &Incoming) -> bool {
+        self.deadline(incoming).is_some_and(|deadline| deadline <= now)
     }
 
     fn heartbeat_patience(&self) -> Duration {

@@ -14,6 +14,7 @@ mod create_topics;
 mod delete_topics;
 mod describe_quorum;
 mod elect_leaders;
+mod expired;
 mod fetch;
 mod incremental_alter_configs;
 mod list_partition_reassignments;
@@ -34,6 +35,9 @@ pub(crate) fn dispatch(
     ctx: &mut Ctx<'_>,
     incoming: Incoming,
 ) -> Result<(), LogError> {
+    if expired::answer(controller, ctx, &incoming) {
+        return Ok(());
+    }
     let to = incoming.reply_to;
     match &incoming.request {
         Request::Fetch(request) => fetch::handle(controller, ctx, to, incoming.api_version, request),

@@ -248,8 +248,10 @@ impl Slot {
         let shown = self.clocks.monotonic(now);
         let node = &self.node;
         let expired = |incoming: &Incoming| match node {
-            Some(Node::Controller(controller)) => controller.is_expired(shown, incoming),
-            _ => false,
+            Some(Node::Controller(controller)) => {
+                controller.deadline(incoming).filter(|deadline| *deadline <= shown)
+            }
+            _ => None,
         };
         self.door.admit(now, self.deadline.min(self.calls.earliest_timeout()), expired)
     }

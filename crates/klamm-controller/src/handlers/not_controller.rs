@@ -21,14 +21,21 @@ fn message() -> Option<StrBytes> {
     Some(StrBytes::from_static_str("No controller appears to be active."))
 }
 
-/// The answer to a request that only the active controller answers; `None` for one that no controller does.
+/// The answer of a controller that is not the active one to a request that only that answers; `None` for one that no controller does.
 pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
+    refuse(request, ErrorCode::NotController, message())
+}
+
+/// The same error for everything that a request of the active controller's asks; `None` for one that no controller answers.
+pub(super) fn refuse(request: &Request, error: ErrorCode, message: Option<StrBytes>) -> Option<ResponseKind> {
+    let code = error.code();
+    let message = || message.clone();
     Some(match request {
         Request::CreateTopics(r) => {
             let topic = |topic: &klamm_wire::messages::create_topics_request::CreatableTopic| {
                 create_topics_response::CreatableTopicResult::default()
                     .with_name(topic.name.clone())
-                    .with_error_code(CODE)
+                    .with_error_code(code)
                     .with_error_message(message())
                     .with_num_partitions(-1)
                     .with_replication_factor(-1)
@@ -42,7 +49,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                 delete_topics_response::DeletableTopicResult::default()
                     .with_name(name)
                     .with_topic_id(id)
-                    .with_error_code(CODE)
+                    .with_error_code(code)
                     .with_error_message(message())
             });
             DeleteTopicsResponse::default().with_responses(results.collect()).into()
@@ -51,7 +58,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
             let results = r.topics.iter().map(|topic| {
                 create_partitions_response::CreatePartitionsTopicResult::default()
                     .with_name(topic.name.clone())
-                    .with_error_code(CODE)
+                    .with_error_code(code)
                     .with_error_message(message())
             });
             CreatePartitionsResponse::default().with_results(results.collect()).into()
@@ -61,7 +68,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                 alter_configs_response::AlterConfigsResourceResponse::default()
                     .with_resource_type(resource.resource_type)
                     .with_resource_name(resource.resource_name.clone())
-                    .with_error_code(CODE)
+                    .with_error_code(code)
                     .with_error_message(message())
             });
             AlterConfigsResponse::default().with_responses(results.collect()).into()
@@ -71,7 +78,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                 incremental_alter_configs_response::AlterConfigsResourceResponse::default()
                     .with_resource_type(resource.resource_type)
                     .with_resource_name(resource.resource_name.clone())
-                    .with_error_code(CODE)
+                    .with_error_code(code)
                     .with_error_message(message())
             });
             IncrementalAlterConfigsResponse::default().with_responses(results.collect()).into()
@@ -84,7 +91,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                         .with_entity_name(part.entity_name.clone())
                 });
                 alter_client_quotas_response::EntryData::default()
-                    .with_error_code(CODE)
+                    .with_error_code(code)
                     .with_error_message(message())
                     .with_entity(parts.collect())
             });
@@ -95,7 +102,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                 let partitions = topic.partitions.iter().map(|index| {
                     elect_leaders_response::PartitionResult::default()
                         .with_partition_id(*index)
-                        .with_error_code(CODE)
+                        .with_error_code(code)
                         .with_error_message(message())
                 });
                 elect_leaders_response::ReplicaElectionResult::default()
@@ -103,7 +110,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                     .with_partition_result(partitions.collect())
             });
             ElectLeadersResponse::default()
-                .with_error_code(CODE)
+                .with_error_code(code)
                 .with_replica_election_results(results.collect())
                 .into()
         }
@@ -112,7 +119,7 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                 let partitions = topic.partitions.iter().map(|partition| {
                     alter_partition_reassignments_response::ReassignablePartitionResponse::default()
                         .with_partition_index(partition.partition_index)
-                        .with_error_code(CODE)
+                        .with_error_code(code)
                         .with_error_message(message())
                 });
                 alter_partition_reassignments_response::ReassignableTopicResponse::default()
@@ -120,28 +127,28 @@ pub(crate) fn answer(request: &Request) -> Option<ResponseKind> {
                     .with_partitions(partitions.collect())
             });
             AlterPartitionReassignmentsResponse::default()
-                .with_error_code(CODE)
+                .with_error_code(code)
                 .with_error_message(message())
                 .with_responses(results.collect())
                 .into()
         }
         Request::ListPartitionReassignments(_) => ListPartitionReassignmentsResponse::default()
-            .with_error_code(CODE)
+            .with_error_code(code)
             .with_error_message(message())
             .into(),
-        Request::AlterPartition(_) => AlterPartitionResponse::default().with_error_code(CODE).into(),
+        Request::AlterPartition(_) => AlterPartitionResponse::default().with_error_code(code).into(),
         Request::BrokerRegistration(_) => {
-            BrokerRegistrationResponse::default().with_error_code(CODE).with_broker_epoch(-1).into()
+            BrokerRegistrationResponse::default().with_error_code(code).with_broker_epoch(-1).into()
         }
-        Request::BrokerHeartbeat(_) => BrokerHeartbeatResponse::default().with_error_code(CODE).into(),
+        Request::BrokerHeartbeat(_) => BrokerHeartbeatResponse::default().with_error_code(code).into(),
         Request::UnregisterBroker(_) => {
-            UnregisterBrokerResponse::default().with_error_code(CODE).with_error_message(message()).into()
+            UnregisterBrokerResponse::default().with_error_code(code).with_error_message(message()).into()
         }
         Request::UpdateFeatures(_) => {
-            UpdateFeaturesResponse::default().with_error_code(CODE).with_error_message(message()).into()
+            UpdateFeaturesResponse::default().with_error_code(code).with_error_message(message()).into()
         }
         Request::AllocateProducerIds(_) => {
-            AllocateProducerIdsResponse::default().with_error_code(CODE).into()
+            AllocateProducerIdsResponse::default().with_error_code(code).into()
         }
         _ => return None,
     })

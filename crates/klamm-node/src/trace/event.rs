@@ -62,6 +62,13 @@ pub enum TraceKind {
         /// For how many milliseconds it had waited.
         waited_ms: i64,
     },
+    /// A request waited at an overloaded controller for longer than its timeout, and was not carried out.
+    RequestExpired {
+        /// What was asked.
+        api: &'static str,
+        /// For how many milliseconds it had waited.
+        waited_ms: i64,
+    },
     /// The controller unfenced a broker.
     BrokerUnfenced {
         /// The broker.

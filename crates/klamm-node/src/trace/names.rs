@@ -54,6 +54,7 @@ names! {
     BrokerRegistered,
     BrokerFenced,
     HeartbeatExpired,
+    RequestExpired,
     BrokerUnfenced,
     BrokerShuttingDown,
     BrokerUnregistered,

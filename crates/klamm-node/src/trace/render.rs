@@ -51,6 +51,9 @@ impl fmt::Display for TraceKind {
             Self::HeartbeatExpired { broker, waited_ms } => {
                 write!(f, "heartbeat of broker {broker} expired after {waited_ms} ms in the queue")
             }
+            Self::RequestExpired { api, waited_ms } => {
+                write!(f, "{api} expired after {waited_ms} ms in the queue")
+            }
             Self::BrokerUnfenced { broker } => write!(f, "broker {broker} unfenced"),
             Self::BrokerShuttingDown { broker } => write!(f, "broker {broker} shuts down in order"),
             Self::BrokerUnregistered { broker } => write!(f, "broker {broker} unregistered"),

@@ -7,7 +7,7 @@ use klamm_node::{ConnectionId, Era, Eras, NodeId, Timestamp, TopicPartition, Tra
 use klamm_wire::messages::create_topics_request::CreatableTopic;
 use klamm_wire::messages::{CreateTopicsRequest, ResponseKind, TopicName};
 use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes};
-use klamm_world::fault::{ClusterFault, Fate, Link, NetworkFault, Peer};
+use klamm_world::fault::{ClusterFault, Fate, Fault, Link, NetworkFault, NodeFault, Peer};
 use klamm_world::{
     BrokerSpec, ClientRequest, Command, FaultId, Input, LinkSettings, Output, QuorumView, World,
     WorldSettings,
@@ -411,4 +411,25 @@ fn a_broker_that_lags_behind_the_metadata_acts_on_what_it_has() {
     });
     assert!(took > millis(500), "{took:?}");
     assert!(cluster.world.is_ready(), "its heartbeats came in time: it was not fenced");
+}
+
+#[test]
+fn an_overloaded_controller_does_nothing_that_was_asked_for_too_long_ago() {
+    let one = WorldSettings { controllers: vec![CONTROLLERS[0]], ..settings(7, 3) };
+    let mut cluster = Cluster::ready(one);
+    let slow = NodeFault::Slow { by: Duration::from_millis(1500) };
+    let (node, now) = (CONTROLLERS[0], cluster.world.now());
+    let fault = cluster.world.inject(now, Fault::Node { node, fault: slow }, &mut cluster.out).unwrap();
+    cluster.run_for(Duration::from_secs(5));
+    let since = cluster.world.now();
+    let late = cluster.ask_for_topic(1, "late", 1, 2_000);
+    let patient = cluster.ask_for_topic(2, "patient", 1, 25_000);
+    cluster.run_for(Duration::from_secs(25));
+    assert_eq!(cluster.answer(late), Some(ErrorCode::RequestTimedOut));
+    assert_eq!(cluster.answer(patient), Some(ErrorCode::None), "{}", cluster.story());
+    let expired = |_, kind: &TraceKind| matches!(kind, TraceKind::RequestExpired { api: "CreateTopics", .. });
+    assert!(cluster.happened(since, expired), "{}", cluster.story());
+    cluster.heal(fault);
+    cluster.run_for(Duration::from_secs(30));
+    assert!(cluster.has_topic("patient") && !cluster.has_topic("late"), "{}", cluster.story());
 }

@@ -52,20 +52,22 @@ impl Door {
         self.waiting.push_back((event, cause));
     }
 
-    /// Lets in one who waits, if the node can step: the first that is `expired`, or who came first. Timers that are due (the first at
-    /// `timer`) and those who wait take turns, so that neither has to wait for ever. [`Door::admitted`] must follow.
+    /// Lets in one who waits, if the node can step: of those whose time is over, the one whose was first (`expired` tells when), or who came first.
+    /// Timers that are due (the first at `timer`) and those who wait take turns, so that neither has to wait for ever. [`Door::admitted`] must follow.
     pub(crate) fn admit(
         &mut self,
         now: Timestamp,
         timer: Timestamp,
-        expired: impl Fn(&Incoming) -> bool,
+        expired: impl Fn(&Incoming) -> Option<Timestamp>,
     ) -> Option<(Event, Option<EventId>)> {
         if !self.can_step(now) || self.waiting.is_empty() {
             return None;
         }
-        let is_expired =
-            |(event, _): &(Event, _)| matches!(event, Event::Enter { incoming, .. } if expired(incoming));
-        let first = self.waiting.iter().position(is_expired);
+        let over = self.waiting.iter().enumerate().filter_map(|(at, (event, _))| match event {
+            Event::Enter { incoming, .. } => Some((expired(incoming)?, at)),
+            _ => None,
+        });
+        let first = over.min().map(|(_, at)| at);
         if first.is_none() && !self.slow.is_empty() {
             self.timers_had_turn = timer <= now && !self.timers_had_turn;
             if self.timers_had_turn {

@@ -28,7 +28,7 @@ mod probe;
 pub use client::scripted;
 pub use client::{
     Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
-    TransactionOutcome, TransactionalReport, TransactionalSpec, WatcherSpec,
+    SeenRecord, TransactionOutcome, TransactionalReport, TransactionalSpec, WatcherSpec,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultStatus};
 pub use input::{ClientRequest, Command, Damage, Input, Output};

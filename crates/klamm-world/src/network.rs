@@ -1,10 +1,11 @@
 //! The network between nodes: directed links that take time, and messages that travel as values.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use klamm_node::{CallId, EventId, NodeId, Rng, SendError, Timestamp};
 use klamm_wire::{Request, Response, StrBytes};
+use rustc_hash::FxHashMap;
 
 use crate::settings::LinkSettings;
 
@@ -56,7 +57,8 @@ pub(crate) enum Body {
 pub(crate) struct Network {
     seed: u64,
     default: LinkSettings,
-    links: BTreeMap<(NodeId, NodeId), Link>,
+    /// Looked up for every message, and never walked through.
+    links: FxHashMap<(NodeId, NodeId), Link>,
     sent: u64,
 }
 
@@ -69,8 +71,8 @@ struct Link {
 
 impl Network {
     /// A network whose links are all like `default`.
-    pub(crate) const fn new(seed: u64, default: LinkSettings) -> Self {
-        Self { seed, default, links: BTreeMap::new(), sent: 0 }
+    pub(crate) fn new(seed: u64, default: LinkSettings) -> Self {
+        Self { seed, default, links: FxHashMap::default(), sent: 0 }
     }
 
     /// Changes a link for the messages to come.

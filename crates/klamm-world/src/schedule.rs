@@ -1,31 +1,42 @@
 //! What will happen, in order of (time, insertion). Time jumps from one entry to the next; there are no ticks.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use klamm_node::{EventId, Timestamp};
 
-/// A queue of events. Events for the present do not pass through the heap.
+/// A queue of events. Events for the present do not pass through the heap, and the heap orders places, not events: those are
+/// too large to be moved about while it sifts.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule<E> {
-    later: BinaryHeap<Reverse<Entry<E>>>,
+    later: BinaryHeap<Reverse<Entry>>,
+    /// The events of `later`, each in its entry's place.
+    places: Vec<Option<(Option<EventId>, E)>>,
+    free: Vec<usize>,
     present: VecDeque<(Option<EventId>, E)>,
     inserted: u64,
     /// What the events to be added follow from.
     cause: Option<EventId>,
 }
 
-#[derive(Debug, Clone)]
-struct Entry<E> {
+/// In order of time, then of insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
     at: Timestamp,
     ordinal: u64,
-    cause: Option<EventId>,
-    event: E,
+    place: usize,
 }
 
 impl<E> Default for Schedule<E> {
     fn default() -> Self {
-        Self { later: BinaryHeap::new(), present: VecDeque::new(), inserted: 0, cause: None }
+        Self {
+            later: BinaryHeap::new(),
+            places: Vec::new(),
+            free: Vec::new(),
+            present: VecDeque::new(),
+            inserted: 0,
+            cause: None,
+        }
     }
 }
 
@@ -37,7 +48,18 @@ impl<E> Schedule<E> {
             return;
         }
         self.inserted += 1;
-        self.later.push(Reverse(Entry { at, ordinal: self.inserted, cause: self.cause, event }));
+        let waiting = Some((self.cause, event));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.places[place] = waiting;
+                place
+            }
+            None => {
+                self.places.push(waiting);
+                self.places.len() - 1
+            }
+        };
+        self.later.push(Reverse(Entry { at, ordinal: self.inserted, place }));
     }
 
     /// The events to be added follow from `cause`.
@@ -55,10 +77,11 @@ impl<E> Schedule<E> {
         self.cause = None;
         // An entry of the heap that is due now was inserted before now, hence before everything in `present`.
         if self.later.peek().is_some_and(|Reverse(entry)| entry.at <= now) {
-            return self.later.pop().map(|Reverse(entry)| {
-                self.cause = entry.cause;
-                entry.event
-            });
+            let Reverse(entry) = self.later.pop()?;
+            let (cause, event) = self.places[entry.place].take()?;
+            self.free.push(entry.place);
+            self.cause = cause;
+            return Some(event);
         }
         let (cause, event) = self.present.pop_front()?;
         self.cause = cause;
@@ -75,7 +98,16 @@ impl<E> Schedule<E> {
 
     /// Forgets the events that `keep` says no to.
     pub(crate) fn retain(&mut self, keep: impl Fn(&E) -> bool) {
-        self.later.retain(|Reverse(entry)| keep(&entry.event));
+        let (places, free) = (&mut self.places, &mut self.free);
+        self.later.retain(|Reverse(entry)| {
+            let place = &mut places[entry.place];
+            let kept = place.as_ref().is_some_and(|(_, event)| keep(event));
+            if !kept {
+                *place = None;
+                free.push(entry.place);
+            }
+            kept
+        });
         self.present.retain(|(_, event)| keep(event));
     }
 
@@ -87,33 +119,9 @@ impl<E> Schedule<E> {
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.later.clear();
+        self.places.clear();
+        self.free.clear();
         self.present.clear();
-    }
-}
-
-impl<E> Entry<E> {
-    const fn key(&self) -> (Timestamp, u64) {
-        (self.at, self.ordinal)
-    }
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
     }
 }
 
@@ -143,6 +151,20 @@ mod tests {
             }
         }
         assert_eq!(order, "abcd");
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_its_place_to_others() {
+        let mut schedule = Schedule::default();
+        for (index, event) in "abcdef".chars().enumerate() {
+            schedule.push(at(0), at(10 - index as u64), event);
+        }
+        schedule.retain(|event| "ace".contains(*event));
+        assert_eq!(schedule.len(), 3);
+        schedule.push(at(0), at(7), 'x');
+        schedule.push(at(0), at(9), 'y');
+        let order: String = std::iter::from_fn(|| schedule.pop_due(at(10))).collect();
+        assert_eq!(order, "excya");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use klamm_node::{
 use klamm_wire::{Response, StrBytes};
 
 use crate::client::scripted::History;
-use crate::client::{ClientEvent, ClientId, ClientSlot};
+use crate::client::{ClientEvent, ClientId, ClientSlot, Sent};
 use crate::clocks::Clocks;
 use crate::connection::Connections;
 use crate::fault::Faults;
@@ -50,6 +50,10 @@ pub struct World {
     stall: Option<Stall>,
     /// Empty between steps; kept for its capacity.
     effects: Vec<Effect>,
+    /// As `effects`, for what clients send.
+    sent: Vec<Sent>,
+    /// The brokers' ids: the `bootstrap.servers` of simulated clients.
+    brokers: Vec<NodeId>,
     /// What passed between nodes and whoever talks to them, while somebody listens.
     pub(crate) tap: Option<Vec<Tapped>>,
     /// The node that last took a step.
@@ -120,6 +124,8 @@ impl World {
             budget: StepBudget::new(settings.step_budget),
             stall: None,
             effects: Vec::new(),
+            sent: Vec::new(),
+            brokers: settings.brokers.iter().map(|broker| broker.node).collect(),
             tap: None,
             stepped: None,
             settings,

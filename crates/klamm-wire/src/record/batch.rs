@@ -86,7 +86,12 @@ impl BatchHeader {
 
     /// The header's 61 bytes.
     pub fn to_bytes(&self) -> Bytes {
-        let mut b = BytesMut::with_capacity(HEADER_LEN);
+        Bytes::copy_from_slice(&self.encode())
+    }
+
+    fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        let mut b = &mut bytes[..];
         b.put_i64(self.base_offset);
         b.put_i32(self.batch_length);
         b.put_i32(self.partition_leader_epoch);
@@ -100,7 +105,7 @@ impl BatchHeader {
         b.put_i16(self.producer_epoch);
         b.put_i32(self.base_sequence);
         b.put_i32(self.records_count);
-        b.freeze()
+        bytes
     }
 
     /// Offset of the last record.
@@ -213,7 +218,7 @@ impl RecordBatch {
 
     /// A batch of these parts, its CRC computed. The length is taken from `header`.
     pub(crate) fn with_crc(header: BatchHeader, body: Bytes) -> Self {
-        let head = header.to_bytes();
+        let head = header.encode();
         let crc = crc32c_of_two(&head[CRC_START..], &body);
         let header = BatchHeader { crc, ..header };
         Self { header, head: header.to_bytes(), body }

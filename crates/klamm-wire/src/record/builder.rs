@@ -1,6 +1,6 @@
 //! Building batches (`MemoryRecordsBuilder`).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::record::batch::{BatchHeader, HEADER_LEN, LOG_OVERHEAD, RecordBatch};
 use crate::record::compress::{Compression, compress};
@@ -24,8 +24,11 @@ pub struct BatchBuilder {
     header: BatchHeader,
     compression: Compression,
     level: Option<i32>,
-    body: BytesMut,
+    body: Vec<u8>,
 }
+
+/// Room for the first records of a batch, in bytes: most batches of coordinators and simulated clients need no more.
+const FIRST_ROOM: usize = 256;
 
 /// A header to write: key and, unless null, value.
 pub type HeaderPair<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -50,7 +53,7 @@ impl Default for BatchBuilder {
             },
             compression: Compression::None,
             level: None,
-            body: BytesMut::new(),
+            body: Vec::new(),
         }
     }
 }
@@ -197,7 +200,7 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers_count: i32,
         headers_len: usize,
-        put_headers: impl FnOnce(&mut BytesMut),
+        put_headers: impl FnOnce(&mut Vec<u8>),
     ) {
         let header = &mut self.header;
         if header.records_count == 0 && header.delete_horizon_ms().is_none() {
@@ -217,7 +220,7 @@ impl BatchBuilder {
             + len_i32(headers_count)
             + headers_len;
         let body = &mut self.body;
-        body.reserve(len + 5);
+        body.reserve(if body.is_empty() { (len + 5).max(FIRST_ROOM) } else { len + 5 });
         write_i32(body, len as i32);
         body.put_i8(attributes);
         write_i64(body, timestamp_delta);
@@ -250,7 +253,7 @@ impl BatchBuilder {
 
     /// Compresses and seals the batch. Fails only when a codec does.
     pub fn build(self) -> Result<RecordBatch, RecordError> {
-        let body = compress(self.compression, &self.body.freeze(), self.level)?;
+        let body = compress(self.compression, &self.body.into(), self.level)?;
         let attributes = (self.header.attributes & !BatchHeader::COMPRESSION_MASK) | self.compression.id();
         Ok(RecordBatch::seal(BatchHeader { attributes, ..self.header }, body))
     }
@@ -271,7 +274,7 @@ const fn len_nullable(bytes: Option<&[u8]>) -> usize {
     }
 }
 
-fn put_nullable(body: &mut BytesMut, bytes: Option<&[u8]>) {
+fn put_nullable(body: &mut Vec<u8>, bytes: Option<&[u8]>) {
     match bytes {
         Some(bytes) => {
             write_i32(body, bytes.len() as i32);

@@ -28,13 +28,32 @@ pub struct ConsumerSpec {
 /// What a consumer has seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConsumerReport {
-    /// Each record's producer and number, by partition and offset.
-    pub records: BTreeMap<(i32, i64), (u32, u64)>,
-    /// What a consumer must never see: two records at one offset, an offset that is not below the high watermark, bytes
-    /// that are no batch.
+    /// The records of each partition, in the order in which they were seen: that of their offsets.
+    pub records: BTreeMap<i32, Vec<SeenRecord>>,
+    /// What a consumer must never see: an offset that is not below the high watermark, bytes that are no batch.
     pub contradictions: Vec<String>,
     /// How often it was told that its offset is out of range.
     pub resets: u64,
+}
+
+impl ConsumerReport {
+    /// What was seen at an offset of a partition.
+    pub fn at(&self, partition: i32, offset: i64) -> Option<SeenRecord> {
+        let records = self.records.get(&partition)?;
+        let index = records.binary_search_by_key(&offset, |record| record.offset).ok()?;
+        Some(records[index])
+    }
+}
+
+/// A record that a consumer has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// The client that produced it: its key.
+    pub producer: u32,
+    /// Its number among that client's: its value.
+    pub number: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -180,7 +199,7 @@ impl Consumer {
                     return;
                 }
             };
-            rest = rest.slice(batch.to_bytes().len()..);
+            rest = rest.slice(batch.size()..);
             let hidden = if self.spec.read_committed { aborted.hides(&batch) } else { Ok(false) };
             let read =
                 hidden.and_then(|hidden| self.read_batch(index, partition, &batch, high_watermark, hidden));
@@ -202,6 +221,7 @@ impl Consumer {
             return Err(format!("the batch at {} has a wrong CRC", batch.header.base_offset));
         }
         let records = batch.records(64 << 20).map_err(|error| error.to_string())?;
+        let seen = self.report.records.entry(partition).or_default();
         for record in &records {
             let record = record.map_err(|error| error.to_string())?;
             let offset = batch.header.base_offset + i64::from(record.offset_delta);
@@ -218,11 +238,8 @@ impl Consumer {
             }
             let client = record.key.and_then(|key| Some(u32::from_be_bytes(*key.first_chunk()?)));
             let value = record.value.and_then(|value| Some(u64::from_be_bytes(value.try_into().ok()?)));
-            let (Some(client), Some(value)) = (client, value) else { continue };
-            let before = self.report.records.insert((partition, offset), (client, value));
-            if before.is_some_and(|before| before != (client, value)) {
-                return Err(format!("offset {offset} held two different records"));
-            }
+            let (Some(producer), Some(number)) = (client, value) else { continue };
+            seen.push(SeenRecord { offset, producer, number });
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use klamm_node::{ConnectionId, EventId, NodeId, Rng, Timestamp, WallTime};
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
 use self::consumer::Consumer;
-pub use self::consumer::{ConsumerReport, ConsumerSpec};
+pub use self::consumer::{ConsumerReport, ConsumerSpec, SeenRecord};
 pub(crate) use self::producer::DELIVERY_TIMEOUT;
 use self::producer::Producer;
 pub use self::producer::{Acknowledged, ProducerReport, ProducerSpec};
@@ -258,6 +258,7 @@ pub(crate) struct ClientSlot {
     /// What each of its deadlines follows from: the last event of the step after which it was there.
     causes: Vec<(Timestamp, Option<EventId>)>,
     client: Client,
+    name: StrBytes,
     running: bool,
     rng: Rng,
     calls: Calls,
@@ -290,11 +291,18 @@ impl ClientSlot {
             ClientSpec::ScriptedConsumer(spec) => Client::Scripted(Box::new(Scripted::consumer(spec))),
             ClientSpec::Admin(spec) => Client::Scripted(Box::new(Scripted::admin(spec))),
         };
+        let name = match &client {
+            Client::Producer(_) | Client::Transactional(_) | Client::Consumer(_) | Client::Watcher(_) => {
+                StrBytes::from(format!("client-{}", id.0))
+            }
+            Client::Scripted(client) => client.settings().client_id.clone(),
+        };
         Self {
             id,
             deadline: Timestamp::ZERO,
             causes: Vec::new(),
             client,
+            name,
             running: true,
             rng: Rng::stream(seed, &format!("client {}", id.0)),
             calls: Calls::default(),
@@ -311,12 +319,7 @@ impl ClientSlot {
 
     /// Its `client.id`.
     pub(crate) fn name(&self) -> StrBytes {
-        match &self.client {
-            Client::Producer(_) | Client::Transactional(_) | Client::Consumer(_) | Client::Watcher(_) => {
-                StrBytes::from(format!("client-{}", self.id.0))
-            }
-            Client::Scripted(client) => client.settings().client_id.clone(),
-        }
+        self.name.clone()
     }
 
     /// Its connection to a broker; the flag says that it is a new one.

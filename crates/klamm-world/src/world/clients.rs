@@ -183,18 +183,17 @@ impl World {
     }
 
     pub(crate) fn client_step(&mut self, index: usize, event: ClientEvent) {
-        let brokers: Vec<_> = self.settings.brokers.iter().map(|broker| broker.node).collect();
         let wall = WallTime(self.settings.wall_epoch.millis() + self.now.as_millis());
-        let (mut sent, mut news) = (Vec::new(), Vec::new());
+        let (mut sent, mut news) = (std::mem::take(&mut self.sent), Vec::new());
         let slot = &mut self.clients[index];
-        let given_up = slot.step(self.now, wall, &brokers, event, &mut sent, &mut news);
+        let given_up = slot.step(self.now, wall, &self.brokers, event, &mut sent, &mut news);
         let (id, from) = (slot.id, slot.node());
         self.note_client_news(index, news);
         self.schedule.follow(self.trace.effect());
         if self.trace.is_enabled() {
             self.clients[index].stamp_timers(self.now, self.trace.effect());
         }
-        for Sent { to, correlation_id, api_key, api_version, request } in sent {
+        for Sent { to, correlation_id, api_key, api_version, request } in sent.drain(..) {
             let slot = &mut self.clients[index];
             let (connection, opens) = slot.connection(to);
             let request = Box::new(ClientRequest {
@@ -209,6 +208,7 @@ impl World {
             let broker = client::broker_at(to);
             self.depart(from, broker, Messages::Requests, Event::FromClient { broker, opens, request });
         }
+        self.sent = sent;
         for connection in given_up {
             self.close_from_client(id, connection);
         }

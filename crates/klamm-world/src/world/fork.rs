@@ -44,6 +44,8 @@ impl World {
             budget,
             stall,
             effects: _,
+            sent: _,
+            brokers,
             tap: _,
             stepped,
         } = self;
@@ -64,6 +66,8 @@ impl World {
             budget: budget.clone(),
             stall: stall.clone(),
             effects: Vec::new(),
+            sent: Vec::new(),
+            brokers: brokers.clone(),
             tap: None,
             stepped: *stepped,
         })

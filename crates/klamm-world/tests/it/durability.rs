@@ -24,8 +24,8 @@ fn wrong(seed: u64) -> Vec<String> {
     let consumer = world.consumer(simulation.consumer).unwrap();
     wrong.extend(consumer.contradictions.iter().cloned());
     let mut seen = BTreeMap::<_, u32>::new();
-    for record in consumer.records.values() {
-        *seen.entry(*record).or_default() += 1;
+    for record in consumer.records.values().flatten() {
+        *seen.entry((record.producer, record.number)).or_default() += 1;
     }
     for (id, spec) in &simulation.producers {
         let report = world.producer(*id).unwrap();
@@ -46,9 +46,13 @@ fn wrong(seed: u64) -> Vec<String> {
                 if times == 0 || (spec.idempotent && times > 1) {
                     wrong.push(format!("client {} value {value} was seen {times} times", id.0));
                 }
-                let at = (batch.partition, batch.base_offset + i as i64);
-                if batch.base_offset >= 0 && consumer.records.get(&at) != Some(&(id.0, value)) {
-                    wrong.push(format!("client {} value {value} is not at {TOPIC}-{at:?}", id.0));
+                let (partition, offset) = (batch.partition, batch.base_offset + i as i64);
+                let there = consumer.at(partition, offset).map(|record| (record.producer, record.number));
+                if batch.base_offset >= 0 && there != Some((id.0, value)) {
+                    wrong.push(format!(
+                        "client {} value {value} is not at {offset} of {TOPIC}-{partition}",
+                        id.0
+                    ));
                 }
             }
         }

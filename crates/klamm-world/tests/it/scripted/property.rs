@@ -94,8 +94,8 @@ fn wrong(seed: u64) -> Vec<String> {
                 wrong.push(format!("{TOPIC}-{partition} is not settled: {status:?}"));
             }
             let report = world.consumer(reader).unwrap();
-            let records = report.records.range((partition, 0)..(partition + 1, 0));
-            records.map(|(_, (_, value))| value & 0xffff_ffff).collect()
+            let records = report.records.get(&partition).into_iter().flatten();
+            records.map(|record| record.number & 0xffff_ffff).collect()
         })
         .collect();
     wrong.extend(world.consumer(reader).unwrap().contradictions.iter().cloned());

@@ -160,7 +160,7 @@ mod tests {
         assert!(found(|report| tags.ended(&here(), &open(), false, false, report)).is_empty());
         assert!(found(|report| tags.ended(&here(), &open(), true, true, report)).is_empty());
         let outcomes = [(4, TransactionOutcome::Committed { records: 4 })].into();
-        let told = TransactionalReport { outcomes, fenced: 0 };
+        let told = TransactionalReport { outcomes, fenced: 0, expired: 0 };
         assert!(found(|report| tags.told(1, &told, report)).is_empty());
         assert_eq!(found(|report| tags.ended(&here(), &open(), true, false, report)), ["T4"]);
     }
@@ -183,7 +183,7 @@ mod tests {
         tags.ended(&here(), &open(), true, false, &mut Report::default());
         tags.ended(&here(), &Open { tag: Some((1, 5)), ..open() }, false, false, &mut Report::default());
         let told = |number, outcome| {
-            let report = TransactionalReport { outcomes: [(number, outcome)].into(), fenced: 0 };
+            let report = TransactionalReport { outcomes: [(number, outcome)].into(), fenced: 0, expired: 0 };
             found(|found| tags.told(1, &report, found))
         };
         use TransactionOutcome as O;
@@ -204,7 +204,7 @@ mod tests {
         tags.uncounted((1, 4));
         let told = |records| {
             let outcomes = [(4, TransactionOutcome::Committed { records })].into();
-            found(|found| tags.told(1, &TransactionalReport { outcomes, fenced: 0 }, found))
+            found(|found| tags.told(1, &TransactionalReport { outcomes, fenced: 0, expired: 0 }, found))
         };
         assert!(told(2).is_empty() && told(3).is_empty());
         assert_eq!(told(1), ["T10"]);

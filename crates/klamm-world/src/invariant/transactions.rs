@@ -534,7 +534,7 @@ mod tests {
         let told = |all: &Transactions| {
             let outcome = TransactionOutcome::Committed { records: 5 };
             let outcomes = [(4, outcome)].into();
-            found(|report| all.tags.told(1, &TransactionalReport { outcomes, fenced: 0 }, report))
+            found(|report| all.tags.told(1, &TransactionalReport { outcomes, fenced: 0, expired: 0 }, report))
         };
         let mut partition = healthy();
         let mut all = transactional(&mut partition);
@@ -566,7 +566,7 @@ mod tests {
         all.fold(0, &mut partition, &mut Report::default());
         let told = |all: &Transactions| {
             let outcomes = [(4, TransactionOutcome::Committed { records: 5 })].into();
-            found(|report| all.tags.told(1, &TransactionalReport { outcomes, fenced: 0 }, report))
+            found(|report| all.tags.told(1, &TransactionalReport { outcomes, fenced: 0, expired: 0 }, report))
         };
         assert_eq!(told(&all), ["T4"]);
         all.leave_open(&[partition]);

@@ -12,6 +12,7 @@ mod quorum_property;
 mod scripted;
 mod simulation;
 mod topic_configs;
+mod transactional;
 
 /// The seeds to run: those of the range, or the one that the environment variable `KLAMM_SEED` names.
 #[expect(clippy::disallowed_methods, reason = "a person repeats one seed through the environment")]

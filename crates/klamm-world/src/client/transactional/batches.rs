@@ -9,6 +9,7 @@ use klamm_wire::record::builder::BatchBuilder;
 use klamm_wire::{ApiKey, ErrorCode, Request, Response};
 
 use super::{Transactional, TransactionalSpec, fences};
+use crate::client::producer::DELIVERY_TIMEOUT;
 use crate::client::{ClientCtx, RETRY_BACKOFF};
 
 /// One transaction.
@@ -21,7 +22,7 @@ pub(super) struct Transaction {
     pub(super) asked_to_commit: bool,
     /// The partition that it was read from, and where to read on.
     pub(super) read: Option<(i32, i64)>,
-    /// Whether something went wrong that leaves a hole in the sequences.
+    /// Whether something went wrong that leaves a hole in the sequences: it can only be aborted.
     pub(super) failed: bool,
     /// The partitions that the coordinator was told of.
     pub(super) added: BTreeSet<i32>,
@@ -34,11 +35,22 @@ pub(super) struct Transaction {
 struct Batch {
     partition: i32,
     numbers: Vec<u64>,
+    /// When it was made.
+    made_at: Timestamp,
     /// Not before.
     due: Timestamp,
     sequence: Option<i32>,
     asked: Option<i32>,
     written: bool,
+    /// Whether it is not sent any more, written or not.
+    given_up: bool,
+}
+
+impl Batch {
+    /// Whether it is still to be written.
+    const fn is_open(&self) -> bool {
+        !self.written && !self.given_up
+    }
 }
 
 impl Transaction {
@@ -52,13 +64,18 @@ impl Transaction {
         now: Timestamp,
     ) -> Self {
         let chunks = numbers.chunks(spec.batch.max(1) as usize).enumerate();
-        let batches = chunks.map(|(i, numbers)| Batch {
-            partition: ((number as usize).wrapping_add(i) % partitions.max(1)) as i32,
-            numbers: numbers.to_vec(),
-            due: now + spec.interval.saturating_mul(u32::try_from(i).unwrap_or(u32::MAX)),
-            sequence: None,
-            asked: None,
-            written: false,
+        let batches = chunks.map(|(i, numbers)| {
+            let made_at = now + spec.interval.saturating_mul(u32::try_from(i).unwrap_or(u32::MAX));
+            Batch {
+                partition: ((number as usize).wrapping_add(i) % partitions.max(1)) as i32,
+                numbers: numbers.to_vec(),
+                made_at,
+                due: made_at,
+                sequence: None,
+                asked: None,
+                written: false,
+                given_up: false,
+            }
         });
         Self {
             number,
@@ -77,11 +94,33 @@ impl Transaction {
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Timestamp> {
-        self.batches.iter().filter(|batch| !batch.written).map(|batch| batch.due)
+        let open = self.batches.iter().filter(|batch| batch.is_open());
+        open.flat_map(|batch| [batch.due, batch.made_at + DELIVERY_TIMEOUT])
     }
 
-    pub(super) fn all_written(&self) -> bool {
-        self.batches.iter().all(|batch| batch.written)
+    /// Gives up what was made by `at` and is not known to be written, and with it what was never sent (`Sender.failExpiredBatches`,
+    /// `RecordAccumulator.abortUndrainedBatches`): the transaction can only be aborted then (`TransactionManager.maybeTransitionToErrorState`). How
+    /// many records were too old.
+    pub(super) fn expire(&mut self, at: Timestamp) -> u64 {
+        let mut records = 0;
+        for batch in self.batches.iter_mut().filter(|batch| batch.is_open() && batch.made_at <= at) {
+            batch.given_up = true;
+            batch.asked = None;
+            records += batch.numbers.len() as u64;
+        }
+        if records > 0 {
+            self.failed = true;
+            for batch in self.batches.iter_mut().filter(|batch| batch.sequence.is_none()) {
+                batch.given_up = true;
+            }
+        }
+        records
+    }
+
+    /// Whether no batch is to be written any more. What was sent is sent until it is known whether it is written, also where the transaction is to be
+    /// aborted (`Sender.maybeSendAndPollTransactionalRequest`).
+    pub(super) fn is_settled(&self) -> bool {
+        !self.batches.iter().any(Batch::is_open)
     }
 
     /// Whether every batch was sent at least once.
@@ -96,7 +135,8 @@ impl Transaction {
 
     /// Partitions that are due and that the coordinator was not told of.
     pub(super) fn to_add(&self, now: Timestamp) -> Vec<i32> {
-        let due = self.batches.iter().filter(|batch| batch.due <= now).map(|batch| batch.partition);
+        let due = self.batches.iter().filter(|batch| batch.due <= now && !batch.given_up);
+        let due = due.map(|batch| batch.partition);
         let new: BTreeSet<i32> = due.filter(|partition| !self.added.contains(partition)).collect();
         new.into_iter().collect()
     }
@@ -108,7 +148,7 @@ impl Transactional {
         let Some(mut transaction) = self.transaction.take() else { return };
         let mut busy = BTreeSet::new();
         let read = transaction.read.map_or(-1, |(partition, _)| partition);
-        for batch in transaction.batches.iter_mut().filter(|batch| !batch.written) {
+        for batch in transaction.batches.iter_mut().filter(|batch| batch.is_open()) {
             if !busy.insert(batch.partition) || batch.asked.is_some() || batch.due > ctx.now {
                 continue;
             }
@@ -189,4 +229,53 @@ pub(crate) fn read_key(key: &[u8]) -> Option<(u32, u64, i32)> {
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let read = rest.first_chunk::<4>()?;
     Some((u32::from_be_bytes(*client), u64::from_be_bytes(*number), i32::from_be_bytes(*read)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Three batches of two records, one each second, in three partitions, the first two of which were sent.
+    fn transaction() -> Transaction {
+        let spec = TransactionalSpec {
+            id: "id".into(),
+            topic: "t".into(),
+            reads: None,
+            timeout: Duration::from_secs(60),
+            transactions: 1,
+            batches: 3,
+            batch: 2,
+            interval: Duration::from_secs(1),
+            aborts: 0,
+            rest: Duration::ZERO,
+            v2: true,
+            hasty: false,
+        };
+        let mut open = Transaction::new(0, true, &[0, 1, 2, 3, 4, 5], None, &spec, 3, Timestamp::ZERO);
+        for batch in &mut open.batches[..2] {
+            (batch.sequence, batch.asked) = (Some(0), Some(7));
+        }
+        open
+    }
+
+    #[test]
+    fn what_is_too_old_leaves_a_transaction_that_can_only_be_aborted() {
+        let second = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let mut open = transaction();
+        assert!(open.deadlines().any(|at| at == Timestamp::ZERO + DELIVERY_TIMEOUT));
+        open.batches[0].written = true;
+        assert_eq!((open.expire(second(0)), open.failed), (0, false), "that is written");
+        open.batches[0].written = false;
+        assert_eq!((open.expire(second(0)), open.failed), (2, true));
+        assert!(!open.is_settled(), "whether the second is written is not known");
+        assert!(open.to_add(second(9)).iter().all(|partition| *partition != 2), "the third was never sent");
+        assert_eq!(open.expire(second(0)), 0, "once");
+        let mut written = open.clone();
+        written.batches[1].written = true;
+        assert!(written.is_settled() && written.is_known(true));
+        assert_eq!(open.expire(second(1)), 2);
+        assert!(open.is_settled());
+    }
 }

@@ -8,7 +8,7 @@ mod answer;
 mod batches;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use klamm_node::{NodeId, Rng, Timestamp};
@@ -18,6 +18,7 @@ use self::batches::Transaction;
 pub(crate) use self::batches::read_key;
 use self::requests::Asked;
 use super::leaders::Leaders;
+use super::producer::DELIVERY_TIMEOUT;
 use super::{Answer, ClientCtx, ClientId, RETRY_BACKOFF};
 
 /// How a transactional producer behaves.
@@ -82,6 +83,8 @@ pub struct TransactionalReport {
     pub outcomes: BTreeMap<u64, TransactionOutcome>,
     /// How often it was fenced.
     pub fenced: u64,
+    /// Records given up, because their `delivery.timeout.ms` had passed; their transactions were aborted.
+    pub expired: u64,
 }
 
 /// What it is at.
@@ -130,6 +133,8 @@ pub(super) struct Transactional {
     next_transaction: u64,
     next_number: u64,
     report: TransactionalReport,
+    /// Records that were given up because of their age, and when; those of the last `delivery.timeout.ms`.
+    expired: VecDeque<(Timestamp, u64)>,
 }
 
 impl Transactional {
@@ -154,6 +159,7 @@ impl Transactional {
             next_transaction: 0,
             next_number: 0,
             report: TransactionalReport::default(),
+            expired: VecDeque::new(),
         }
     }
 
@@ -161,13 +167,16 @@ impl Transactional {
         &self.report
     }
 
-    /// How many records it is at, where nothing came of them since `at`; 1 when it is at none and cannot go on.
+    /// How many records it is at, where nothing came of them since `at`, or 1 when it is at none and cannot go on; and those that were given up since then
+    /// because of their age.
     pub(super) fn undecided_since(&self, at: Timestamp) -> u64 {
+        let expired = self.expired.iter().filter(|(when, _)| *when > at).map(|(_, records)| records);
+        let expired = expired.sum::<u64>();
         let waits = matches!(self.phase, Phase::Rest | Phase::Read);
         if waits || self.since >= at {
-            return 0;
+            return expired;
         }
-        self.transaction.as_ref().map_or(1, |transaction| transaction.records().max(1))
+        expired + self.transaction.as_ref().map_or(1, |transaction| transaction.records().max(1))
     }
 
     pub(super) fn next_deadlines(&self) -> impl Iterator<Item = Timestamp> {
@@ -189,6 +198,7 @@ impl Transactional {
             self.begin(ctx.now);
         }
         if self.phase == Phase::Send {
+            self.expire(ctx.now);
             self.send_batches(ctx);
             self.sent(ctx.now);
         }
@@ -252,13 +262,27 @@ impl Transactional {
         self.enter(now, Phase::Send);
     }
 
-    /// Goes on once every batch is written, or once every one is on its way and it does not wait.
+    /// Gives up what is too old.
+    fn expire(&mut self, now: Timestamp) {
+        let Some(at) = now.0.checked_sub(DELIVERY_TIMEOUT.as_nanos() as u64).map(Timestamp) else { return };
+        while self.expired.pop_front_if(|(when, _)| *when <= at).is_some() {}
+        let records = self.transaction.as_mut().map_or(0, |transaction| transaction.expire(at));
+        if records > 0 {
+            self.report.expired += records;
+            self.expired.push_back((now, records));
+        }
+    }
+
+    /// Goes on once every batch is written or given up, or once every one is on its way and it does not wait.
     fn sent(&mut self, now: Timestamp) {
         let Some(transaction) = &self.transaction else { return };
         let over = match transaction.commit {
             false if self.spec.hasty => transaction.all_sent(),
-            _ => transaction.all_written(),
+            _ => transaction.is_settled(),
         };
+        if transaction.failed && (over || self.spec.hasty) {
+            return self.abort(now);
+        }
         if !over {
             return;
         }

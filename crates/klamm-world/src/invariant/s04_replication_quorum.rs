@@ -1,13 +1,15 @@
 //! S4: a leader counts on no fewer replicas than the controller may choose from.
 
+use klamm_node::NodeId;
+
 use super::ghost::Partition;
 use super::report::{Invariant, Report, When};
 
 pub(super) const S4: Invariant = Invariant {
     id: "S4",
     name: "ReplicationQuorumSuperset",
-    statement: "the leader's maximal ISR is its committed ISR while no AlterPartition is in flight, and contains the controller's ISR \
-                and ELR while its committed ISR is not below min.insync.replicas",
+    statement: "the leader's maximal ISR is its committed ISR while no AlterPartition is in flight, and contains the controller's ISR, \
+                and its ELR while the committed ISR is not below min.insync.replicas",
     when: When::Event,
 };
 
@@ -21,14 +23,13 @@ pub(super) fn check(partition: &Partition, report: &mut Report) {
         );
         report.violation(S4, &partition.name, what);
     }
-    // The controller keeps an ELR as soon as it has a larger min.insync.replicas, of which the leader hears later.
-    if leader.view.isr.len() < leader.view.effective_min_isr.max(partition.min_isr) {
-        return;
-    }
-    let uncounted =
-        registration.isr.iter().chain(&registration.elr).find(|candidate| {
-            !leading.maximal_isr.contains(candidate) && !leader.forgotten.contains(candidate)
-        });
+    // While its committed ISR is below min.insync.replicas a leader commits nothing, whomever it counts. The controller keeps those that leave the ISR as
+    // eligible leaders by its own min.insync.replicas (`ReplicationControlManager.getTopicEffectiveMinIsr`,
+    // `PartitionChangeBuilder.maybePopulateTargetElr`), of a larger one of which the leader hears later.
+    let elr_counts = leader.view.isr.len() >= leader.view.effective_min_isr.max(partition.min_isr);
+    let elr = registration.elr.iter().filter(|_| elr_counts);
+    let counts = |id: &NodeId| leading.maximal_isr.contains(id) || leader.forgotten.contains(id);
+    let uncounted = registration.isr.iter().chain(elr).find(|candidate| !counts(candidate));
     if let Some(candidate) = uncounted {
         let what = format!(
             "{candidate} may be elected (ISR {:?}, ELR {:?}), and leader {id} does not wait for it: it counts {:?}",
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
     use klamm_broker::ReplicaView;
 
-    use crate::invariant::fixture::{LEADER, OTHER, found, healthy, of, registration};
+    use crate::invariant::fixture::{FOLLOWER, LEADER, OTHER, found, healthy, of, registration};
 
     #[test]
     fn a_candidate_that_the_leader_does_not_wait_for_is_found() {
@@ -54,7 +55,12 @@ mod tests {
         leader.view.leading.as_mut().unwrap().maximal_isr.retain(|id| *id != OTHER);
         assert_eq!(found(|report| check(&partition, report)), ["S4"]);
         partition.min_isr = 3;
+        assert_eq!(found(|report| check(&partition, report)), ["S4"]);
+        let registered = registration(&mut partition);
+        (registered.isr, registered.elr) = (vec![LEADER, FOLLOWER], vec![OTHER]);
         assert!(found(|report| check(&partition, report)).is_empty(), "it has not heard of that yet");
+        partition.min_isr = 2;
+        assert_eq!(found(|report| check(&partition, report)), ["S4"]);
     }
 
     #[test]

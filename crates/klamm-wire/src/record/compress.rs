@@ -6,6 +6,10 @@ use bytes::Bytes;
 
 use crate::ErrorCode;
 use crate::record::error::RecordError;
+use crate::record::lz4_high;
+
+/// The level at which Kafka compresses LZ4 fast (`CompressionType.LZ4.defaultLevel`); at any other it searches for longer.
+const LZ4_DEFAULT_LEVEL: i32 = 9;
 
 /// How the records of a batch are compressed (`CompressionType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -82,7 +86,10 @@ pub fn compress(codec: Compression, bytes: &Bytes, level: Option<i32>) -> Result
         Compression::None => return Ok(bytes.clone()),
         Compression::Gzip => gzip(bytes, level),
         Compression::Snappy => snappy::compress(bytes),
-        Compression::Lz4 => lz4(bytes),
+        Compression::Lz4 => match level {
+            None | Some(LZ4_DEFAULT_LEVEL) => lz4(bytes),
+            Some(level) => Ok(lz4_high::frame(bytes, level)),
+        },
         Compression::Zstd => zstd_codec::compress(bytes, level),
     };
     out.map(Bytes::from).map_err(|error| error.into_record_error(codec, usize::MAX))

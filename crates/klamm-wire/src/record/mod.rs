@@ -8,6 +8,7 @@ pub mod crc;
 pub mod error;
 pub mod inspect;
 pub mod legacy;
+mod lz4_high;
 #[expect(clippy::module_inception, reason = "the file is named after Kafka's `Record`, as its siblings are")]
 pub mod record;
 pub mod varint;

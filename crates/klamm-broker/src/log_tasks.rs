@@ -177,10 +177,11 @@ impl Core {
     /// Removes the files of logs that were deleted long enough ago.
     pub(crate) fn remove_deleted_logs(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.wall.millis();
+        let delay = self.config.get(broker::LOG_SEGMENT_DELETE_DELAY_MS);
         let mut next: Option<i64> = None;
         self.in_each_directory(ctx, |core, dir| {
             if let Some(manager) = core.replicas.dirs.manager_mut(dir)
-                && let Some(due) = manager.on_time(&mut *core.disk, now)?
+                && let Some(due) = manager.on_time(&mut *core.disk, now, delay)?
             {
                 next = Some(next.map_or(due, |next| next.min(due)));
             }

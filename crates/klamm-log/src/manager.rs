@@ -68,7 +68,7 @@ pub struct LogManager {
     settings: LogManagerSettings,
     clean_shutdown: bool,
     previous_broker_epoch: Option<i64>,
-    /// Directories of deleted logs: when they are due, and their paths.
+    /// Directories of deleted logs: when they were deleted, and their paths.
     deletions: VecDeque<(i64, String)>,
     /// How many directories were given a name of their own.
     named: u64,
@@ -271,7 +271,7 @@ impl LogManager {
         format!("{now_ms:016x}{:016x}", self.named)
     }
 
-    /// Deletes a log: its directory is renamed with `-delete` at once and removed `file.delete.delay.ms` later.
+    /// Deletes a log: its directory is renamed with `-delete` at once, and removed by [`on_time`](Self::on_time) when its time has come.
     pub fn delete_log(&mut self, disk: &mut dyn Disk, mut log: Log, now_ms: i64) -> Result<(), LogError> {
         log.abort_cleaning(disk)?;
         for segment in &log.segments {
@@ -293,20 +293,26 @@ impl LogManager {
             None => self.path(&format!("{base}.{unique}{}", names::DELETE_DIR)),
         };
         disk.rename(&log.dir, &to)?;
-        self.deletions.push_back((now_ms.saturating_add(log.config.file_delete_delay_ms), to));
+        self.deletions.push_back((now_ms, to));
         Ok(())
     }
 
-    /// Removes what was deleted long enough ago; returns the wall time of the next removal.
-    pub fn on_time(&mut self, disk: &mut dyn Disk, now_ms: i64) -> Result<Option<i64>, LogError> {
-        while let Some((due, _)) = self.deletions.front()
-            && *due <= now_ms
+    /// Removes the logs that were deleted `delay_ms` ago; returns the wall time of the next removal. The delay is the broker's
+    /// `log.segment.delete.delay.ms` as it is now, whatever the topics had (`LogManager.deleteLogs`).
+    pub fn on_time(
+        &mut self,
+        disk: &mut dyn Disk,
+        now_ms: i64,
+        delay_ms: i64,
+    ) -> Result<Option<i64>, LogError> {
+        while let Some((deleted, _)) = self.deletions.front()
+            && deleted.saturating_add(delay_ms) <= now_ms
         {
             if let Some((_, dir)) = self.deletions.pop_front() {
                 disk.remove_dir(&dir)?;
             }
         }
-        Ok(self.deletions.front().map(|(due, _)| *due))
+        Ok(self.deletions.front().map(|(deleted, _)| deleted.saturating_add(delay_ms)))
     }
 
     /// Writes `replication-offset-checkpoint`: the high watermark of each (topic, partition).

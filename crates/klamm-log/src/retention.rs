@@ -113,7 +113,10 @@ impl Log {
             }
         }
         if !files.is_empty() {
-            self.deletions.push_back((now_ms.saturating_add(self.config.file_delete_delay_ms), files));
+            let due = now_ms.saturating_add(self.config.file_delete_delay_ms);
+            // Those that were deleted under a longer delay may still be waiting.
+            let at = self.deletions.partition_point(|(other, _)| *other <= due);
+            self.deletions.insert(at, (due, files));
         }
         Ok(())
     }

@@ -92,9 +92,9 @@ fn a_deleted_log_goes_at_once_and_its_files_later() {
         // The name is free again.
         let log = manager.create_log(disk, &topic, 7, None, config(&[]), NOW).unwrap();
         assert!(log.is_empty());
-        assert_eq!(manager.on_time(disk, NOW + 59_999).unwrap(), Some(NOW + 60_000));
+        assert_eq!(manager.on_time(disk, NOW + 59_999, 60_000).unwrap(), Some(NOW + 60_000));
         assert_eq!(entries(disk).len(), 2);
-        assert_eq!(manager.on_time(disk, NOW + 60_000).unwrap(), None);
+        assert_eq!(manager.on_time(disk, NOW + 60_000, 60_000).unwrap(), None);
         assert_eq!(entries(disk).len(), 1);
         // What a crash left waiting goes at the next boot.
         manager.delete_log(disk, log, NOW).unwrap();

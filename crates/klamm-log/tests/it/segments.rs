@@ -54,6 +54,34 @@ fn jitter_ends_segments_earlier_but_never_later() {
     assert_eq!(count("900"), count("900"), "the same every time");
 }
 
+/// What is deleted after `file.delete.delay.ms` was lowered does not wait for what was deleted before.
+#[test]
+fn a_shorter_delay_is_not_held_up_by_a_longer_one() {
+    let of = |delay: &str| config(&[("retention.ms", "1000"), ("file.delete.delay.ms", delay)]);
+    let mut disk = MemoryDisk::new();
+    let mut log = open(&mut disk, of("60000"));
+    for n in 0..3 {
+        append_at(&mut log, &mut disk, NOW + n * 400, NOW);
+        log.roll(&mut disk, NOW).unwrap();
+    }
+    assert_eq!(log.delete_old_segments(&mut disk, NOW + 1001).unwrap().total(), 1);
+    log.update_config(of("50"));
+    assert_eq!(log.delete_old_segments(&mut disk, NOW + 1401).unwrap().total(), 1);
+    let waiting = |disk: &MemoryDisk| {
+        let files = disk.list("logs/t-0").unwrap();
+        files
+            .iter()
+            .filter(|file| file.name.contains(".log.deleted"))
+            .map(|file| file.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waiting(&disk).len(), 2);
+    assert_eq!(log.next_deletion_ms(), Some(NOW + 1451));
+    log.on_time(&mut disk, NOW + 1451).unwrap();
+    assert_eq!(waiting(&disk), ["00000000000000000000.log.deleted"]);
+    assert_eq!(log.next_deletion_ms(), Some(NOW + 61_001));
+}
+
 #[test]
 fn a_segment_ends_when_an_index_is_full() {
     let mut disk = MemoryDisk::new();

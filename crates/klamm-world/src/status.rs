@@ -230,6 +230,13 @@ impl World {
         self.broker(node)?.stored_log(topic, partition)
     }
 
+    /// How many bytes are on a node's disk, those of deleted files among them until they are removed; `None` for a node that is not
+    /// in this world.
+    pub fn disk_used_bytes(&self, node: NodeId) -> Option<u64> {
+        let slot = self.slots.iter().find(|slot| slot.id == node)?;
+        slot.disk_ref().map(|disk| disk.used_bytes())
+    }
+
     /// Every topic with its number of partitions, by name.
     pub fn topics(&self) -> BTreeMap<StrBytes, i32> {
         let Some(metadata) = self.metadata() else { return BTreeMap::new() };

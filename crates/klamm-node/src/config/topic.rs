@@ -122,13 +122,12 @@ config_keys! {
     }
 }
 
-/// Keys that are kept and shown, because tools expect every topic to have them, but change nothing: klamm has no tiered
-/// storage, no share groups, and its segments never need their space reserved.
+/// Keys that are kept and shown, because tools expect every topic to have them, but change nothing: klamm has no tiered storage, and
+/// its share groups no dead-letter queues.
 pub static NO_EFFECT: &[&str] = &[
     "errors.deadletterqueue.group.enable",
     "local.retention.bytes",
     "local.retention.ms",
-    "preallocate",
     "remote.copy.lag.bytes",
     "remote.copy.lag.ms",
     "remote.log.copy.disable",

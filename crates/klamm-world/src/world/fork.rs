@@ -75,7 +75,7 @@ impl World {
 }
 
 impl Slot {
-    fn disk_ref(&self) -> Option<&dyn Disk> {
+    pub(crate) fn disk_ref(&self) -> Option<&dyn Disk> {
         match &self.node {
             Some(Node::Broker(broker)) => Some(broker.disk()),
             Some(Node::Controller(controller)) => Some(controller.disk()),

@@ -126,13 +126,12 @@ impl Cluster {
         self.ask(leader, ApiKey::Produce, 9, produce_request(topic, partition, records).into());
     }
 
-    /// Appends one record to partition 0 of a topic, a tombstone where it has no size, with a timestamp so far ahead; the error code.
-    pub(crate) fn append(&mut self, topic: &str, key: &str, size: Option<usize>, ahead_ms: i64) -> i16 {
+    /// Appends one record to partition 0 of a topic, a tombstone where it has no value, with a timestamp so far ahead; the error code.
+    pub(crate) fn append(&mut self, topic: &str, key: &str, value: Option<&[u8]>, ahead_ms: i64) -> i16 {
         let leader = self.world.partition(topic, 0).and_then(|status| status.leader).unwrap();
         let mut batch = BatchBuilder::new();
-        let value = size.map(|size| vec![7; size]);
         let at = WALL + self.world.now().as_millis() + ahead_ms;
-        batch.push(at, Some(key.as_bytes()), value.as_deref(), &[]);
+        batch.push(at, Some(key.as_bytes()), value, &[]);
         let records = batch.build().unwrap().to_bytes();
         let answer = self.ask(leader, ApiKey::Produce, 9, produce_request(topic, 0, records).into());
         let Some(Response::Other(answer)) = answer else { panic!("{answer:?}") };

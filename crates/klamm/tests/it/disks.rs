@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use klamm::{Cluster, DiskFault, DiskOperation, DiskScope, ErrorCode};
 use klamm_node::{NodeId, TopicPartition};
+use klamm_wire::ApiKey;
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use klamm_wire::messages::{IncrementalAlterConfigsRequest, ResponseKind};
 use klamm_world::fault::Place;
 
 use crate::client::Client;
@@ -121,4 +124,42 @@ fn a_log_directory_of_files_fails_alone() {
     let files =
         [one, NodeId(2)].map(|node| std::fs::read(segment(dir.path(), node, &format!("t-{lost}"))).unwrap());
     assert_eq!(files[0], files[1]);
+}
+
+/// `preallocate`, changed while the topic is in use, is of effect from the next segment on.
+#[test]
+fn a_topic_that_gets_preallocate_takes_the_room_of_its_next_segment_at_once() {
+    const ROOM: u64 = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let cluster =
+        Cluster::builder().brokers(1).topic("t", 1, 1).data_dir(dir.path()).start_blocking().unwrap();
+    let mut client = Client::connect(&leader(&cluster, "t", 0));
+    let first = segment(dir.path(), NodeId(1), "t-0");
+    let size = |offset: i64| {
+        let file = first.with_file_name(format!("{offset:020}.log"));
+        std::fs::metadata(file).map(|file| file.len()).ok()
+    };
+    let mut set = |key: &str, value: &str| {
+        let config = AlterableConfig::default().with_name(key.to_owned().into());
+        let config = config.with_value(Some(value.to_owned().into()));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name("t".into())
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let answer = client.ask(ApiKey::IncrementalAlterConfigs, 1, &request.into());
+        let ResponseKind::IncrementalAlterConfigs(answer) = answer else { panic!("{answer:?}") };
+        assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
+    };
+    set("segment.bytes", &ROOM.to_string());
+    set("preallocate", "true");
+    // Two thirds of a segment each: the second record is the first of the next.
+    let value = "v".repeat(700_000);
+    assert_eq!(client.produce("t", 0, &[&value], -1), Ok(0));
+    let one = size(0).unwrap();
+    assert!(one < ROOM, "{one}");
+    assert_eq!(client.produce("t", 0, &[&value], -1), Ok(1));
+    assert_eq!((size(0), size(1)), (Some(one), Some(ROOM)));
+    assert_eq!(client.produce("t", 0, &[&value], -1), Ok(2));
+    assert_eq!((size(1), size(2)), (Some(one), Some(ROOM)));
 }

@@ -57,6 +57,8 @@ subjects! {
     transaction_offsets
     transaction_markers
     transaction_lists
+    share_groups
+    share_records
     strict
 }
 

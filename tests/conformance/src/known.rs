@@ -21,6 +21,8 @@ const NO_SIZE: &str = "a log directory in memory has no size";
 
 const NO_GROUP: &str = "a commit of which nothing is accepted leaves no group behind; in Kafka it does";
 
+const OLD_ASSIGNMENT: &str = "Kafka 4.3.1 leaves the assignment epoch behind; 4.4 answers as klamm does";
+
 const REGEX: &str = "what is wrong with a regular expression is told in the words of another library";
 
 /// Every one of them. One that no longer differs fails the comparison, so that the list stays true.
@@ -52,17 +54,24 @@ pub const KNOWN: &[Known] = &[
     ),
     known("quotas", "request time", "no time passes in a request, so no share of it can be kept to"),
     known("produce", "no records (null)", "Kafka never answers"),
-    known(
-        "consumer_groups",
-        "described when empty",
-        "Kafka 4.3.1 leaves the assignment epoch behind; 4.4 answers as klamm does",
-    ),
+    known("consumer_groups", "described when empty", OLD_ASSIGNMENT),
     known("consumer_groups", "enter: a regular expression that is none", REGEX),
     known("consumer_groups", "beat: a regular expression that is none", REGEX),
     known(
         "consumer_groups",
         "a classic member joins",
         "klamm refuses bytes that are no subscription; in Kafka an exception escapes",
+    ),
+    known("share_groups", "described when empty", OLD_ASSIGNMENT),
+    known(
+        "share_records",
+        "unknown: a topic",
+        "klamm says that it does not know the topic; in Kafka an exception escapes",
+    ),
+    known(
+        "share_records",
+        "fetch: a negative number of bytes",
+        "klamm takes it for none; in Kafka an exception escapes",
     ),
     known("transaction_offsets", "commit: an unknown member", NO_GROUP),
     known("transaction_offsets", "commit: an instance id that is unknown", NO_GROUP),

@@ -92,6 +92,11 @@ impl Session {
         self
     }
 
+    /// The broker that requests go to.
+    pub(crate) const fn asked(&self) -> i32 {
+        self.broker
+    }
+
     /// From now on `raw` is shown as `<word>`.
     pub(crate) fn name(&mut self, raw: &str, word: &str) {
         self.names.add(raw, word);

@@ -70,9 +70,13 @@ pub fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<(), &'static str>
     Walker { rest: body, elements_left: MAX_ELEMENTS }.run(*program)
 }
 
+/// The most bytes of one string. Two bytes of length hold no more, and Kafka keeps to it where there is room for more.
+const MAX_TEXT: usize = 0x7fff;
+
 const CUT_OFF: &str = "it is cut off, or claims more than it holds";
 const NULL: &str = "a field is null that must not be";
 const TOO_MANY: &str = "it has too many elements";
+const TOO_LONG: &str = "a string is too long";
 
 struct Walker<'a> {
     rest: &'a [u8],
@@ -89,6 +93,9 @@ impl Walker<'_> {
                         Len::Plain | Len::PlainOrNull => self.short_len(len)?,
                         Len::Compact | Len::CompactOrNull => self.len(len)?,
                     };
+                    if bytes > MAX_TEXT {
+                        return Err(TOO_LONG);
+                    }
                     self.skip(bytes)?;
                 }
                 Op::Data(len) => {

@@ -6,6 +6,7 @@ use std::alloc::{GlobalAlloc, Layout as Shape, System};
 use std::cell::Cell;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::protocol::Encodable;
 
 use super::*;
 use crate::api::{APIS, Request, RequestHeader, decode_request, encode_request};
@@ -326,4 +327,19 @@ fn a_request_of_our_own_passes() {
     let request = Request::Fetch(Default::default());
     let frame = encode_request(&header, &request).unwrap();
     assert_eq!(decode_request(frame.slice(4..)).unwrap().request, request);
+}
+
+/// Compact lengths could count further than Kafka lets a string go.
+#[test]
+fn a_string_is_never_longer_than_two_bytes_of_length_can_say() {
+    let checked = |len: usize| {
+        let mut body = BytesMut::new();
+        crate::messages::ShareGroupHeartbeatRequest::default()
+            .with_member_id("m".repeat(len).into())
+            .encode(&mut body, 1)
+            .unwrap();
+        check(ApiKey::ShareGroupHeartbeat, 1, &body)
+    };
+    assert_eq!(checked(0x7fff), Ok(()));
+    assert_eq!(checked(0x8000), Err(TOO_LONG));
 }

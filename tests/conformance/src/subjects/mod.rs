@@ -21,6 +21,8 @@ mod producers;
 mod quotas;
 mod reassignments;
 mod records;
+mod share_groups;
+mod share_records;
 mod strict;
 mod transaction_lists;
 mod transaction_markers;
@@ -70,5 +72,7 @@ pub const SUBJECTS: &[Subject] = &[
     plain("transaction_offsets", transaction_offsets::run),
     plain("transaction_markers", transaction_markers::run),
     plain("transaction_lists", transaction_lists::run),
+    Subject { name: "share_groups", properties: share_groups::PROPERTIES, run: share_groups::run },
+    Subject { name: "share_records", properties: share_groups::PROPERTIES, run: share_records::run },
     Subject { name: "strict", properties: strict::PROPERTIES, run: strict::run },
 ];

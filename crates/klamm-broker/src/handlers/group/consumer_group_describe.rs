@@ -2,7 +2,10 @@
 //!
 //! * v1 the type of each member (KIP-1099)
 //!
-//! Difference: what is told is the newest state, also while its records are not committed yet; Kafka tells the committed one.
+//! Difference: what is told is the newest state, also while its records are not committed yet; Kafka tells the committed one. A group
+//! that is named twice is told once.
+
+use std::collections::BTreeSet;
 
 use klamm_node::Ctx;
 use klamm_wire::ErrorCode;
@@ -10,6 +13,7 @@ use klamm_wire::messages::consumer_group_describe_response::DescribedGroup;
 use klamm_wire::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ResponseKind};
 
 use super::consumer_group_heartbeat::is_enabled;
+use super::describe_groups::GROUP_OPERATIONS;
 use crate::broker::Broker;
 use crate::core::RequestContext;
 
@@ -29,7 +33,14 @@ pub(crate) fn handle(
                 .with_error_code(ErrorCode::UnsupportedVersion.code())
         }
     };
-    let groups = request.group_ids.iter().map(describe).collect();
+    let with_operations = |group: DescribedGroup| match group.error_code {
+        0 if request.include_authorized_operations => group.with_authorized_operations(GROUP_OPERATIONS),
+        _ => group,
+    };
+    // Named a hundred thousand times, a large group would fill the memory.
+    let mut named = BTreeSet::new();
+    let ids = request.group_ids.iter().filter(|id| named.insert((*id).clone()));
+    let groups = ids.map(describe).map(with_operations).collect();
     let response = ConsumerGroupDescribeResponse::default().with_groups(groups);
     ctx.reply(rc.reply_to, ResponseKind::ConsumerGroupDescribe(response));
 }

@@ -15,7 +15,7 @@ use crate::core::RequestContext;
 
 /// What may be done with a group, a bit for each of Kafka's ACL operations: Read (3), Delete (6), Describe (8),
 /// DescribeConfigs (10) and AlterConfigs (11). Without an authorizer everyone may do all of it.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Answers from what the coordinator knows now.
 pub(crate) fn handle(

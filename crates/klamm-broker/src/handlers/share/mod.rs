@@ -8,7 +8,8 @@ use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::core::Core;
 use crate::share::acknowledge::Acknowledgement;
-use crate::share::session::SessionKey;
+use crate::share::pending::Said;
+use crate::share::session::{SessionKey, TopicPartitionId};
 
 /// The longest id of a member, in UTF-16 units.
 const MAX_MEMBER_ID: usize = 36;
@@ -41,6 +42,18 @@ fn session_key(
         }
         _ => Err(ErrorCode::InvalidRequest),
     }
+}
+
+/// What a request says of each partition's records, as far as it may be said (`handleAcknowledgements`).
+fn checked(core: &Core, said: impl Iterator<Item = (TopicPartitionId, Vec<Acknowledgement>)>) -> Vec<Said> {
+    let mut said: Vec<Said> =
+        said.map(|(id, said)| (id, check_acknowledgements(core, id.0, id.1, said))).collect();
+    // A partition of which nothing is said is answered beside one of which something is, and else left out.
+    let nothing = |said: &Said| said.1.as_ref().is_ok_and(Vec::is_empty);
+    if said.iter().all(|partition| partition.1.is_err() || nothing(partition)) {
+        said.retain(|partition| !nothing(partition));
+    }
+    said
 }
 
 /// Looks at what a request says of one partition's records before anybody takes note of it (`validateAcknowledgementBatches`).

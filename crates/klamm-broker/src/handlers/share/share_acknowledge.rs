@@ -6,7 +6,7 @@ use klamm_node::Ctx;
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::{ResponseKind, ShareAcknowledgeRequest, ShareAcknowledgeResponse};
 
-use super::{check_acknowledgements, session_key};
+use super::{checked, session_key};
 use crate::broker::Broker;
 use crate::core::RequestContext;
 use crate::share::acknowledge::Acknowledgement;
@@ -52,8 +52,7 @@ pub(crate) fn handle(
             ((topic_id, p.partition_index), batches.collect::<Vec<_>>())
         })
     });
-    let said = said.map(|(id, batches)| (id, check_acknowledgements(core, id.0, id.1, batches)));
-    let said = said.collect();
+    let said = checked(core, said);
     share.acknowledge(core, ctx, pending, said);
     share.maybe_answer(core, ctx, pending);
 }

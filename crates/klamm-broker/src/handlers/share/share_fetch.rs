@@ -9,7 +9,7 @@ use klamm_wire::ErrorCode;
 use klamm_wire::messages::share_fetch_response::PartitionData;
 use klamm_wire::messages::{ResponseKind, ShareFetchRequest, ShareFetchResponse};
 
-use super::{check_acknowledgements, session_key};
+use super::{checked, session_key};
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
 use crate::share::acknowledge::Acknowledgement;
@@ -99,10 +99,7 @@ pub(crate) fn handle(
                 ((topic_id, p.partition_index), batches.collect::<Vec<_>>())
             })
         });
-        // Where nothing is said there is nothing to answer.
-        let said = said.filter(|(_, batches)| !batches.is_empty());
-        let said = said.map(|(id, batches)| (id, check_acknowledgements(core, id.0, id.1, batches)));
-        let said = said.collect();
+        let said = checked(core, said);
         share.acknowledge(core, ctx, op.pending, said);
     }
     share.start_fetch(core, ctx, op, request.max_wait_ms);

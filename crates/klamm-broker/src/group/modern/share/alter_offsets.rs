@@ -180,6 +180,6 @@ fn answer_topic(
 fn refuse(ctx: &mut Ctx<'_>, to: ReplyTo, refusal: Refusal) {
     let response = AlterShareGroupOffsetsResponse::default()
         .with_error_code(refusal.error.code())
-        .with_error_message(refusal.message);
+        .with_error_message(refusal.told());
     ctx.reply(to, ResponseKind::AlterShareGroupOffsets(response));
 }

@@ -183,6 +183,6 @@ fn topic(name: StrBytes, id: Uuid, error: ErrorCode, message: Option<StrBytes>) 
 fn refuse(ctx: &mut Ctx<'_>, to: ReplyTo, refusal: Refusal) {
     let response = DeleteShareGroupOffsetsResponse::default()
         .with_error_code(refusal.error.code())
-        .with_error_message(refusal.message);
+        .with_error_message(refusal.told());
     ctx.reply(to, ResponseKind::DeleteShareGroupOffsets(response));
 }

@@ -269,10 +269,7 @@ pub(super) const NOT_EMPTY: &str = "The group is not empty.";
 
 /// Kafka's words for a group that is none, or not one of share consumers.
 pub(crate) fn not_a_share_group(id: &StrBytes, exists: bool) -> Refusal {
-    let text = if exists {
-        format!("Group {id} is not a share group.")
-    } else {
-        format!("Share group {id} not found.")
-    };
+    let text =
+        if exists { format!("Group {id} is not a share group.") } else { format!("Group {id} not found.") };
     Refusal::new(ErrorCode::GroupIdNotFound, text)
 }

@@ -148,7 +148,11 @@ impl Shard {
                 made = ShareGroup::new(beat.group.clone(), self.groups.first_epoch);
                 &made
             }
-            other => return Err(not_a_share_group(&beat.group, other.is_some())),
+            Some(_) => return Err(not_a_share_group(&beat.group, true)),
+            None => {
+                let text = format!("Share group {} not found.", beat.group);
+                return Err(Refusal::new(ErrorCode::GroupIdNotFound, text));
+            }
         };
         let max = env.config.share.max_size;
         if group.members().len() >= max && group.member(&beat.member).is_none() {

@@ -52,6 +52,7 @@ subjects! {
     groups
     offsets
     consumer_groups
+    extremes
     quotas
     transactions
     transaction_offsets

@@ -23,6 +23,10 @@ const NO_GROUP: &str = "a commit of which nothing is accepted leaves no group be
 
 const OLD_ASSIGNMENT: &str = "Kafka 4.3.1 leaves the assignment epoch behind; 4.4 answers as klamm does";
 
+const NEGATIVE_SIZE: &str = "klamm takes a negative size for none; in Kafka an exception escapes";
+
+const NO_SHARD: &str = "no part of Kafka's cache holds such a session id, and an exception escapes";
+
 const REGEX: &str = "what is wrong with a regular expression is told in the words of another library";
 
 /// Every one of them. One that no longer differs fails the comparison, so that the list stays true.
@@ -68,11 +72,11 @@ pub const KNOWN: &[Known] = &[
         "unknown: a topic",
         "klamm says that it does not know the topic; in Kafka an exception escapes",
     ),
-    known(
-        "share_records",
-        "fetch: a negative number of bytes",
-        "klamm takes it for none; in Kafka an exception escapes",
-    ),
+    known("share_records", "fetch: a negative number of bytes", NEGATIVE_SIZE),
+    known("extremes", "fetch: at most -1 bytes", NEGATIVE_SIZE),
+    known("extremes", "fetch: at most -2147483648 bytes", NEGATIVE_SIZE),
+    known("extremes", "fetch: epoch 1 of session -2147483648", NO_SHARD),
+    known("extremes", "fetch: epoch 2147483647 of session 2147483647", NO_SHARD),
     known("transaction_offsets", "commit: an unknown member", NO_GROUP),
     known("transaction_offsets", "commit: an instance id that is unknown", NO_GROUP),
     known("transaction_offsets", "commit: a generation without a member", NO_GROUP),

@@ -9,6 +9,7 @@ mod create_topics;
 mod delete_records;
 mod delete_topics;
 mod elect_leaders;
+mod extremes;
 mod fetch;
 mod fetch_sessions;
 mod find_coordinator;
@@ -67,6 +68,7 @@ pub const SUBJECTS: &[Subject] = &[
     plain("groups", groups::run),
     plain("offsets", offsets::run),
     plain("consumer_groups", consumer_groups::run),
+    plain("extremes", extremes::run),
     plain("quotas", quotas::run),
     plain("transactions", transactions::run),
     plain("transaction_offsets", transaction_offsets::run),

@@ -15,7 +15,7 @@ use super::groups::alone;
 use crate::Session;
 use crate::session::{group, text, topic};
 
-fn commit(version: i16, name: &str, to: &str, partition: i32, offset: i64) -> OffsetCommitRequest {
+pub(super) fn commit(version: i16, name: &str, to: &str, partition: i32, offset: i64) -> OffsetCommitRequest {
     let partition = OffsetCommitRequestPartition::default()
         .with_partition_index(partition)
         .with_committed_offset(offset)
@@ -28,7 +28,7 @@ fn commit(version: i16, name: &str, to: &str, partition: i32, offset: i64) -> Of
         .with_topics(vec![topics])
 }
 
-fn fetch(version: i16, name: &str, from: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
+pub(super) fn fetch(version: i16, name: &str, from: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
     if version < 8 {
         let topics = from.map(|topics| {
             topics

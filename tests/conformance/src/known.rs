@@ -23,6 +23,8 @@ const NO_GROUP: &str = "a commit of which nothing is accepted leaves no group be
 
 const OLD_ASSIGNMENT: &str = "Kafka 4.3.1 leaves the assignment epoch behind; 4.4 answers as klamm does";
 
+const NAMED_TWICE: &str = "a group that is named twice is answered once";
+
 const NEGATIVE_SIZE: &str = "klamm takes a negative size for none; in Kafka an exception escapes";
 
 const NO_SHARD: &str = "no part of Kafka's cache holds such a session id, and an exception escapes";
@@ -66,6 +68,8 @@ pub const KNOWN: &[Known] = &[
         "a classic member joins",
         "klamm refuses bytes that are no subscription; in Kafka an exception escapes",
     ),
+    known("consumer_groups", "described twice", NAMED_TWICE),
+    known("share_groups", "described twice", NAMED_TWICE),
     known("share_groups", "described when empty", OLD_ASSIGNMENT),
     known(
         "share_records",
@@ -80,7 +84,7 @@ pub const KNOWN: &[Known] = &[
     known("transaction_offsets", "commit: an unknown member", NO_GROUP),
     known("transaction_offsets", "commit: an instance id that is unknown", NO_GROUP),
     known("transaction_offsets", "commit: a generation without a member", NO_GROUP),
-    known("offsets", "fetch: several groups", "a group that is named twice is answered once"),
+    known("offsets", "fetch: several groups", NAMED_TWICE),
 ];
 
 /// What is not meant: the differences that are not known, and those known that are none (their labels).

@@ -72,6 +72,14 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     odd_entrances(s)?;
     s.at("enter", 1, enter(NAME, "m-1"))?;
     described(s, "described with a member")?;
+    s.all("described with what may be done", |_| {
+        ConsumerGroupDescribeRequest::default()
+            .with_group_ids(vec![group(NAME), group("modern-none")])
+            .with_include_authorized_operations(true)
+    })?;
+    s.all("described twice", |_| {
+        ConsumerGroupDescribeRequest::default().with_group_ids(vec![group(NAME), group(NAME)])
+    })?;
     members(s, id)?;
     described(s, "described after more refusals")?;
     offsets(s)?;

@@ -81,6 +81,9 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     described(s, "described after refusals", NAME)?;
     s.at("enter", 1, enter(NAME, "m-1", &[NOWHERE]))?;
     described(s, "described with a member", NAME)?;
+    s.at("described twice", 1, {
+        ShareGroupDescribeRequest::default().with_group_ids(vec![group(NAME), group(NAME)])
+    })?;
     members(s)?;
     other_protocols(s)?;
     let coordinator = s.asked();

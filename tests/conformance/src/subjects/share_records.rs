@@ -80,8 +80,7 @@ impl Member {
         partitions: &[(i32, &[Said<'_>])],
     ) -> anyhow::Result<()> {
         let request = self.fetching(partitions).with_max_wait_ms(5_000);
-        self.next(s.at(label, 1, request)?.is_some_and(|answer| answer.error_code == 0));
-        Ok(())
+        self.get(s, label, request)
     }
 
     /// Fetches where there is nothing to be had.
@@ -92,6 +91,10 @@ impl Member {
         partitions: &[(i32, &[Said<'_>])],
     ) -> anyhow::Result<()> {
         let request = self.fetching(partitions);
+        self.get(s, label, request)
+    }
+
+    fn get(&mut self, s: &mut Session, label: &str, request: ShareFetchRequest) -> anyhow::Result<()> {
         self.next(s.at(label, 1, request)?.is_some_and(|answer| answer.error_code == 0));
         Ok(())
     }
@@ -228,7 +231,7 @@ fn sessions(s: &mut Session, one: &mut Member) -> anyhow::Result<()> {
     one.nothing(s, "fetch: an unknown partition", &[(9, &[])])?;
     let forgotten = ForgottenTopic::default().with_topic_id(one.topic).with_partitions(vec![9]);
     let request = none.with_share_session_epoch(one.epoch).with_forgotten_topics_data(vec![forgotten]);
-    one.next(s.at("fetch: that is forgotten", 1, request)?.is_some_and(|answer| answer.error_code == 0));
+    one.get(s, "fetch: that is forgotten", request)?;
     for (label, min, max, records, size) in [
         ("no bytes at all", 0, 0, 100, 100),
         ("a negative least number of bytes", -1, 1 << 20, 100, 100),
@@ -243,10 +246,10 @@ fn sessions(s: &mut Session, one: &mut Member) -> anyhow::Result<()> {
             .with_max_bytes(max)
             .with_max_records(records)
             .with_batch_size(size);
-        one.next(s.at(&format!("fetch: {label}"), 1, request)?.is_some_and(|answer| answer.error_code == 0));
+        one.get(s, &format!("fetch: {label}"), request)?;
     }
     let request = one.fetching(&[]).with_max_wait_ms(-1);
-    one.next(s.at("fetch: a negative wait", 1, request)?.is_some_and(|answer| answer.error_code == 0));
+    one.get(s, "fetch: a negative wait", request)?;
     Ok(())
 }
 
@@ -335,7 +338,7 @@ fn piggybacked(s: &mut Session, to: To<'_>, one: &mut Member) -> anyhow::Result<
 fn endings(s: &mut Session, to: To<'_>, one: &mut Member, two: &mut Member) -> anyhow::Result<()> {
     let forget = ForgottenTopic::default().with_topic_id(one.topic).with_partitions(vec![0]);
     let request = one.fetching(&[]).with_topics(vec![]).with_forgotten_topics_data(vec![forget]);
-    one.next(s.at("forgotten", 1, request)?.is_some_and(|answer| answer.error_code == 0));
+    one.get(s, "forgotten", request)?;
     one.say(s, "acknowledged after it was forgotten", &[(14, 14, &[RELEASE])])?;
     one.fetch(s, "remembered", &[(0, &[])])?;
     let open = one.fetching(&[(0, &[])]);

@@ -139,7 +139,7 @@ impl Replica {
     }
 
     /// Metadata of the partition epoch that a leader already has, from an answer to an earlier proposal, makes it forget the one that is under way
-    /// (`Partition.makeLeader`, `updateAssignmentAndIsr`), and the answer to that then finds another state and is ignored
+    /// (`TopicDelta.localChanges`, `Partition.makeLeader`, `Partition.updateAssignmentAndIsr`), and the answer to that then finds another state and is ignored
     /// (`Partition.submitAlterPartition`). Until metadata of a later epoch comes round it does not count whom it proposed. `before` is its state before
     /// this step, `learned` whether its broker applied metadata in it.
     pub(super) fn forget_proposal(&mut self, before: &ReplicaView, now: &ReplicaView, learned: bool) {

@@ -33,7 +33,9 @@ impl Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(rhs.as_nanos()).unwrap_or(u64::MAX)))
+        // Not `as_nanos`, which multiplies 128 bits: deadlines are added up everywhere.
+        let nanos = rhs.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(rhs.subsec_nanos()));
+        Self(self.0.saturating_add(nanos))
     }
 }
 

@@ -51,10 +51,21 @@ impl Rope {
             (_, Some(chunk)) if chunk.start <= position && ends_behind(near + NEAR) => {
                 (near..).find(|at| ends_behind(*at)).unwrap_or(near)
             }
-            _ => self.chunks.partition_point(|c| c.start <= position) - 1,
+            _ => self.search(position),
         };
         self.last_read.set(at);
         at
+    }
+
+    /// As [`Rope::chunk_at`], from the end: most readers are close behind the writer, and what lies far from it is in nobody's cache.
+    fn search(&self, position: u64) -> usize {
+        let count = self.chunks.len();
+        let mut back = 1;
+        while back < count && self.chunks[count - back].start > position {
+            back *= 2;
+        }
+        let (from, to) = (count.saturating_sub(back), count - back / 2);
+        from + self.chunks[from..to].partition_point(|chunk| chunk.start <= position) - 1
     }
 
     pub(super) fn read(&self, position: u64, len: usize, out: &mut Vec<Bytes>) {
@@ -131,5 +142,29 @@ impl Rope {
             out.extend_from_slice(&chunk.bytes);
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_found_from_wherever_the_last_reader_was() {
+        for count in [1, 2, 3, 4, 5, 8, 13, 40] {
+            let mut rope = Rope::default();
+            for chunk in 0..count {
+                rope.push(Bytes::from(vec![chunk; 1 + usize::from(chunk) % 3]));
+            }
+            let whole = rope.to_vec();
+            for last in 0..usize::from(count) {
+                for (position, byte) in whole.iter().enumerate() {
+                    rope.last_read.set(last);
+                    let mut found = [0xff];
+                    rope.read_into(position as u64, &mut found);
+                    assert_eq!(found, [*byte], "byte {position} of {count} chunks, last read in {last}");
+                }
+            }
+        }
     }
 }

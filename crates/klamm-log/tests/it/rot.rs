@@ -92,7 +92,10 @@ fn apply(disk: &mut dyn Disk, damage: &Damage) -> String {
 
 /// Everything that reads, for the sake of not panicking.
 fn poke(log: &Log, disk: &dyn Disk) {
-    for offset in log.log_start_offset()..=log.log_end_offset() {
+    let (start, end) = (log.log_start_offset(), log.log_end_offset());
+    // Where the last batch's own count of offsets has rotten and nothing is recovered, the end may lie billions of offsets away.
+    let near_the_end = start.saturating_add(200).max(end.saturating_sub(20))..=end;
+    for offset in (start..=end).take(200).chain(near_the_end) {
         for isolation in [FetchIsolation::LogEnd, FetchIsolation::HighWatermark, FetchIsolation::TxnCommitted]
         {
             let _ = log.read(disk, offset, 300, isolation, true);

@@ -1,11 +1,11 @@
 //! The one table of API keys, and the typed requests and responses they carry.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-pub use kafka_protocol::messages::ApiKey;
+pub use crate::messages::ApiKey;
 /// A decoded request body, tagged by its API key.
-pub use kafka_protocol::messages::RequestKind as Request;
-use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiVersionsResponse, ResponseKind};
+pub use crate::messages::RequestKind as Request;
+use crate::messages::api_versions_response::ApiVersion;
+use crate::messages::{ApiVersionsResponse, ResponseKind};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::fetch_response::FetchResponse;
 use crate::record::varint;
@@ -145,12 +145,9 @@ macro_rules! apis {
             served: apis!(@served $served),
         },)*];
 
-        /// The API that a request belongs to; `None` for one that Kafka 4 no longer has.
-        pub fn api_of(request: &Request) -> Option<&'static Api> {
-            match request {
-                $(Request::$key(_) => Some(Api::of(ApiKey::$key)),)*
-                _ => None,
-            }
+        /// The API that a request belongs to.
+        pub fn api_of(request: &Request) -> &'static Api {
+            match request { $(Request::$key(_) => Api::of(ApiKey::$key),)* }
         }
     };
     (@flexible never) => { i16::MAX };
@@ -159,7 +156,7 @@ macro_rules! apis {
     (@served no) => { false };
 }
 
-// Versions are Kafka 4.4's, as far as kafka-protocol has them. Who writes a handler puts `served` here.
+// Versions are Kafka 4.4's, as far as there are schemas (`known_versions`). Who writes a handler puts `served` here.
 apis! {
     Produce 3-13, flexible 9, Broker, served;
     Fetch 4-18, flexible 12, Both, served;
@@ -186,7 +183,7 @@ apis! {
     AddPartitionsToTxn 0-5, flexible 3, Broker, served;
     AddOffsetsToTxn 0-4, flexible 3, Broker, served;
     EndTxn 0-5, flexible 3, Broker, served;
-    WriteTxnMarkers 1-1, flexible 1, Broker, served;
+    WriteTxnMarkers 1-2, flexible 1, Broker, served;
     TxnOffsetCommit 0-5, flexible 3, Broker, served;
     DescribeAcls 1-3, flexible 2, Both, no;
     CreateAcls 1-3, flexible 2, Both, no;
@@ -516,10 +513,11 @@ pub fn decode_response(key: ApiKey, version: i16, frame: Bytes) -> Result<(i32, 
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, RequestHeader as KpHeader};
+    use crate::messages::{ApiVersionsRequest, MetadataRequest, RequestHeader as KpHeader};
     use kafka_protocol::protocol::{Decodable, Encodable};
 
     use super::*;
+    use crate::messages::known_versions;
 
     #[test]
     fn the_table_has_each_key_once_in_order_and_only_versions_that_can_be_decoded() {
@@ -530,7 +528,7 @@ mod tests {
                 assert_eq!(Api::by_number(number), None);
                 continue;
             };
-            let (api, known) = (Api::of(key), key.valid_versions());
+            let (api, known) = (Api::of(key), known_versions(key));
             assert_eq!(api.key, key);
             assert_eq!(api.name, format!("{key:?}"));
             assert!(known.min <= api.min && api.max <= known.max, "{}: {known}", api.name);

@@ -6,11 +6,11 @@ mod share;
 
 mod transactions;
 
-use kafka_protocol::messages::{
+use crate::messages::{
     AllocateProducerIdsResponse, AlterConfigsResponse, BrokerHeartbeatResponse,
     IncrementalAlterConfigsResponse,
 };
-use kafka_protocol::messages::{
+use crate::messages::{
     AlterPartitionReassignmentsResponse, AlterPartitionResponse, AlterReplicaLogDirsResponse,
     ApiVersionsResponse, AssignReplicasToDirsResponse, BeginQuorumEpochResponse, BrokerRegistrationResponse,
     ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, ControllerRegistrationResponse,
@@ -24,7 +24,7 @@ use kafka_protocol::messages::{
     OffsetForLeaderEpochResponse, ProduceResponse, ProducerId, ResponseKind, SyncGroupResponse,
     UnregisterBrokerResponse, UpdateFeaturesResponse, VoteResponse,
 };
-use kafka_protocol::messages::{
+use crate::messages::{
     alter_configs_response, alter_partition_reassignments_response, alter_replica_log_dirs_response,
     consumer_group_describe_response, create_partitions_response, create_topics_response,
     delete_groups_response, delete_records_response, delete_topics_response, describe_configs_response,
@@ -227,7 +227,7 @@ fn group(request: &Request, version: i16, code: i16) -> Option<ResponseKind> {
         }
         Request::FindCoordinator(request) => {
             use find_coordinator_response::Coordinator;
-            let none = kafka_protocol::messages::BrokerId(-1);
+            let none = crate::messages::BrokerId(-1);
             let response = FindCoordinatorResponse::default();
             ResponseKind::FindCoordinator(if version >= 4 {
                 let coordinators = request.coordinator_keys.iter().map(|key| {
@@ -464,10 +464,10 @@ fn control(request: &Request, code: i16) -> Option<ResponseKind> {
 
 #[cfg(test)]
 mod tests {
+    use crate::messages::metadata_request::MetadataRequestTopic;
+    use crate::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use crate::messages::{MetadataRequest, ProduceRequest, TopicName};
     use bytes::Bytes;
-    use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-    use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-    use kafka_protocol::messages::{MetadataRequest, ProduceRequest, TopicName};
 
     use super::*;
     use crate::api::{APIS, decode_response, empty_request, encode_response};

@@ -4,11 +4,11 @@ mod size;
 
 pub use size::FetchSize;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::BrokerId;
-use kafka_protocol::messages::fetch_response::{
+use crate::messages::BrokerId;
+use crate::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint, SnapshotId,
 };
+use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
 use crate::api::{put_response_header, seal};
@@ -286,8 +286,8 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-    use kafka_protocol::messages::{FetchResponse as Theirs, ProducerId};
+    use crate::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+    use crate::messages::{FetchResponse as Theirs, ProducerId};
     use kafka_protocol::protocol::Encodable;
 
     use super::*;

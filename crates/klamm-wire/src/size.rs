@@ -1,6 +1,6 @@
 //! How long a request was on the wire.
 
-use kafka_protocol::messages::ProduceRequest;
+use crate::messages::ProduceRequest;
 use kafka_protocol::protocol::Encodable;
 
 use crate::api::Api;

@@ -1,6 +1,6 @@
 //! Which topics and partitions a request is about.
 
-use kafka_protocol::messages::TopicName;
+use crate::messages::TopicName;
 use uuid::Uuid;
 
 use crate::{Request, StrBytes};

@@ -1,6 +1,6 @@
 //! The time that an answer says its client was throttled for.
 
-use kafka_protocol::messages::ResponseKind;
+use crate::messages::ResponseKind;
 
 use crate::Response;
 

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use anyhow::{Context as _, ensure};
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion, Request, StrBytes};
+use klamm_wire::messages::{RequestHeader, ResponseHeader};
 
 /// What a broker did with a request.
 #[derive(Debug)]

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
-use kafka_protocol::messages::create_topics_request::{
+use kafka_protocol::protocol::{Request, StrBytes};
+use klamm_wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
-use kafka_protocol::messages::find_coordinator_response::FindCoordinatorResponse;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
+use klamm_wire::messages::find_coordinator_response::FindCoordinatorResponse;
+use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_wire::messages::metadata_request::MetadataRequestTopic;
+use klamm_wire::messages::{
     BrokerId, CreateTopicsRequest, FindCoordinatorRequest, GroupId, ListOffsetsRequest, MetadataRequest,
     MetadataResponse, OffsetFetchRequest, TopicName,
 };
-use kafka_protocol::protocol::{Request, StrBytes};
-use klamm_wire::{Api, ApiKey, Uuid};
+use klamm_wire::{Api, ApiKey, KafkaVersion, Uuid};
 
 use crate::connection::{Connection, Outcome};
 use crate::mask::{Names, mask};
@@ -102,14 +102,14 @@ impl Session {
         self.names.add(raw, word);
     }
 
-    /// Sends a request in every version that klamm serves, and records the answers.
+    /// Sends a request in every version that both serve, and records the answers.
     pub(crate) fn all<R: Request<Response: std::fmt::Debug>>(
         &mut self,
         label: &str,
         build: impl FnMut(i16) -> R,
     ) -> anyhow::Result<Vec<Option<R::Response>>> {
-        let api = api::<R>()?;
-        self.each(label, api.min..=api.max, build)
+        let (min, max) = versions::<R>()?;
+        self.each(label, min..=max, build)
     }
 
     /// Sends a request in each of `versions`, and records the answers.
@@ -147,7 +147,7 @@ impl Session {
         label: &str,
         request: R,
     ) -> anyhow::Result<Option<R::Response>> {
-        self.at(label, api::<R>()?.max, request)
+        self.at(label, versions::<R>()?.1, request)
     }
 
     /// Sends a request of which the answer is not recorded.
@@ -416,6 +416,13 @@ impl Session {
 /// The line of klamm's API table for a request.
 fn api<R: Request>() -> anyhow::Result<&'static Api> {
     Api::by_number(R::KEY).context("an API without a line in the table")
+}
+
+/// The versions that klamm and the Kafka that is asked serve.
+fn versions<R: Request>() -> anyhow::Result<(i16, i16)> {
+    let api = api::<R>()?;
+    api.versions_in(KafkaVersion::V4_3)
+        .with_context(|| format!("{} is newer than the Kafka that is asked", api.name))
 }
 
 /// An id as Kafka writes it in messages: base64, for URLs, without padding.

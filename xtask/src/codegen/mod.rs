@@ -1,5 +1,6 @@
 //! `cargo xtask codegen KAFKA`: reads the message schemas in a Kafka source tree and writes what `kafka-protocol` does
-//! not have: the schemas of the internal topics, and the table that bounds requests before they are decoded.
+//! not have: the schemas of the internal topics, requests and responses in versions newer than its own, and the table that
+//! bounds requests before they are decoded.
 //!
 //! Only names, types, versions and defaults are taken over. The tree itself is never committed.
 
@@ -26,9 +27,13 @@ pub(crate) struct Arguments {
     out: PathBuf,
 }
 
+/// The requests of which `kafka-protocol` lacks a version that klamm serves. They and their responses are written whole.
+const BESIDE: &[&str] = &["ShareAcknowledge", "ShareFetch", "TxnOffsetCommit", "WriteTxnMarkers"];
+
 /// A folder of generated modules, and where its schemas lie in Kafka's tree.
 struct Room {
-    name: &'static str,
+    /// Where it is, below the folder that is written to.
+    folder: &'static str,
     about: &'static str,
     source: &'static str,
     /// Which schemas to take.
@@ -39,7 +44,7 @@ struct Room {
 
 const ROOMS: &[Room] = &[
     Room {
-        name: "offsets",
+        folder: "internal/offsets",
         about: "The records of `__consumer_offsets`",
         source: "group-coordinator/src/main/resources/common/message",
         // The Streams protocol is not served.
@@ -47,32 +52,42 @@ const ROOMS: &[Room] = &[
         index: records::Index::Keys("GroupRecordKey"),
     },
     Room {
-        name: "txn",
+        folder: "internal/txn",
         about: "The records of `__transaction_state`",
         source: "transaction-coordinator/src/main/resources/common/message",
         wanted: |_| true,
         index: records::Index::Keys("TransactionRecordKey"),
     },
     Room {
-        name: "share",
+        folder: "internal/share",
         about: "The records of `__share_group_state`",
         source: "share-coordinator/src/main/resources/common/message",
         wanted: |_| true,
         index: records::Index::Keys("ShareRecordKey"),
     },
     Room {
-        name: "metadata",
+        folder: "internal/metadata",
         about: "The records of `__cluster_metadata`",
         source: "metadata/src/main/resources/common/metadata",
         wanted: |_| true,
         index: records::Index::Metadata,
     },
     Room {
-        name: "storage",
+        folder: "internal/storage",
         about: "Files beside the log segments",
         source: "storage/src/main/resources/message",
         wanted: |name| name == "ProducerSnapshot",
         index: records::Index::None,
+    },
+    Room {
+        folder: "messages/schemas",
+        about: "Requests and responses that `kafka-protocol` does not have in the newest version that is served",
+        source: "clients/src/main/resources/common/message",
+        wanted: |name| {
+            let request = name.strip_suffix("Request").or_else(|| name.strip_suffix("Response"));
+            request.is_some_and(|request| BESIDE.contains(&request))
+        },
+        index: records::Index::Messages,
     },
 ];
 
@@ -80,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for room in ROOMS {
         let mut messages = read_messages(&arguments.kafka.join(room.source))?;
         messages.retain(|message| (room.wanted)(&message.name));
-        let out = arguments.out.join("internal").join(room.name);
+        let out = arguments.out.join(room.folder);
         fs::create_dir_all(&out)?;
         for message in &messages {
             let file = out.join(format!("{}.rs", rust::snake(&message.name)));

@@ -17,6 +17,8 @@ pub(super) enum Index {
     Keys(&'static str),
     /// Metadata records, framed.
     Metadata,
+    /// Requests and responses, each in its own module beside those of `kafka-protocol`, which they stand before.
+    Messages,
 }
 
 /// The folder's `mod.rs`.
@@ -26,17 +28,26 @@ pub(super) fn index(about: &str, messages: &[Message], index: Index) -> Result<S
         writeln!(out, "pub mod {};", snake(&message.name))?;
     }
     let imports = match index {
+        Index::Messages => return Ok(out + &messages_beside(messages)),
         Index::None => "",
         Index::Keys(_) => "use bytes::{Buf, BufMut, Bytes, BytesMut};\n",
         Index::Metadata => "use bytes::{Bytes, BytesMut};\n",
     };
     writeln!(out, "\n{imports}\n{}", reexports(messages)?)?;
     match index {
-        Index::None => {}
+        Index::None | Index::Messages => {}
         Index::Keys(name) => keys(&mut out, name, messages)?,
         Index::Metadata => metadata(&mut out, messages)?,
     }
     Ok(out)
+}
+
+fn messages_beside(messages: &[Message]) -> String {
+    let mut out = "\npub use kafka_protocol::messages::*;\n\n".to_owned();
+    for message in messages {
+        out.push_str(&format!("pub use {}::{};\n", snake(&message.name), message.name));
+    }
+    out
 }
 
 /// Top-level structs, and the nested ones whose name is theirs alone in the folder.

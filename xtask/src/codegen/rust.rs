@@ -1,5 +1,6 @@
 //! One schema as a Rust module: structs, their defaults, and how they are read and written.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,7 @@ pub(super) const BANNER: &str = "// Written by `cargo xtask codegen`; changes be
 /// The whole module of a message.
 pub(super) fn message(message: &Message) -> Result<String> {
     let mut out = format!(
-        "//! `{}`, versions {}.\n\n{BANNER}\nuse bytes::{{Bytes, BytesMut}};\n",
+        "//! `{}`, versions {}.\n\n{BANNER}\nuse bytes::{{BufMut, Bytes}};\n",
         message.name,
         clipped(message.versions, message.versions)
     );
@@ -20,6 +21,12 @@ pub(super) fn message(message: &Message) -> Result<String> {
     structure(&mut body, message, &message.name, &message.fields)?;
     for (name, fields) in &message.structs {
         structure(&mut body, message, name, fields)?;
+    }
+    let all = message.fields.iter().chain(message.structs.values().flatten());
+    let entities: BTreeSet<&str> = all.filter_map(entity).collect();
+    let entities: Vec<&str> = entities.into_iter().collect();
+    if !entities.is_empty() {
+        writeln!(out, "use kafka_protocol::messages::{{{}}};", entities.join(", "))?;
     }
     if body.contains("Uuid") {
         out.push_str("use uuid::Uuid;\n");
@@ -30,6 +37,7 @@ pub(super) fn message(message: &Message) -> Result<String> {
     }
     let mut names = vec!["Field", "Form", "Schema", "SchemaError"];
     names.extend(["TagWriter", "read_tags"].iter().filter(|name| body.contains(**name)));
+    names.extend(message.is_request_or_response().then_some(message.kind.as_str()));
     writeln!(out, "use crate::internal::codec::{{{}}};\n", names.join(", "))?;
     let (min, max) = (message.versions.min, message.versions.max);
     let first_flexible =
@@ -43,8 +51,27 @@ pub(super) fn message(message: &Message) -> Result<String> {
         }}",
         name = message.name
     )?;
+    match (message.kind.as_str(), message.api_key) {
+        ("request", Some(key)) => writeln!(
+            body,
+            "\nrequest!({} = {key} => super::{});",
+            message.name,
+            message.name.replace("Request", "Response")
+        )?,
+        ("response", _) => writeln!(body, "\nresponse!({});", message.name)?,
+        _ => {}
+    }
     Ok(out + &body)
 }
+
+/// What `kafka-protocol` has a type of its own for, by Kafka's `entityType`.
+const ENTITIES: &[(&str, &str)] = &[
+    ("brokerId", "BrokerId"),
+    ("groupId", "GroupId"),
+    ("producerId", "ProducerId"),
+    ("topicName", "TopicName"),
+    ("transactionalId", "TransactionalId"),
+];
 
 fn structure(out: &mut String, message: &Message, name: &str, fields: &[Field]) -> Result<()> {
     let eq = if has_float(message, fields) { "" } else { ", Eq" };
@@ -67,6 +94,9 @@ fn structure(out: &mut String, message: &Message, name: &str, fields: &[Field]) 
         }
         writeln!(out, "}}\n}}\n}}\n")?;
     }
+    if message.is_request_or_response() {
+        setters(out, name, fields)?;
+    }
     writeln!(out, "impl Field for {name} {{")?;
     write_fn(out, message, name, fields)?;
     read_fn(out, message, fields)?;
@@ -79,12 +109,32 @@ fn structure(out: &mut String, message: &Message, name: &str, fields: &[Field]) 
     Ok(())
 }
 
+/// `with_…` for each field, as `kafka-protocol` has it.
+fn setters(out: &mut String, name: &str, fields: &[Field]) -> Result<()> {
+    writeln!(out, "impl {name} {{")?;
+    for field in fields {
+        let snake = snake(&field.name);
+        writeln!(
+            out,
+            "/// Sets `{snake}`.
+            #[must_use]
+            pub fn with_{snake}(mut self, value: {}) -> Self {{
+                self.{snake} = value;
+                self
+            }}\n",
+            rust_type(field)?
+        )?;
+    }
+    writeln!(out, "}}\n")?;
+    Ok(())
+}
+
 /// A byte in front tells whether the struct is there.
 fn nullable_struct(out: &mut String, name: &str) -> Result<()> {
     writeln!(
         out,
         "impl Field for Option<{name}> {{
-            fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {{
+            fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {{
                 match self {{
                     None => (-1i8).write(out, form),
                     Some(value) => {{
@@ -140,7 +190,7 @@ fn write_fn(out: &mut String, message: &Message, name: &str, fields: &[Field]) -
     let form = if body.contains("form") { "form" } else { "_" };
     writeln!(
         out,
-        "fn write(&self, {buffer}: &mut BytesMut, {form}: Form) -> Result<(), SchemaError> {{\n{body}Ok(())\n}}\n"
+        "fn write<B: BufMut>(&self, {buffer}: &mut B, {form}: Form) -> Result<(), SchemaError> {{\n{body}Ok(())\n}}\n"
     )?;
     Ok(())
 }
@@ -239,7 +289,7 @@ fn clipped(versions: Versions, valid: Versions) -> String {
 }
 
 fn rust_type(field: &Field) -> Result<String> {
-    let plain = plain_type(&field.kind)?;
+    let plain = plain_type(field, &field.kind)?;
     Ok(if is_nullable(field) { format!("Option<{plain}>") } else { plain })
 }
 
@@ -247,9 +297,17 @@ const fn is_nullable(field: &Field) -> bool {
     !field.nullable.is_empty()
 }
 
-fn plain_type(kind: &Type) -> Result<String> {
+fn entity(field: &Field) -> Option<&'static str> {
+    let entity = field.entity.as_deref()?;
+    ENTITIES.iter().find(|(name, _)| *name == entity).map(|(_, of)| *of)
+}
+
+fn plain_type(field: &Field, kind: &Type) -> Result<String> {
+    if let (Type::Primitive(_), Some(entity)) = (kind, entity(field)) {
+        return Ok(entity.to_owned());
+    }
     Ok(match kind {
-        Type::Array(element) => format!("Vec<{}>", plain_type(element)?),
+        Type::Array(element) => format!("Vec<{}>", plain_type(field, element)?),
         Type::Struct(name) => name.clone(),
         Type::Primitive(name) => match name.as_str() {
             "bool" => "bool",
@@ -261,7 +319,7 @@ fn plain_type(kind: &Type) -> Result<String> {
             "int64" => "i64",
             "float64" => "f64",
             "string" => "StrBytes",
-            "bytes" => "Bytes",
+            "bytes" | "records" => "Bytes",
             "uuid" => "Uuid",
             other => bail!("unknown type {other:?}"),
         }
@@ -269,13 +327,26 @@ fn plain_type(kind: &Type) -> Result<String> {
     })
 }
 
-/// Kafka's default, except that a nullable field without one starts as null.
+/// What a field starts with: Kafka's default.
 fn default(field: &Field) -> Result<String> {
     if is_nullable(field) {
         return match field.default.as_deref() {
-            None | Some("null") => Ok("None".to_owned()),
+            Some("null") => Ok("None".to_owned()),
+            None if field.starts_null => Ok("None".to_owned()),
+            None => Ok(format!("Some({})", value_default(field)?)),
             Some(other) => bail!("{}: default {other:?} of a nullable field", field.name),
         };
+    }
+    value_default(field)
+}
+
+/// What a field starts with where it is not null.
+fn value_default(field: &Field) -> Result<String> {
+    if let (Type::Primitive(_), Some(entity)) = (&field.kind, entity(field)) {
+        return Ok(match field.default.as_deref() {
+            None | Some("") => format!("{entity}::default()"),
+            Some(text) => format!("{entity}({})", number(text)?),
+        });
     }
     let Type::Primitive(kind) = &field.kind else {
         return Ok(
@@ -287,7 +358,7 @@ fn default(field: &Field) -> Result<String> {
         "bool" => default.eq_ignore_ascii_case("true").to_string(),
         "string" if default.is_empty() => "StrBytes::default()".to_owned(),
         "string" => format!("StrBytes::from_static_str({default:?})"),
-        "bytes" => "Bytes::new()".to_owned(),
+        "bytes" | "records" => "Bytes::new()".to_owned(),
         "uuid" => "Uuid::nil()".to_owned(),
         "float64" => format!("{:?}", if default.is_empty() { 0.0 } else { default.parse::<f64>()? }),
         _ if default.is_empty() => "0".to_owned(),
@@ -297,17 +368,19 @@ fn default(field: &Field) -> Result<String> {
 
 /// Whether `Default` of the field's type gives this.
 fn is_zero(default: &str) -> bool {
-    matches!(
-        default,
-        "0" | "0.0"
-            | "false"
-            | "None"
-            | "Vec::new()"
-            | "Bytes::new()"
-            | "Uuid::nil()"
-            | "StrBytes::default()"
-            | "Default::default()"
-    )
+    let is_entity = |of: &str| ENTITIES.iter().any(|(_, name)| *name == of);
+    default.strip_suffix("::default()").is_some_and(is_entity)
+        || matches!(
+            default,
+            "0" | "0.0"
+                | "false"
+                | "None"
+                | "Vec::new()"
+                | "Bytes::new()"
+                | "Uuid::nil()"
+                | "StrBytes::default()"
+                | "Default::default()"
+        )
 }
 
 fn number(text: &str) -> Result<i64> {
@@ -320,8 +393,11 @@ fn number(text: &str) -> Result<i64> {
 /// The test that a field has another value than its default.
 fn is_set(field: &Field) -> Result<String> {
     let name = snake(&field.name);
-    if is_nullable(field) {
+    if is_nullable(field) && default(field)? == "None" {
         return Ok(format!("self.{name}.is_some()"));
+    }
+    if is_nullable(field) || (entity(field).is_some() && matches!(field.kind, Type::Primitive(_))) {
+        return Ok(format!("self.{name} != {}", default(field)?));
     }
     Ok(match &field.kind {
         Type::Array(_) => format!("!self.{name}.is_empty()"),
@@ -329,7 +405,7 @@ fn is_set(field: &Field) -> Result<String> {
         Type::Primitive(kind) => match kind.as_str() {
             "bool" if default(field)? == "true" => format!("!self.{name}"),
             "bool" => format!("self.{name}"),
-            "bytes" => format!("!self.{name}.is_empty()"),
+            "bytes" | "records" => format!("!self.{name}.is_empty()"),
             "uuid" => format!("!self.{name}.is_nil()"),
             "string" if is_zero(&default(field)?) => format!("!self.{name}.is_empty()"),
             _ => format!("self.{name} != {}", default(field)?),

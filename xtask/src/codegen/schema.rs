@@ -30,6 +30,10 @@ pub(super) struct Field {
     pub(super) tag: Option<u32>,
     pub(super) ignorable: bool,
     pub(super) default: Option<String>,
+    /// What a field of a request or response names, such as `topicName`.
+    pub(super) entity: Option<String>,
+    /// Whether a nullable field starts as null.
+    pub(super) starts_null: bool,
     /// Overrides whether lengths are compact; only the header's client id does.
     pub(super) never_compact: bool,
 }
@@ -101,16 +105,35 @@ pub(super) fn parse(text: &str) -> Result<Option<Message>> {
         let fields = fields(common, &mut structs)?;
         structs.insert(string(common, "name")?.to_owned(), fields);
     }
-    let fields = fields(&json, &mut structs)?;
+    let mut fields = fields(&json, &mut structs)?;
+    let kind = string(&json, "type")?.to_owned();
+    if !is_request_or_response(&kind) {
+        for field in structs.values_mut().flatten().chain(&mut fields) {
+            // What Kafka writes for itself has neither types for what is named, nor empty values where null may stand.
+            field.entity = None;
+            field.starts_null = true;
+        }
+    }
     Ok(Some(Message {
         name: string(&json, "name")?.to_owned(),
-        kind: string(&json, "type")?.to_owned(),
+        kind,
         api_key: json["apiKey"].as_i64().and_then(|key| key.try_into().ok()),
         versions,
         flexible: Versions::parse(json["flexibleVersions"].as_str().unwrap_or("none"))?,
         fields,
         structs,
     }))
+}
+
+fn is_request_or_response(kind: &str) -> bool {
+    matches!(kind, "request" | "response")
+}
+
+impl Message {
+    /// Whether it goes over the wire on its own, and not into a log.
+    pub(super) fn is_request_or_response(&self) -> bool {
+        is_request_or_response(&self.kind)
+    }
 }
 
 fn fields(json: &Value, structs: &mut BTreeMap<String, Vec<Field>>) -> Result<Vec<Field>> {
@@ -143,7 +166,9 @@ fn field(json: &Value, structs: &mut BTreeMap<String, Vec<Field>>) -> Result<Fie
         tagged,
         tag: json["tag"].as_u64().and_then(|tag| tag.try_into().ok()),
         ignorable: json["ignorable"].as_bool().unwrap_or(false),
+        starts_null: default.as_deref() == Some("null"),
         default,
+        entity: json["entityType"].as_str().map(str::to_owned),
         never_compact: json["flexibleVersions"].as_str() == Some("none"),
         name,
     })

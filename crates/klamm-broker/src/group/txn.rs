@@ -171,7 +171,7 @@ impl Shard {
                 })
             }
             Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
-            None if request.generation_id < 0 => Ok(()),
+            None if request.generation_id_or_member_epoch < 0 => Ok(()),
             None if version >= 6 => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),
         }
@@ -238,7 +238,8 @@ impl ClassicGroup {
         if self.is(ClassicState::Dead) {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
-        let (generation, instance) = (request.generation_id, request.group_instance_id.as_ref());
+        let (generation, instance) =
+            (request.generation_id_or_member_epoch, request.group_instance_id.as_ref());
         if generation < 0 && self.is(ClassicState::Empty) {
             return Ok(());
         }

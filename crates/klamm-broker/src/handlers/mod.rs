@@ -139,7 +139,5 @@ pub(crate) fn dispatch(broker: &mut Broker, ctx: &mut Ctx<'_>, incoming: Incomin
         | Request::AddRaftVoter(_)
         | Request::RemoveRaftVoter(_)
         | Request::UpdateRaftVoter(_) => ctx.close(rc.reply_to),
-        // `Request` is not exhaustive outside its crate.
-        _ => ctx.close(rc.reply_to),
     }
 }

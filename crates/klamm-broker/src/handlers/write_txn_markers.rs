@@ -1,9 +1,7 @@
-//! WriteTxnMarkers (key 27), version 1. Answers to `KafkaApis.handleWriteTxnMarkersRequest`.
+//! WriteTxnMarkers (key 27), versions 1 to 2. Answers to `KafkaApis.handleWriteTxnMarkersRequest`.
 //!
 //! * v1 flexible
-//!
-//! Difference: version 2 (`transaction.version` of each marker, KIP-1228) waits for its schema. Between brokers the field travels as a
-//! tagged field of version 1 ([`klamm_wire::txn_marker`]); who does not send it is taken to mean 0, as Kafka does of version 1.
+//! * v2 the `transaction.version` of each marker (KIP-1228); before that it is taken to be 0
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,8 +16,7 @@ use klamm_wire::messages::{
     ProducerId, ResponseKind, TopicName, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 use klamm_wire::record::control::EndTxnMarker;
-use klamm_wire::txn_marker::transaction_version;
-use klamm_wire::{ErrorCode, KafkaVersion, RecordBatch};
+use klamm_wire::{ErrorCode, RecordBatch};
 
 use crate::broker::Broker;
 use crate::core::{Core, GROUP_METADATA_TOPIC, RequestContext};
@@ -123,12 +120,8 @@ pub(crate) fn handle(
                 committed: marker.transaction_result,
                 coordinator_epoch: marker.coordinator_epoch,
             },
-            // Older releases have no such field, and write every marker by the older rule.
-            version: if core.settings.kafka_version >= KafkaVersion::V4_2 {
-                transaction_version(marker)
-            } else {
-                0
-            },
+            // Between brokers nothing is encoded that would leave the field out.
+            version: if rc.api_version >= 2 { marker.transaction_version.into() } else { 0 },
         };
         for partition in partitions(marker) {
             let is_here = core.replicas.slot_by_name(&partition).is_some();

@@ -10,8 +10,7 @@ use std::time::Duration;
 use klamm_node::{Ctx, NodeId, SendError, TopicPartition, TransactionEvent};
 use klamm_wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use klamm_wire::messages::{ProducerId, ResponseKind, TopicName, WriteTxnMarkersRequest};
-use klamm_wire::txn_marker::with_transaction_version;
-use klamm_wire::{ErrorCode, Response, StrBytes};
+use klamm_wire::{Api, ApiKey, ErrorCode, Response, StrBytes};
 
 use super::append::After;
 use super::metadata::Transit;
@@ -21,8 +20,6 @@ use crate::core::{Call, Core, Timer};
 
 /// How long what failed waits before it is tried again (the sender's `reconnect.backoff.ms`).
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
-/// The version that markers are sent with.
-const WRITE_TXN_MARKERS_VERSION: i16 = 1;
 
 /// A decided transaction, and what it becomes once every partition has its marker.
 #[derive(Debug, Clone)]
@@ -201,10 +198,13 @@ impl TransactionCoordinator {
                     });
                 }
             }
+            // A cluster is of one release. Before 4.2 markers did not tell the version of their transaction (KIP-1228).
+            let served = Api::of(ApiKey::WriteTxnMarkers).versions_in(core.settings.kafka_version);
+            let version = served.map_or(1, |(_, max)| max);
             let request = WriteTxnMarkersRequest::default()
                 .with_markers(markers.iter().map(Marker::to_request).collect());
             let timeout_ms = core.config.hot.request_timeout_ms;
-            let call = ctx.send(leader, WRITE_TXN_MARKERS_VERSION, request.into(), timeout_ms);
+            let call = ctx.send(leader, version, request.into(), timeout_ms);
             core.calls.insert(call, Call::WriteTxnMarkers { to: leader });
             self.markers.in_flight.insert(leader, markers);
         }
@@ -342,13 +342,13 @@ impl Marker {
                 .with_name(TopicName(topic.clone()))
                 .with_partition_indexes(indexes)
         });
-        let marker = WritableTxnMarker::default()
+        WritableTxnMarker::default()
             .with_producer_id(ProducerId(self.producer_id))
             .with_producer_epoch(self.producer_epoch)
             .with_transaction_result(self.commit)
             .with_coordinator_epoch(self.coordinator_epoch)
-            .with_topics(topics.collect());
-        with_transaction_version(marker, self.version.level())
+            .with_topics(topics.collect())
+            .with_transaction_version(i8::try_from(self.version.level()).unwrap_or(i8::MAX))
     }
 }
 

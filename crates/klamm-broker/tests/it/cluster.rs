@@ -555,5 +555,5 @@ pub(crate) fn fetch(topic: &'static str, partition: i32, offset: i64, max_wait_m
 }
 
 pub(crate) fn key_of(request: &Request) -> ApiKey {
-    klamm_wire::api::api_of(request).expect("Kafka 4 has it").key
+    klamm_wire::api::api_of(request).key
 }

@@ -14,7 +14,6 @@ use klamm_wire::messages::{
     ResponseKind, TransactionalId, WriteTxnMarkersRequest,
 };
 use klamm_wire::record::builder::BatchBuilder;
-use klamm_wire::txn_marker::with_transaction_version;
 use klamm_wire::{BatchIter, ErrorCode, FetchPartition, StrBytes};
 use klamm_world::{Command, LinkSettings};
 
@@ -73,7 +72,7 @@ impl Cluster {
         (id, epoch): (i64, i16),
         commit: bool,
         coordinator_epoch: i32,
-        version: i16,
+        version: i8,
     ) -> ErrorCode {
         let (topic, partition) = place;
         let leader = self.leader(topic, partition);
@@ -87,7 +86,7 @@ impl Cluster {
         (id, epoch): (i64, i16),
         commit: bool,
         coordinator_epoch: i32,
-        version: i16,
+        version: i8,
     ) -> ErrorCode {
         let topic = WritableTxnMarkerTopic::default()
             .with_name(topic_name(topic))
@@ -97,10 +96,10 @@ impl Cluster {
             .with_producer_epoch(epoch)
             .with_transaction_result(commit)
             .with_coordinator_epoch(coordinator_epoch)
-            .with_topics(vec![topic]);
-        let marker = with_transaction_version(marker, version);
+            .with_topics(vec![topic])
+            .with_transaction_version(version);
         let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
-        let ResponseKind::WriteTxnMarkers(answer) = self.ask(broker, 1, request) else {
+        let ResponseKind::WriteTxnMarkers(answer) = self.ask(broker, 2, request) else {
             panic!("another answer")
         };
         assert_eq!(answer.markers[0].producer_id.0, id);

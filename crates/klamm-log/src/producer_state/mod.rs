@@ -354,6 +354,9 @@ fn check_epoch(
     ))
 }
 
+/// What no marker's `transaction.version` may be (`TransactionVersion.TV_UNKNOWN`).
+const VERSION_UNKNOWN: i16 = -1;
+
 /// The rule of `transaction.version` 2: a marker's epoch is above that of the records. The same epoch again is the same marker
 /// sent again, if no transaction is open (KAFKA-19999), or an epoch that cannot grow.
 fn check_marker_epoch(
@@ -361,6 +364,10 @@ fn check_marker_epoch(
     batch: &ProducerBatch,
     how: AppendAs,
 ) -> Result<(), AppendError> {
+    if how.transaction_version == VERSION_UNKNOWN && how.origin != AppendOrigin::Replication {
+        let message = format!("a marker of producer {} without its transaction.version", batch.producer_id);
+        return Err(AppendError::new(ErrorCode::UnknownServerError, message));
+    }
     let (marker, current) = (batch.producer_epoch, entry.producer_epoch);
     let is_again = entry.current_txn_first_offset.is_none() || marker == i16::MAX;
     if how.transaction_version < 2 || how.origin == AppendOrigin::Replication || marker != current || is_again

@@ -390,7 +390,7 @@ fn commit_offset(spec: &TransactionalSpec, identity: (i64, i16), what: &Transact
             .with_partitions(vec![position]);
         request = request
             .with_group_id(GroupId(text(group)))
-            .with_generation_id(of.generation.unwrap_or(-1))
+            .with_generation_id_or_member_epoch(of.generation.unwrap_or(-1))
             .with_member_id(text(of.member.as_deref().unwrap_or_default()))
             .with_group_instance_id(of.instance.as_deref().map(text))
             .with_topics(vec![topic]);

@@ -1,7 +1,7 @@
 //! Client quotas.
 
-use kafka_protocol::messages::alter_client_quotas_response::{EntityData, EntryData};
-use kafka_protocol::messages::{AlterClientQuotasResponse, DescribeClientQuotasResponse, ResponseKind};
+use crate::messages::alter_client_quotas_response::{EntityData, EntryData};
+use crate::messages::{AlterClientQuotasResponse, DescribeClientQuotasResponse, ResponseKind};
 
 use crate::Request;
 

@@ -1,6 +1,6 @@
 //! Requests about share groups (KIP-932).
 
-use kafka_protocol::messages::{
+use crate::messages::{
     AlterShareGroupOffsetsResponse, DeleteShareGroupOffsetsResponse, DeleteShareGroupStateResponse,
     DescribeShareGroupOffsetsResponse, InitializeShareGroupStateResponse, ReadShareGroupStateResponse,
     ReadShareGroupStateSummaryResponse, ResponseKind, ShareAcknowledgeResponse, ShareFetchResponse,

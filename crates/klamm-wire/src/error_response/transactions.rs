@@ -1,14 +1,14 @@
 //! Requests about transactions.
 
-use kafka_protocol::messages::add_partitions_to_txn_response::{
+use crate::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
-use kafka_protocol::messages::describe_transactions_response::TransactionState;
-use kafka_protocol::messages::{
+use crate::messages::describe_transactions_response::TransactionState;
+use crate::messages::{
     AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, DescribeTransactionsResponse, EndTxnResponse,
     ListTransactionsResponse, ProducerId, ResponseKind, TxnOffsetCommitResponse, WriteTxnMarkersResponse,
 };
-use kafka_protocol::messages::{txn_offset_commit_response, write_txn_markers_response};
+use crate::messages::{txn_offset_commit_response, write_txn_markers_response};
 
 use crate::Request;
 

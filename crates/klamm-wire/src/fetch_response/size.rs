@@ -1,6 +1,6 @@
 //! How long a Fetch response is, counted without writing it.
 
-use kafka_protocol::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint, SnapshotId};
+use crate::messages::fetch_response::{EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint, SnapshotId};
 use uuid::Uuid;
 
 use super::{FIRST_FLEXIBLE, FetchPartition, FetchResponse};

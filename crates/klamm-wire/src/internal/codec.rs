@@ -1,10 +1,13 @@
-//! Kafka's encoding of message fields, for the schemas that `cargo xtask codegen` generates beside this file.
+//! Kafka's encoding of message fields, for the schemas that `cargo xtask codegen` generates beside this file and in
+//! [`messages`](crate::messages).
 //!
 //! Reading is bounded by the bytes at hand: no count reserves memory, vectors grow as their elements are read.
 
 use std::ops::RangeInclusive;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{BrokerId, GroupId, ProducerId, TopicName, TransactionalId};
+use kafka_protocol::protocol::buf::ByteBuf;
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -62,7 +65,7 @@ pub trait Schema: Field + Default {
     const FIRST_FLEXIBLE: i16;
 
     /// Writes the value as `version` lays it out.
-    fn encode(&self, version: i16, out: &mut BytesMut) -> Result<(), SchemaError> {
+    fn encode<B: BufMut>(&self, version: i16, out: &mut B) -> Result<(), SchemaError> {
         Self::check(version)?;
         self.write(out, Form { version, flexible: version >= Self::FIRST_FLEXIBLE })
     }
@@ -112,7 +115,7 @@ pub struct Form {
 /// A value that a schema's field can hold.
 pub trait Field: Sized {
     /// Appends the value to `out`.
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError>;
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError>;
     /// Reads a value from the front of `bytes`.
     fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError>;
 }
@@ -128,7 +131,7 @@ pub(crate) const fn no_more(bytes: &Bytes) -> Result<(), SchemaError> {
 macro_rules! numbers {
     ($($ty:ty: $put:ident, $get:ident;)*) => {$(
         impl Field for $ty {
-            fn write(&self, out: &mut BytesMut, _: Form) -> Result<(), SchemaError> {
+            fn write<B: BufMut>(&self, out: &mut B, _: Form) -> Result<(), SchemaError> {
                 out.$put(*self);
                 Ok(())
             }
@@ -151,7 +154,7 @@ numbers! {
 }
 
 impl Field for bool {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         i8::from(*self).write(out, form)
     }
 
@@ -161,7 +164,7 @@ impl Field for bool {
 }
 
 impl Field for Uuid {
-    fn write(&self, out: &mut BytesMut, _: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, _: Form) -> Result<(), SchemaError> {
         out.put_slice(self.as_bytes());
         Ok(())
     }
@@ -172,7 +175,7 @@ impl Field for Uuid {
 }
 
 impl Field for Option<StrBytes> {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         write_string(self.as_ref(), out, form)
     }
 
@@ -184,7 +187,7 @@ impl Field for Option<StrBytes> {
 }
 
 impl Field for StrBytes {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         write_string(Some(self), out, form)
     }
 
@@ -193,8 +196,42 @@ impl Field for StrBytes {
     }
 }
 
+/// What `kafka-protocol` wraps to say what it names.
+macro_rules! named {
+    ($($name:ident)*) => {$(
+        impl Field for $name {
+            fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
+                self.0.write(out, form)
+            }
+
+            fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+                Field::read(bytes, form).map(Self)
+            }
+        }
+    )*};
+}
+
+named!(BrokerId GroupId ProducerId TopicName TransactionalId);
+
+/// As [`named`], where null may stand.
+macro_rules! named_or_null {
+    ($($name:ident)*) => {$(
+        impl Field for Option<$name> {
+            fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
+                write_string(self.as_ref().map(|name| &name.0), out, form)
+            }
+
+            fn read(bytes: &mut Bytes, form: Form) -> Result<Self, SchemaError> {
+                Ok(Option::<StrBytes>::read(bytes, form)?.map($name))
+            }
+        }
+    )*};
+}
+
+named_or_null!(GroupId TopicName TransactionalId);
+
 impl Field for Option<Bytes> {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         write_bytes(self.as_ref(), out, form)
     }
 
@@ -205,7 +242,7 @@ impl Field for Option<Bytes> {
 }
 
 impl Field for Bytes {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         write_bytes(Some(self), out, form)
     }
 
@@ -215,7 +252,7 @@ impl Field for Bytes {
 }
 
 impl<T: Field> Field for Option<Vec<T>> {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         write_array(self.as_deref(), out, form)
     }
 
@@ -237,7 +274,7 @@ impl<T: Field> Field for Option<Vec<T>> {
 }
 
 impl<T: Field> Field for Vec<T> {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         write_array(Some(self), out, form)
     }
 
@@ -246,7 +283,7 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-fn write_string(text: Option<&StrBytes>, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+fn write_string<B: BufMut>(text: Option<&StrBytes>, out: &mut B, form: Form) -> Result<(), SchemaError> {
     if form.flexible {
         write_compact(text.map(|text| text.len()), out)?;
     } else {
@@ -257,18 +294,22 @@ fn write_string(text: Option<&StrBytes>, out: &mut BytesMut, form: Form) -> Resu
     Ok(())
 }
 
-fn write_bytes(bytes: Option<&Bytes>, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+fn write_bytes<B: BufMut>(bytes: Option<&Bytes>, out: &mut B, form: Form) -> Result<(), SchemaError> {
     write_length(bytes.map(Bytes::len), out, form)?;
     out.put_slice(bytes.map_or(&[], |bytes| bytes));
     Ok(())
 }
 
-fn write_array<T: Field>(elements: Option<&[T]>, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+fn write_array<T: Field, B: BufMut>(
+    elements: Option<&[T]>,
+    out: &mut B,
+    form: Form,
+) -> Result<(), SchemaError> {
     write_length(elements.map(<[T]>::len), out, form)?;
     elements.unwrap_or_default().iter().try_for_each(|element| element.write(out, form))
 }
 
-fn write_length(len: Option<usize>, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+fn write_length<B: BufMut>(len: Option<usize>, out: &mut B, form: Form) -> Result<(), SchemaError> {
     if form.flexible {
         return write_compact(len, out);
     }
@@ -277,7 +318,7 @@ fn write_length(len: Option<usize>, out: &mut BytesMut, form: Form) -> Result<()
     Ok(())
 }
 
-fn write_compact(len: Option<usize>, out: &mut BytesMut) -> Result<(), SchemaError> {
+fn write_compact(len: Option<usize>, out: &mut impl BufMut) -> Result<(), SchemaError> {
     let encoded = len.map_or(Ok(0), |len| u32::try_from(len + 1));
     varint::write_unsigned(out, encoded.map_err(|_| too_long(len.unwrap_or_default()))?);
     Ok(())
@@ -336,7 +377,7 @@ impl TagWriter {
     }
 
     /// Appends the tagged fields to `out`.
-    pub(crate) fn finish(self, out: &mut BytesMut) {
+    pub(crate) fn finish(self, out: &mut impl BufMut) {
         varint::write_unsigned(out, self.count);
         out.put_slice(&self.fields);
     }
@@ -358,3 +399,76 @@ pub(crate) fn read_tags(
     }
     Ok(())
 }
+
+/// Reads a message from the front of `bytes`, for [`Decodable`](kafka_protocol::protocol::Decodable).
+pub(crate) fn decode_front<M: Schema>(bytes: &mut impl ByteBuf, version: i16) -> Result<M, SchemaError> {
+    let mut rest = bytes.peek_bytes(0..bytes.remaining());
+    let message = M::decode(version, &mut rest)?;
+    bytes.advance(bytes.remaining() - rest.len());
+    Ok(message)
+}
+
+/// Makes a schema a message of `kafka-protocol`'s kind, so that nobody who handles one asks where its schema came from.
+macro_rules! message {
+    ($message:ty, $header:expr) => {
+        impl kafka_protocol::protocol::Message for $message {
+            const VERSIONS: kafka_protocol::protocol::VersionRange = kafka_protocol::protocol::VersionRange {
+                min: *<Self as Schema>::VERSIONS.start(),
+                max: *<Self as Schema>::VERSIONS.end(),
+            };
+            const DEPRECATED_VERSIONS: Option<kafka_protocol::protocol::VersionRange> = None;
+        }
+
+        impl kafka_protocol::protocol::Encodable for $message {
+            fn encode<B: kafka_protocol::protocol::buf::ByteBufMut>(
+                &self,
+                out: &mut B,
+                version: i16,
+            ) -> anyhow::Result<()> {
+                Ok(Schema::encode(self, version, out)?)
+            }
+
+            fn compute_size(&self, version: i16) -> anyhow::Result<usize> {
+                let mut out = bytes::BytesMut::new();
+                Schema::encode(self, version, &mut out)?;
+                Ok(out.len())
+            }
+        }
+
+        impl kafka_protocol::protocol::Decodable for $message {
+            fn decode<B: kafka_protocol::protocol::buf::ByteBuf>(
+                bytes: &mut B,
+                version: i16,
+            ) -> anyhow::Result<Self> {
+                Ok(crate::internal::codec::decode_front(bytes, version)?)
+            }
+        }
+
+        impl kafka_protocol::protocol::HeaderVersion for $message {
+            fn header_version(version: i16) -> i16 {
+                i16::from(version >= <Self as Schema>::FIRST_FLEXIBLE) + $header
+            }
+        }
+    };
+}
+
+/// A request, its API key, and the response to it.
+macro_rules! request {
+    ($request:ty = $key:literal => $response:ty) => {
+        crate::internal::codec::message!($request, 1);
+
+        impl kafka_protocol::protocol::Request for $request {
+            const KEY: i16 = $key;
+            type Response = $response;
+        }
+    };
+}
+
+/// A response.
+macro_rules! response {
+    ($response:ty) => {
+        crate::internal::codec::message!($response, 0);
+    };
+}
+
+pub(crate) use {message, request, response};

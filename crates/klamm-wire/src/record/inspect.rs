@@ -1,7 +1,7 @@
 //! What a broker must know of a batch before it takes it, found out once, outside the world's lock.
 
+use crate::messages::ProduceRequest;
 use bytes::Bytes;
-use kafka_protocol::messages::ProduceRequest;
 
 use crate::ErrorCode;
 use crate::record::batch::{BatchHeader, BatchIter, RecordBatch};

@@ -4,4 +4,5 @@
 
 mod golden;
 mod internal;
+mod messages;
 mod records;

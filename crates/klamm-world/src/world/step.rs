@@ -165,8 +165,7 @@ impl World {
         let (node, incarnation) = (self.slots[slot].id, self.slots[slot].incarnation);
         let until = match &effect {
             Effect::Send { to, request, .. } => {
-                let api = || api_of(request).map(|api| api.key);
-                self.faults.quiet.until(node, *to, api, self.now)
+                self.faults.quiet.until(node, *to, || api_of(request).key, self.now)
             }
             _ => None,
         };
@@ -310,5 +309,5 @@ fn parts(
 
 /// A request's kind, for a person.
 fn name(request: &Request) -> &'static str {
-    api_of(request).map_or("a request", |api| api.name)
+    api_of(request).name
 }

@@ -1,6 +1,6 @@
 //! ApiVersions: what is served, versions nobody knows, names of clients.
 
-use kafka_protocol::messages::ApiVersionsRequest;
+use klamm_wire::messages::ApiVersionsRequest;
 
 use crate::Session;
 use crate::session::text;

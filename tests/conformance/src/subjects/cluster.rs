@@ -1,7 +1,7 @@
 //! DescribeCluster, DescribeLogDirs.
 
-use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
-use kafka_protocol::messages::{DescribeClusterRequest, DescribeLogDirsRequest};
+use klamm_wire::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use klamm_wire::messages::{DescribeClusterRequest, DescribeLogDirsRequest};
 
 use crate::Session;
 use crate::session::topic;

@@ -1,11 +1,11 @@
 //! DescribeConfigs, IncrementalAlterConfigs, AlterConfigs.
 
-use kafka_protocol::messages::alter_configs_request::{
+use klamm_wire::messages::alter_configs_request::{
     AlterConfigsResource as LegacyResource, AlterableConfig as LegacyConfig,
 };
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest};
+use klamm_wire::messages::describe_configs_request::DescribeConfigsResource;
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use klamm_wire::messages::{AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
 use crate::Session;
 use crate::session::text;

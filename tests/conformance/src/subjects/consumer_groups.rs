@@ -1,14 +1,12 @@
 //! Consumer groups of the new protocol (KIP-848): what is refused, and that it leaves nothing behind.
 
-use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
-use kafka_protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::{
+use klamm_wire::Uuid;
+use klamm_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
+use klamm_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use klamm_wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use klamm_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, OffsetCommitRequest, OffsetFetchRequest,
 };
-use klamm_wire::Uuid;
 
 use super::groups::join;
 use crate::Session;

@@ -1,9 +1,7 @@
 //! CreatePartitions.
 
-use kafka_protocol::messages::create_partitions_request::{
-    CreatePartitionsAssignment, CreatePartitionsTopic,
-};
-use kafka_protocol::messages::{BrokerId, CreatePartitionsRequest};
+use klamm_wire::messages::create_partitions_request::{CreatePartitionsAssignment, CreatePartitionsTopic};
+use klamm_wire::messages::{BrokerId, CreatePartitionsRequest};
 
 use crate::Session;
 use crate::session::topic;

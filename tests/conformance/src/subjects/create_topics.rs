@@ -1,9 +1,9 @@
 //! CreateTopics: what may be created, and what is said about the rest.
 
-use kafka_protocol::messages::create_topics_request::{
+use klamm_wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
-use kafka_protocol::messages::{BrokerId, CreateTopicsRequest};
+use klamm_wire::messages::{BrokerId, CreateTopicsRequest};
 
 use crate::Session;
 use crate::session::{text, topic};

@@ -1,9 +1,9 @@
 //! DeleteRecords, and what is there afterwards.
 
-use kafka_protocol::messages::DeleteRecordsRequest;
-use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
+use klamm_wire::messages::DeleteRecordsRequest;
+use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_wire::messages::{BrokerId, ListOffsetsRequest};
 
 use super::fetch::{partition, request};
 use super::records::{To, batch};

@@ -1,8 +1,8 @@
 //! DeleteTopics.
 
-use kafka_protocol::messages::DeleteTopicsRequest;
-use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use klamm_wire::Uuid;
+use klamm_wire::messages::DeleteTopicsRequest;
+use klamm_wire::messages::delete_topics_request::DeleteTopicState;
 
 use crate::Session;
 use crate::session::topic;

@@ -1,7 +1,7 @@
 //! ElectLeaders, while every broker is up.
 
-use kafka_protocol::messages::ElectLeadersRequest;
-use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+use klamm_wire::messages::ElectLeadersRequest;
+use klamm_wire::messages::elect_leaders_request::TopicPartitions;
 
 use super::reassignments::{Partitions, in_earnest, state, until};
 use crate::Session;

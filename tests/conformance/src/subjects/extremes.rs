@@ -1,11 +1,11 @@
 //! Numbers and texts at the ends of what they can be: times that are negative, ids that nobody was given, epochs from the future.
 
-use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{
+use klamm_wire::BatchBuilder;
+use klamm_wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_wire::messages::{
     BrokerId, DeleteRecordsRequest, HeartbeatRequest, JoinGroupRequest, ListOffsetsRequest, SyncGroupRequest,
 };
-use klamm_wire::BatchBuilder;
 
 use super::fetch::{partition, request};
 use super::groups::{alone, join};

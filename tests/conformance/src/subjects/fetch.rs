@@ -1,7 +1,7 @@
 //! Fetch without a session: offsets, epochs, sizes.
 
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
-use kafka_protocol::messages::{BrokerId, FetchRequest};
+use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use klamm_wire::messages::{BrokerId, FetchRequest};
 use klamm_wire::{BatchBuilder, Compression, Uuid};
 
 use super::records::{To, batch, build};

@@ -1,7 +1,7 @@
 //! Incremental fetch sessions (KIP-227).
 
-use kafka_protocol::messages::FetchRequest;
-use kafka_protocol::messages::fetch_request::ForgottenTopic;
+use klamm_wire::messages::FetchRequest;
+use klamm_wire::messages::fetch_request::ForgottenTopic;
 
 use super::fetch::{partition, request};
 use super::records::{To, batch};

@@ -1,6 +1,6 @@
 //! FindCoordinator.
 
-use kafka_protocol::messages::FindCoordinatorRequest;
+use klamm_wire::messages::FindCoordinatorRequest;
 
 use crate::Session;
 use crate::session::text;

@@ -1,9 +1,9 @@
 //! The life of classic groups: members come, go, are replaced and fenced.
 
-use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
-use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
-use kafka_protocol::messages::{
+use klamm_wire::messages::join_group_request::JoinGroupRequestProtocol;
+use klamm_wire::messages::leave_group_request::MemberIdentity;
+use klamm_wire::messages::sync_group_request::SyncGroupRequestAssignment;
+use klamm_wire::messages::{
     DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
     LeaveGroupRequest, ListGroupsRequest, SyncGroupRequest,
 };

@@ -1,10 +1,8 @@
 //! ListOffsets and OffsetForLeaderEpoch.
 
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::offset_for_leader_epoch_request::{
-    OffsetForLeaderPartition, OffsetForLeaderTopic,
-};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, OffsetForLeaderEpochRequest};
+use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_wire::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+use klamm_wire::messages::{BrokerId, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 
 use super::records::{THEN, To, batch};
 use crate::Session;

@@ -1,9 +1,9 @@
 //! Metadata and DescribeTopicPartitions.
 
-use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{DescribeTopicPartitionsRequest, MetadataRequest};
 use klamm_wire::Uuid;
+use klamm_wire::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
+use klamm_wire::messages::metadata_request::MetadataRequestTopic;
+use klamm_wire::messages::{DescribeTopicPartitionsRequest, MetadataRequest};
 
 use crate::Session;
 use crate::session::topic;

@@ -1,7 +1,7 @@
 //! InitProducerId and idempotent producers.
 
-use kafka_protocol::messages::{InitProducerIdRequest, ProducerId};
 use klamm_wire::BatchBuilder;
+use klamm_wire::messages::{InitProducerIdRequest, ProducerId};
 
 use super::records::{To, build};
 use crate::Session;
@@ -27,7 +27,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.each("with an epoch and no id", 3..=5, |_| given(-1, 7))?;
     s.all("an empty transactional id", |_| {
         InitProducerIdRequest::default()
-            .with_transactional_id(Some(kafka_protocol::messages::TransactionalId(text(""))))
+            .with_transactional_id(Some(klamm_wire::messages::TransactionalId(text(""))))
             .with_transaction_timeout_ms(60_000)
     })?;
 

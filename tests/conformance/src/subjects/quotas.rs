@@ -1,13 +1,13 @@
 //! Client quotas: what may be set, how it is described, and what counts against it.
 
-use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::{
+use klamm_wire::BatchBuilder;
+use klamm_wire::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use klamm_wire::messages::create_topics_request::CreatableTopic;
+use klamm_wire::messages::describe_client_quotas_request::ComponentData;
+use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+use klamm_wire::messages::{
     AlterClientQuotasRequest, BrokerId, CreateTopicsRequest, DescribeClientQuotasRequest, FetchRequest,
 };
-use klamm_wire::BatchBuilder;
 
 use super::records::To;
 use crate::Session;

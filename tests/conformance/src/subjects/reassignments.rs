@@ -1,13 +1,11 @@
 //! AlterPartitionReassignments and ListPartitionReassignments; the throttles that keep a move from ending.
 
 use anyhow::Context as _;
-use kafka_protocol::messages::alter_partition_reassignments_request::{
-    ReassignablePartition, ReassignableTopic,
-};
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
-use kafka_protocol::messages::{
+use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use klamm_wire::messages::describe_configs_request::DescribeConfigsResource;
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use klamm_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
+use klamm_wire::messages::{
     AlterPartitionReassignmentsRequest, BrokerId, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
     ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
 };

@@ -1,8 +1,8 @@
 //! Batches to send, good and bad.
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use klamm_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use klamm_wire::messages::{ProduceRequest, ProduceResponse};
 use klamm_wire::{BatchBuilder, RecordBatch, Uuid};
 
 use crate::Session;

@@ -1,13 +1,13 @@
 //! Share groups (KIP-932): who is a member, what is refused, and what administrators do with a group's offsets.
 
-use kafka_protocol::messages::alter_share_group_offsets_request::{
+use klamm_wire::messages::alter_share_group_offsets_request::{
     AlterShareGroupOffsetsRequestPartition, AlterShareGroupOffsetsRequestTopic,
 };
-use kafka_protocol::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic;
-use kafka_protocol::messages::describe_share_group_offsets_request::{
+use klamm_wire::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic;
+use klamm_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
 };
-use kafka_protocol::messages::{
+use klamm_wire::messages::{
     AlterShareGroupOffsetsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest,
     DeleteGroupsRequest, DeleteShareGroupOffsetsRequest, DescribeGroupsRequest,
     DescribeShareGroupOffsetsRequest, HeartbeatRequest, ListGroupsRequest, ShareGroupDescribeRequest,

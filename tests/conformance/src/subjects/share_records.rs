@@ -1,20 +1,18 @@
 //! Records of share groups (KIP-932): share sessions, who acquires which records how often, and what may be said of them.
 
-use kafka_protocol::messages::describe_share_group_offsets_request::{
+use klamm_wire::Uuid;
+use klamm_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
 };
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::share_acknowledge_request::{
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use klamm_wire::messages::share_acknowledge_request::{
     self as acknowledge, AcknowledgePartition, AcknowledgeTopic,
 };
-use kafka_protocol::messages::share_fetch_request::{
-    self as fetch, FetchPartition, FetchTopic, ForgottenTopic,
-};
-use kafka_protocol::messages::{
+use klamm_wire::messages::share_fetch_request::{self as fetch, FetchPartition, FetchTopic, ForgottenTopic};
+use klamm_wire::messages::{
     DescribeShareGroupOffsetsRequest, IncrementalAlterConfigsRequest, ShareAcknowledgeRequest,
     ShareFetchRequest,
 };
-use klamm_wire::Uuid;
 
 use super::records::{To, batch};
 use super::share_groups::joined;

@@ -1,9 +1,9 @@
 //! A cluster that creates nothing by itself, deletes nothing, and has other defaults.
 
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
+use klamm_wire::messages::create_topics_request::CreatableTopic;
+use klamm_wire::messages::describe_configs_request::DescribeConfigsResource;
+use klamm_wire::messages::metadata_request::MetadataRequestTopic;
+use klamm_wire::messages::{
     CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, MetadataRequest,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
         if v < 6 {
             return request.with_topic_names(vec![topic("strict-a")]);
         }
-        let named = kafka_protocol::messages::delete_topics_request::DeleteTopicState::default();
+        let named = klamm_wire::messages::delete_topics_request::DeleteTopicState::default();
         request.with_topics(vec![named.with_name(Some(topic("strict-a")))])
     })?;
     let resource = DescribeConfigsResource::default()

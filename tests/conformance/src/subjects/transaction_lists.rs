@@ -1,6 +1,6 @@
 //! Which transactions there are: DescribeTransactions and ListTransactions.
 
-use kafka_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse, ProducerId};
+use klamm_wire::messages::{ListTransactionsRequest, ListTransactionsResponse, ProducerId};
 
 use super::transactional::{Producer, coordinate, described};
 use crate::Session;

@@ -1,8 +1,8 @@
 //! The ends of transactions in the partitions' logs: WriteTxnMarkers, and DescribeProducers, which shows them.
 
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
-use kafka_protocol::messages::{
+use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+use klamm_wire::messages::{
     BrokerId, DescribeProducersRequest, ListOffsetsRequest, ProducerId, WriteTxnMarkersRequest,
 };
 
@@ -56,7 +56,8 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     let to = To(TOPIC, s.create(TOPIC, &[&[1, 2], &[2, 3], &[1, 3]], &[])?);
     described(s, to)?;
     markers(s)?;
-    open(s, to)
+    open(s, to)?;
+    by_newer_rules(s, to)
 }
 
 fn described(s: &mut Session, to: To<'_>) -> anyhow::Result<()> {
@@ -137,6 +138,32 @@ fn open(s: &mut Session, to: To<'_>) -> anyhow::Result<()> {
             p.settled(s, &format!("{name}: ended"))?;
             shown(s, &format!("{name}: in the end"))?;
         }
+    }
+    Ok(())
+}
+
+/// Markers that say under which `transaction.version` they are written: from 2 on the epoch is above that of the records.
+fn by_newer_rules(s: &mut Session, to: To<'_>) -> anyhow::Result<()> {
+    let one: &[(&str, &[i32])] = &[(TOPIC, &[0])];
+    let idle = Producer { name: "", id: 3_000_000, epoch: 5 };
+    for version in [1, 2, 3, -1] {
+        for (what, by) in [("its", 0), ("the same", 0), ("an older", -1), ("a newer", 1)] {
+            let p = Producer { id: idle.id + i64::from(version), ..idle }.epoch_by(by);
+            let marker = marker(p, true, 0, one).with_transaction_version(version);
+            s.newest(&format!("version {version}: {what} epoch"), write(vec![marker]))?;
+        }
+    }
+    shown(s, "newer rules: written")?;
+    for (name, by) in [("txn-marked-by-two", 0), ("txn-marked-by-two-later", 1)] {
+        let p = Producer::new(s, name)?;
+        s.quiet(3, &p.add(3, one))?;
+        s.on(1);
+        let records =
+            to.produce(11, -1, 0, Some(p.batch(0, 2))).with_transactional_id(Some(transactional_id(name)));
+        s.at(&format!("{name}: records"), 11, records)?;
+        let marker = marker(p.epoch_by(by), true, 0, one).with_transaction_version(2);
+        s.newest(&format!("{name}: its end"), write(vec![marker]))?;
+        shown(s, &format!("{name}: then"))?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Offsets that are committed in transactions: AddOffsetsToTxn, TxnOffsetCommit, and what OffsetFetch shows of them.
 
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::txn_offset_commit_request::{
+use klamm_wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use klamm_wire::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::{OffsetFetchRequest, ProducerId, TxnOffsetCommitRequest};
+use klamm_wire::messages::{OffsetFetchRequest, ProducerId, TxnOffsetCommitRequest};
 
 use super::groups::alone;
 use super::transactional::{Producer, coordinate, described, transactional_id};
@@ -141,15 +141,17 @@ fn refusals(s: &mut Session) -> anyhow::Result<()> {
     s.all("commit: nothing", |v| commit(p, v, of, 0, 5).with_topics(vec![]))?;
     s.all("commit: metadata too large", |v| with_metadata(commit(p, v, of, 0, 5), Some(&"x".repeat(5000))))?;
     s.each("commit: an unknown member", 3..=5, |v| {
-        commit(p, v, of, 0, 5).with_generation_id(1).with_member_id(text("nobody"))
+        commit(p, v, of, 0, 5).with_generation_id_or_member_epoch(1).with_member_id(text("nobody"))
     })?;
     s.each("commit: an instance id that is unknown", 3..=5, |v| {
         commit(p, v, of, 0, 5)
-            .with_generation_id(1)
+            .with_generation_id_or_member_epoch(1)
             .with_member_id(text("nobody"))
             .with_group_instance_id(Some(text("instance")))
     })?;
-    s.each("commit: a generation without a member", 3..=5, |v| commit(p, v, of, 0, 5).with_generation_id(1))?;
+    s.each("commit: a generation without a member", 3..=5, |v| {
+        commit(p, v, of, 0, 5).with_generation_id_or_member_epoch(1)
+    })?;
     shown(s, "commit: after refusals", of)?;
     s.all("commit: a negative offset", |v| commit(p, v, of, 0, -1))?;
     s.all("commit: no metadata", |v| with_metadata(commit(p, v, of, 1, 5), None))?;
@@ -172,7 +174,7 @@ fn members(s: &mut Session) -> anyhow::Result<()> {
     s.coordinate(of)?;
     let member = alone(s, of, "committing member")?;
     let by = |v: i16, generation: i32, member: &str| {
-        commit(p, v, of, 0, 7).with_generation_id(generation).with_member_id(text(member))
+        commit(p, v, of, 0, 7).with_generation_id_or_member_epoch(generation).with_member_id(text(member))
     };
     s.each("member: nobody in particular", 0..=5, |v| commit(p, v, of, 0, 7))?;
     s.each("member: before it has synced", 3..=5, |v| by(v, 1, &member))?;

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use kafka_protocol::messages::add_partitions_to_txn_request::{
+use klamm_wire::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
-use kafka_protocol::messages::describe_producers_request::TopicRequest;
-use kafka_protocol::messages::describe_transactions_response::TransactionState;
-use kafka_protocol::messages::{
+use klamm_wire::messages::describe_producers_request::TopicRequest;
+use klamm_wire::messages::describe_transactions_response::TransactionState;
+use klamm_wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeProducersRequest, DescribeTransactionsRequest,
     EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProducerId, TransactionalId,
 };

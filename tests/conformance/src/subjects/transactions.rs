@@ -1,8 +1,8 @@
 //! The life of transactions: InitProducerId, AddPartitionsToTxn, EndTxn, and records within them.
 
-use kafka_protocol::messages::AddPartitionsToTxnRequest;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
+use klamm_wire::messages::AddPartitionsToTxnRequest;
+use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_wire::messages::{BrokerId, ListOffsetsRequest};
 
 use super::records::{To, batch};
 use super::transactional::{

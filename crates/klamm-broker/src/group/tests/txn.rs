@@ -29,7 +29,7 @@ fn request(group: &str, generation: i32, member: &str, offset: i64) -> TxnOffset
         .with_transactional_id(TransactionalId(s("T")))
         .with_group_id(GroupId(s(group)))
         .with_producer_id(ProducerId(7))
-        .with_generation_id(generation)
+        .with_generation_id_or_member_epoch(generation)
         .with_member_id(s(member))
         .with_topics(vec![topic])
 }

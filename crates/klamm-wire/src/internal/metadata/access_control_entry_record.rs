@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -30,7 +30,7 @@ pub struct AccessControlEntryRecord {
 }
 
 impl Field for AccessControlEntryRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.id.write(out, form)?;
         self.resource_type.write(out, form)?;
         self.resource_name.write(out, form)?;

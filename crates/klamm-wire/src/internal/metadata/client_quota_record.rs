@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -21,7 +21,7 @@ pub struct ClientQuotaRecord {
 }
 
 impl Field for ClientQuotaRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.entity.write(out, form)?;
         self.key.write(out, form)?;
         self.value.write(out, form)?;
@@ -53,7 +53,7 @@ pub struct EntityData {
 }
 
 impl Field for EntityData {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.entity_type.write(out, form)?;
         self.entity_name.write(out, form)?;
         let tags = TagWriter::default();

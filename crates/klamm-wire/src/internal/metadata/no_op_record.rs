@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
 
@@ -11,7 +11,7 @@ use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_t
 pub struct NoOpRecord {}
 
 impl Field for NoOpRecord {
-    fn write(&self, out: &mut BytesMut, _: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, _: Form) -> Result<(), SchemaError> {
         let tags = TagWriter::default();
         tags.finish(out);
         Ok(())

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -53,7 +53,7 @@ impl Default for PartitionChangeRecord {
 }
 
 impl Field for PartitionChangeRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.partition_id.write(out, form)?;
         self.topic_id.write(out, form)?;
         let mut tags = TagWriter::default();

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
 
@@ -24,7 +24,7 @@ impl Default for ProducerIdsRecord {
 }
 
 impl Field for ProducerIdsRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.broker_id.write(out, form)?;
         self.broker_epoch.write(out, form)?;
         self.next_producer_id.write(out, form)?;

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -54,7 +54,7 @@ impl Default for RegisterBrokerRecord {
 }
 
 impl Field for RegisterBrokerRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.broker_id.write(out, form)?;
         if form.version >= 2 {
             self.is_migrating_zk_broker.write(out, form)?;
@@ -143,7 +143,7 @@ pub struct BrokerEndpoint {
 }
 
 impl Field for BrokerEndpoint {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.name.write(out, form)?;
         self.host.write(out, form)?;
         self.port.write(out, form)?;
@@ -177,7 +177,7 @@ pub struct BrokerFeature {
 }
 
 impl Field for BrokerFeature {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.name.write(out, form)?;
         self.min_supported_version.write(out, form)?;
         self.max_supported_version.write(out, form)?;

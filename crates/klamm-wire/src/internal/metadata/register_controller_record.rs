@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -24,7 +24,7 @@ pub struct RegisterControllerRecord {
 }
 
 impl Field for RegisterControllerRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.controller_id.write(out, form)?;
         self.incarnation_id.write(out, form)?;
         self.zk_migration_ready.write(out, form)?;
@@ -62,7 +62,7 @@ pub struct ControllerEndpoint {
 }
 
 impl Field for ControllerEndpoint {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.name.write(out, form)?;
         self.host.write(out, form)?;
         self.port.write(out, form)?;
@@ -96,7 +96,7 @@ pub struct ControllerFeature {
 }
 
 impl Field for ControllerFeature {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.name.write(out, form)?;
         self.min_supported_version.write(out, form)?;
         self.max_supported_version.write(out, form)?;

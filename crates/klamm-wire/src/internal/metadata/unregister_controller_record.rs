@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
 
@@ -14,7 +14,7 @@ pub struct UnregisterControllerRecord {
 }
 
 impl Field for UnregisterControllerRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.controller_id.write(out, form)?;
         let tags = TagWriter::default();
         tags.finish(out);

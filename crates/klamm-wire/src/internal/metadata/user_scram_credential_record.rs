@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -25,7 +25,7 @@ pub struct UserScramCredentialRecord {
 }
 
 impl Field for UserScramCredentialRecord {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.name.write(out, form)?;
         self.mechanism.write(out, form)?;
         self.salt.write(out, form)?;

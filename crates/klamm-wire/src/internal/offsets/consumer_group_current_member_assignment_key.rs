@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError};
@@ -17,7 +17,7 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
 }
 
 impl Field for ConsumerGroupCurrentMemberAssignmentKey {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.group_id.write(out, form)?;
         self.member_id.write(out, form)?;
         Ok(())

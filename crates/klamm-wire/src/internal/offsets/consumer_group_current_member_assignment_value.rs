@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -23,7 +23,7 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue {
 }
 
 impl Field for ConsumerGroupCurrentMemberAssignmentValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.member_epoch.write(out, form)?;
         self.previous_member_epoch.write(out, form)?;
         self.state.write(out, form)?;
@@ -59,7 +59,7 @@ pub struct TopicPartitions {
 }
 
 impl Field for TopicPartitions {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topic_id.write(out, form)?;
         self.partitions.write(out, form)?;
         let mut tags = TagWriter::default();

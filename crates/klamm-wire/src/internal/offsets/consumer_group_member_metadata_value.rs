@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -47,7 +47,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
 }
 
 impl Field for ConsumerGroupMemberMetadataValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.instance_id.write(out, form)?;
         self.rack_id.write(out, form)?;
         self.client_id.write(out, form)?;
@@ -97,7 +97,7 @@ pub struct ClassicMemberMetadata {
 }
 
 impl Field for ClassicMemberMetadata {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.session_timeout_ms.write(out, form)?;
         self.supported_protocols.write(out, form)?;
         let tags = TagWriter::default();
@@ -116,7 +116,7 @@ impl Field for ClassicMemberMetadata {
 }
 
 impl Field for Option<ClassicMemberMetadata> {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         match self {
             None => (-1i8).write(out, form),
             Some(value) => {
@@ -141,7 +141,7 @@ pub struct ClassicProtocol {
 }
 
 impl Field for ClassicProtocol {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.name.write(out, form)?;
         self.metadata.write(out, form)?;
         let tags = TagWriter::default();

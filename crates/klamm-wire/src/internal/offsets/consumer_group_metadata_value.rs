@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
 
@@ -16,7 +16,7 @@ pub struct ConsumerGroupMetadataValue {
 }
 
 impl Field for ConsumerGroupMetadataValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.epoch.write(out, form)?;
         let mut tags = TagWriter::default();
         if self.metadata_hash != 0 {

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -16,7 +16,7 @@ pub struct ConsumerGroupPartitionMetadataValue {
 }
 
 impl Field for ConsumerGroupPartitionMetadataValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topics.write(out, form)?;
         let tags = TagWriter::default();
         tags.finish(out);
@@ -40,7 +40,7 @@ pub struct PartitionMetadata {
 }
 
 impl Field for PartitionMetadata {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.partition.write(out, form)?;
         self.racks.write(out, form)?;
         let tags = TagWriter::default();
@@ -69,7 +69,7 @@ pub struct TopicMetadata {
 }
 
 impl Field for TopicMetadata {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topic_id.write(out, form)?;
         self.topic_name.write(out, form)?;
         self.num_partitions.write(out, form)?;

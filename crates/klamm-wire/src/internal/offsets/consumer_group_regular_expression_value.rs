@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -19,7 +19,7 @@ pub struct ConsumerGroupRegularExpressionValue {
 }
 
 impl Field for ConsumerGroupRegularExpressionValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topics.write(out, form)?;
         self.version.write(out, form)?;
         self.timestamp.write(out, form)?;

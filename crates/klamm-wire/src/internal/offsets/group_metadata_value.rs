@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -38,7 +38,7 @@ impl Default for GroupMetadataValue {
 }
 
 impl Field for GroupMetadataValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.protocol_type.write(out, form)?;
         self.generation.write(out, form)?;
         self.protocol.write(out, form)?;
@@ -107,7 +107,7 @@ impl Default for MemberMetadata {
 }
 
 impl Field for MemberMetadata {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.member_id.write(out, form)?;
         if form.version >= 3 {
             self.group_instance_id.write(out, form)?;

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError};
@@ -19,7 +19,7 @@ pub struct LegacyOffsetCommitValue {
 }
 
 impl Field for LegacyOffsetCommitValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.offset.write(out, form)?;
         self.metadata.write(out, form)?;
         self.commit_timestamp.write(out, form)?;

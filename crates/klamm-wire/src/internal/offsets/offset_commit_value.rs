@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -39,7 +39,7 @@ impl Default for OffsetCommitValue {
 }
 
 impl Field for OffsetCommitValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.offset.write(out, form)?;
         if form.version >= 3 {
             self.leader_epoch.write(out, form)?;

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -21,7 +21,7 @@ pub struct ShareGroupCurrentMemberAssignmentValue {
 }
 
 impl Field for ShareGroupCurrentMemberAssignmentValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.member_epoch.write(out, form)?;
         self.previous_member_epoch.write(out, form)?;
         self.state.write(out, form)?;
@@ -53,7 +53,7 @@ pub struct TopicPartitions {
 }
 
 impl Field for TopicPartitions {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topic_id.write(out, form)?;
         self.partitions.write(out, form)?;
         let tags = TagWriter::default();

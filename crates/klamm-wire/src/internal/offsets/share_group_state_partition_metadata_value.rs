@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -20,7 +20,7 @@ pub struct ShareGroupStatePartitionMetadataValue {
 }
 
 impl Field for ShareGroupStatePartitionMetadataValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.initializing_topics.write(out, form)?;
         self.initialized_topics.write(out, form)?;
         self.deleting_topics.write(out, form)?;
@@ -50,7 +50,7 @@ pub struct TopicInfo {
 }
 
 impl Field for TopicInfo {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topic_id.write(out, form)?;
         self.topic_name.write(out, form)?;
         let tags = TagWriter::default();
@@ -77,7 +77,7 @@ pub struct TopicPartitionsInfo {
 }
 
 impl Field for TopicPartitionsInfo {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topic_id.write(out, form)?;
         self.topic_name.write(out, form)?;
         self.partitions.write(out, form)?;

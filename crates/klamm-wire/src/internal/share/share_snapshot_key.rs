@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use crate::StrBytes;
@@ -20,7 +20,7 @@ pub struct ShareSnapshotKey {
 }
 
 impl Field for ShareSnapshotKey {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.group_id.write(out, form)?;
         self.topic_id.write(out, form)?;
         self.partition.write(out, form)?;

@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
 
@@ -34,7 +34,7 @@ impl Default for ShareUpdateValue {
 }
 
 impl Field for ShareUpdateValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.snapshot_epoch.write(out, form)?;
         self.leader_epoch.write(out, form)?;
         self.start_offset.write(out, form)?;
@@ -80,7 +80,7 @@ pub struct StateBatch {
 }
 
 impl Field for StateBatch {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.first_offset.write(out, form)?;
         self.last_offset.write(out, form)?;
         self.delivery_state.write(out, form)?;

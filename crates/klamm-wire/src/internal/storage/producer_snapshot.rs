@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::internal::codec::{Field, Form, Schema, SchemaError};
 
@@ -16,7 +16,7 @@ pub struct ProducerSnapshot {
 }
 
 impl Field for ProducerSnapshot {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.crc.write(out, form)?;
         self.producer_entries.write(out, form)?;
         Ok(())
@@ -50,7 +50,7 @@ pub struct ProducerEntry {
 }
 
 impl Field for ProducerEntry {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.producer_id.write(out, form)?;
         self.epoch.write(out, form)?;
         self.last_sequence.write(out, form)?;

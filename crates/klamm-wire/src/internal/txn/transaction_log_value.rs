@@ -2,7 +2,7 @@
 
 // Written by `cargo xtask codegen`; changes belong there.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::StrBytes;
 use crate::internal::codec::{Field, Form, Schema, SchemaError, TagWriter, read_tags};
@@ -53,7 +53,7 @@ impl Default for TransactionLogValue {
 }
 
 impl Field for TransactionLogValue {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.producer_id.write(out, form)?;
         self.producer_epoch.write(out, form)?;
         self.transaction_timeout_ms.write(out, form)?;
@@ -144,7 +144,7 @@ pub struct PartitionsSchema {
 }
 
 impl Field for PartitionsSchema {
-    fn write(&self, out: &mut BytesMut, form: Form) -> Result<(), SchemaError> {
+    fn write<B: BufMut>(&self, out: &mut B, form: Form) -> Result<(), SchemaError> {
         self.topic.write(out, form)?;
         self.partition_ids.write(out, form)?;
         if form.flexible {

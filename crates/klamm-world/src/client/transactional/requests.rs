@@ -178,7 +178,7 @@ impl Transactional {
             .with_producer_id(ProducerId(identity.0))
             .with_producer_epoch(identity.1)
             .with_group_id(GroupId(self.group()))
-            .with_generation_id(-1)
+            .with_generation_id_or_member_epoch(-1)
             .with_topics(vec![topic]);
         // From 5 on the group's partition is added to the transaction on the way.
         let version = if self.spec.v2 { 5 } else { 4 };

@@ -24,14 +24,14 @@ impl Quiet {
         &mut self,
         from: NodeId,
         to: NodeId,
-        api: impl FnOnce() -> Option<ApiKey>,
+        api: impl FnOnce() -> ApiKey,
         now: Timestamp,
     ) -> Option<Timestamp> {
         if self.until.is_empty() {
             return None;
         }
         self.until.retain(|_, end| *end > now);
-        self.until.get(&(from, to, connection(api()?) as i16)).copied()
+        self.until.get(&(from, to, connection(api()) as i16)).copied()
     }
 
     /// A node's process is gone, and its connections with it.

@@ -135,7 +135,7 @@ impl World {
         incoming: Box<Incoming>,
         out: &mut Vec<Output>,
     ) -> Option<Box<Incoming>> {
-        let Some(api) = api_of(&incoming.request).map(|api| api.key) else { return Some(incoming) };
+        let api = api_of(&incoming.request).key;
         let mut rules = std::mem::take(&mut self.faults.requests);
         let mut struck = None;
         for rule in &mut rules {

@@ -49,7 +49,7 @@ impl ConsumerGroup {
         release: KafkaVersion,
         metadata_fits: impl Fn(Option<&StrBytes>) -> bool,
     ) -> Result<(), ErrorCode> {
-        let epoch = request.generation_id;
+        let epoch = request.generation_id_or_member_epoch;
         let by_nobody = request.member_id.is_empty() && request.group_instance_id.is_none();
         if (epoch < 0 && self.is_empty()) || (epoch == -1 && by_nobody) {
             return Ok(());

@@ -84,18 +84,24 @@ impl Samples {
 impl Cell {
     /// The median, and the lowest and highest where there was more than one run.
     fn render(&self) -> String {
-        let mut values = self.values.clone();
-        values.sort_by(f64::total_cmp);
-        let (Some(low), Some(high)) = (values.first(), values.last()) else {
+        let values = self.values.iter().copied();
+        let (Some(low), Some(high)) = (values.clone().reduce(f64::min), values.reduce(f64::max)) else {
             return self.cannot.unwrap_or("–").to_owned();
         };
-        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
-        if values.len() == 1 {
+        let median = median(&self.values);
+        if self.values.len() == 1 {
             number(median)
         } else {
-            format!("{} ({}–{})", number(median), number(*low), number(*high))
+            format!("{} ({}–{})", number(median), number(low), number(high))
         }
     }
+}
+
+/// The middle one of some values, of which there is at least one.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
 /// Three significant digits.

@@ -21,6 +21,7 @@ use tokio::time::{Sleep, sleep_until};
 use crate::codec::{self, Received};
 use crate::driver::Driver;
 use crate::outbox::{Answer, Outbox};
+use crate::runtime;
 
 /// Requests of one connection that may be unanswered before its socket is no longer read.
 const MAX_IN_FLIGHT: usize = 256;
@@ -31,6 +32,8 @@ const MAX_UNSENT: usize = 1 << 20;
 /// How much room is made for reads, at least and at most: as much as reads have been filling lately. What is kept of a
 /// request pins the room it was read into, so room is not made on the mere chance of more.
 const ROOM: (usize, usize) = (16 << 10, 512 << 10);
+/// A connection that is worth so much room carries a lot: more than small requests, a few at a time.
+const BULK: usize = 64 << 10;
 /// Room for a frame that has begun, beyond what it has already proved to send: a length is only a claim.
 const CLAIM: usize = 1 << 20;
 /// Slices in one vectored write.
@@ -78,6 +81,17 @@ struct Connection {
     /// Nothing more is read: the client has closed its side, or sent what is no request.
     ended: bool,
     idle: IdleTimer,
+    /// It carries a lot, and is served where such connections are.
+    is_bulk: bool,
+}
+
+/// Why a task is done with a connection.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// It is closed.
+    Closed(&'static str),
+    /// It goes on elsewhere.
+    Bulk,
 }
 
 /// Ends the wait of a connection on which nothing happens. It is set again when it goes off, not with everything that happens.
@@ -146,17 +160,33 @@ pub(crate) async fn serve(
         closing: None,
         ended: false,
         idle: IdleTimer::default(),
+        is_bulk: false,
     };
-    match connection.run().await {
-        Ok(why) => tracing::debug!(client = &*host, broker = broker.0, why, "connection closed"),
+    let driver = connection.driver.clone();
+    let mut ended = connection.run().await;
+    if matches!(ended, Ok(End::Bulk)) {
+        let bulk = runtime::for_bulk(broker).spawn(connection.carry_bulk());
+        ended = bulk.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+    }
+    match ended {
+        Ok(End::Closed(why)) => tracing::debug!(client = &*host, broker = broker.0, why, "connection closed"),
+        // It goes elsewhere once.
+        Ok(End::Bulk) => {}
         // A client that goes away without closing is everyday.
         Err(error) => tracing::debug!(client = &*host, broker = broker.0, %error, "connection lost"),
     }
-    connection.driver.with("disconnect", |state| state.disconnect(id));
+    driver.with("disconnect", |state| state.disconnect(id));
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<&'static str> {
+    /// Goes on in the runtime that this is spawned on: the socket and the timer belong to the one before.
+    async fn carry_bulk(mut self) -> io::Result<End> {
+        self.stream = TcpStream::from_std(self.stream.into_std()?)?;
+        self.idle = IdleTimer::default();
+        self.run().await
+    }
+
+    async fn run(&mut self) -> io::Result<End> {
         let mut active = Instant::now();
         loop {
             let mut progress = self.hand_over();
@@ -176,16 +206,20 @@ impl Connection {
             if let Some(why) = self.closing
                 && self.unsent.is_empty()
             {
-                return Ok(why);
+                return Ok(End::Closed(why));
             }
             if self.ended && self.in_flight == 0 && self.unsent.is_empty() {
-                return Ok("the client is done");
+                return Ok(End::Closed("the client is done"));
+            }
+            if self.room >= BULK && !self.is_bulk {
+                self.is_bulk = true;
+                return Ok(End::Bulk);
             }
             match self.wait(active).await? {
                 Woken::Read(0) => self.ended = true,
                 Woken::Read(_) => active = Instant::now(),
                 Woken::Answered | Woken::Writable => {}
-                Woken::Idle => return Ok("it was idle for connections.max.idle.ms"),
+                Woken::Idle => return Ok(End::Closed("it was idle for connections.max.idle.ms")),
             }
         }
     }

@@ -129,7 +129,7 @@ async fn accept(
             Ok((stream, peer)) => {
                 let (driver, alive) = (driver.clone(), alive.clone());
                 let host = StrBytes::from(peer.ip().to_string());
-                // On the broker's own thread, where this runs.
+                // On the server's own thread, where this runs.
                 tokio::spawn(async move {
                     connection::serve(driver, stream, broker, host, limits).await;
                     drop(alive);

@@ -1,7 +1,8 @@
 //! The threads that every server of this process shares, and waiting for them from a thread that has no runtime.
 //!
-//! Each thread runs a runtime of its own, and a broker lives on one of them with its connections: an answer to one
-//! connection that completes another's request wakes a task of the same thread, not a thread.
+//! Each thread runs a runtime of its own, and a server lives on one of them with its connections: an answer to one
+//! connection that completes another's request wakes a task of the same thread, not a thread. Connections that carry a lot
+//! are spread over all of them.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
+use klamm_node::NodeId;
 use tokio::runtime::{Builder, Handle};
 
 static WORKERS: LazyLock<Box<[LazyLock<Handle>]>> = LazyLock::new(|| {
@@ -36,10 +38,19 @@ pub(crate) fn handle() -> &'static Handle {
     &WORKERS[0]
 }
 
-/// The runtime for the next broker: each gets the next thread, across all servers.
-pub(crate) fn for_next_broker() -> &'static Handle {
+/// The runtime for the next server's brokers: each server gets the next thread.
+///
+/// Its brokers take turns with the world in any case. Were they on different threads, the world would move from one processor's
+/// caches to another's with each turn, which costs a small request more than all of its own work.
+pub(crate) fn for_next_server() -> &'static Handle {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     &WORKERS[NEXT.fetch_add(1, Ordering::Relaxed) % WORKERS.len()]
+}
+
+/// The runtime for connections of a broker that carry a lot: there the work outside the world is most of it, and is worth more
+/// than one thread.
+pub(crate) fn for_bulk(broker: NodeId) -> &'static Handle {
+    &WORKERS[usize::try_from(broker.0).unwrap_or(0) % WORKERS.len()]
 }
 
 /// Runs a future to its end on this thread, whether or not the thread is inside somebody's runtime.

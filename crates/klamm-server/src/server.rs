@@ -502,6 +502,7 @@ fn listen(
     alive: &mpsc::Sender<()>,
 ) -> BTreeMap<NodeId, watch::Receiver<bool>> {
     let mut is_listening = BTreeMap::new();
+    let home = runtime::for_next_server();
     for (broker, socket) in sockets {
         let (listening, follow) = watch::channel(true);
         // The kernel completes connections already; nobody need wait for the thread that takes them up.
@@ -509,7 +510,7 @@ fn listen(
         driver.with("listen", |state| state.add_listener(broker, listening));
         is_listening.insert(broker, follow_accepting);
         let task = listener::run(driver.clone(), broker, socket, follow, accepting, limits, alive.clone());
-        spawn_on(runtime::for_next_broker(), alive, task);
+        spawn_on(home, alive, task);
     }
     is_listening
 }

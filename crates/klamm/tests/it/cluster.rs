@@ -1,11 +1,14 @@
 //! The Rust API.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use klamm::{Cluster, Error, StartError, TopicSpec};
+use klamm_wire::ApiKey;
+use klamm_wire::messages::ResponseKind;
 
-use crate::client::Client;
+use crate::client::{Client, batch, fetch, fetched, produce, produced};
 
 /// The address of a partition's leader.
 pub(crate) fn leader(cluster: &Cluster, topic: &str, partition: i32) -> String {
@@ -109,6 +112,33 @@ async fn a_blocking_client_on_the_callers_runtime_does_not_block_the_cluster() {
         .await
         .unwrap();
     cluster.stop().await;
+}
+
+#[test]
+fn a_connection_that_carries_a_lot_is_answered_like_any_other() {
+    let cluster = Cluster::builder().brokers(3).topic("t", 3, 3).start_blocking().unwrap();
+    let value = "x".repeat(100_000);
+    // Each partition has a leader of its own, and not all leaders can be on the thread that takes what carries a lot.
+    for partition in 0..3 {
+        let mut client = Client::connect(&leader(&cluster, "t", partition));
+        let mut writing = client.stream.try_clone().unwrap();
+        let frames: Vec<_> = (0..100)
+            .map(|_| client.frame(ApiKey::Produce, 9, &produce("t", partition, batch(&[&value]), -1)))
+            .collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| frames.iter().for_each(|frame| writing.write_all(frame).unwrap()));
+            for offset in 0..100 {
+                let ResponseKind::Produce(response) = client.receive() else { panic!() };
+                assert_eq!(produced(&response), Ok(offset));
+            }
+        });
+        // It sleeps until somebody else's request has an answer for it.
+        client.send(ApiKey::Fetch, 12, &fetch("t", partition, 100, 15_000));
+        let mut other = Client::connect(&leader(&cluster, "t", partition));
+        assert_eq!(other.produce("t", partition, &["woken"], -1), Ok(100));
+        let ResponseKind::Fetch(response) = client.receive() else { panic!() };
+        assert_eq!(fetched(&response), ["woken"]);
+    }
 }
 
 #[test]

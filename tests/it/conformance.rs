@@ -60,6 +60,7 @@ subjects! {
     transaction_lists
     share_groups
     share_records
+    share_renewals
     strict
 }
 

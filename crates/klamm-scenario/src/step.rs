@@ -159,6 +159,9 @@ pub(crate) struct ShareStep {
     pub(crate) within: Duration,
 }
 
+/// What a consumer of a share group says of a record that it keeps (`AcknowledgeType.RENEW`).
+pub(crate) const RENEW: i8 = 4;
+
 /// What a consumer of a share group does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ShareWhat {

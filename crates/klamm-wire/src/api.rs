@@ -234,8 +234,8 @@ apis! {
     DescribeTopicPartitions 0-0, flexible 0, Broker, served;
     ShareGroupHeartbeat 1-1, flexible 0, Broker, served;
     ShareGroupDescribe 1-1, flexible 0, Broker, served;
-    ShareFetch 1-1, flexible 0, Broker, served;
-    ShareAcknowledge 1-1, flexible 0, Broker, served;
+    ShareFetch 1-2, flexible 0, Broker, served;
+    ShareAcknowledge 1-2, flexible 0, Broker, served;
     AddRaftVoter 0-0, flexible 0, Both, no;
     RemoveRaftVoter 0-0, flexible 0, Both, no;
     UpdateRaftVoter 0-0, flexible 0, Controller, no;

@@ -49,6 +49,8 @@ public final class JavaShare {
         implicit();
         explicit();
         expired();
+        renewed();
+        limited();
         tools();
         return "records=" + RECORDS + " version=" + org.apache.kafka.common.utils.AppInfoParser.getVersion();
     }
@@ -177,6 +179,70 @@ public final class JavaShare {
         }
     }
 
+    /** What a member says that it still works on stays its own for as long as it says so, and counts as one delivery. */
+    private void renewed() throws Exception {
+        int lock = 3_000;
+        String group = group("renewed");
+        set(group, "share.record.lock.duration.ms", "" + lock);
+        Map<Long, ConsumerRecord<String, String>> held = new HashMap<>();
+        try (KafkaShareConsumer<String, String> holder = consumer(group, "explicit");
+                KafkaShareConsumer<String, String> other = consumer(group, "explicit")) {
+            Program.await("records", () -> {
+                holder.poll(Duration.ofMillis(200)).forEach(record -> held.put(record.offset(), record));
+                return !held.isEmpty();
+            });
+            check(holder.acquisitionLockTimeoutMs().orElse(0) == lock, "a lock of %s", holder.acquisitionLockTimeoutMs());
+            Map<Long, ConsumerRecord<String, String>> now = new HashMap<>(held);
+            int others = 0;
+            long end = System.currentTimeMillis() + 3 * lock;
+            while (System.currentTimeMillis() < end) {
+                now.values().forEach(record -> holder.acknowledge(record, AcknowledgeType.RENEW));
+                now.clear();
+                // What was renewed is handed out again, and nothing else before that. Renewals wait for the fetch that is on its way.
+                Program.await("what was renewed", () -> {
+                    holder.poll(Duration.ofMillis(100)).forEach(record -> now.put(record.offset(), record));
+                    return !now.isEmpty();
+                });
+                check(now.keySet().equals(held.keySet()), "%s instead of %s", now.keySet(), held.keySet());
+                for (ConsumerRecord<String, String> record : other.poll(Duration.ofMillis(100))) {
+                    check(!held.containsKey(record.offset()), "%s was given to another member", record.offset());
+                    other.acknowledge(record, AcknowledgeType.ACCEPT);
+                    others++;
+                }
+            }
+            check(others > 0, "the other member got nothing");
+            for (ConsumerRecord<String, String> record : now.values()) {
+                check(record.deliveryCount().orElse((short) 0) == 1, "%s was delivered %s times", record.offset(), record.deliveryCount());
+                holder.acknowledge(record, AcknowledgeType.ACCEPT);
+            }
+            var errors = holder.commitSync().values();
+            check(!errors.isEmpty() && errors.stream().allMatch(java.util.Optional::isEmpty), "acknowledgements: %s", errors);
+        }
+    }
+
+    /** A member that wants no more than a few records at a time gets no more, though the log's batches hold many. */
+    private void limited() {
+        int most = 7;
+        String group = group("limited");
+        Properties config = config(group, "explicit");
+        config.putAll(Map.of("share.acquire.mode", "record_limit", "max.poll.records", most));
+        Map<Long, Integer> seen = new HashMap<>();
+        try (KafkaShareConsumer<String, String> consumer = consumer(config)) {
+            long end = System.currentTimeMillis() + Program.WAIT_MS;
+            while (seen.size() < 20 * most && System.currentTimeMillis() < end) {
+                ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(200));
+                check(records.count() <= most, "%s records at once", records.count());
+                for (ConsumerRecord<String, String> record : records) {
+                    seen.merge(record.offset(), 1, Integer::sum);
+                    consumer.acknowledge(record, AcknowledgeType.ACCEPT);
+                }
+            }
+        }
+        check(seen.size() == 20 * most, "%s records", seen.size());
+        check(seen.keySet().stream().allMatch(offset -> offset < 20 * most), "not the first ones: %s", seen.keySet());
+        check(seen.values().stream().allMatch(times -> times == 1), "records came twice");
+    }
+
     /** Kafka's own share consumer on the command line, and the tool that looks at its group. */
     private void tools() throws Exception {
         String group = group("tools");
@@ -236,12 +302,20 @@ public final class JavaShare {
     }
 
     private KafkaShareConsumer<String, String> consumer(String group, String mode) {
-        Properties config = new Properties();
-        config.putAll(Map.of("bootstrap.servers", bootstrap, "group.id", group, "share.acknowledgement.mode", mode, "max.poll.records", 100,
-                "key.deserializer", StringDeserializer.class.getName(), "value.deserializer", StringDeserializer.class.getName()));
+        return consumer(config(group, mode));
+    }
+
+    private KafkaShareConsumer<String, String> consumer(Properties config) {
         KafkaShareConsumer<String, String> consumer = new KafkaShareConsumer<>(config);
         consumer.subscribe(List.of(topic));
         return consumer;
+    }
+
+    private Properties config(String group, String mode) {
+        Properties config = new Properties();
+        config.putAll(Map.of("bootstrap.servers", bootstrap, "group.id", group, "share.acknowledgement.mode", mode, "max.poll.records", 100,
+                "key.deserializer", StringDeserializer.class.getName(), "value.deserializer", StringDeserializer.class.getName()));
+        return config;
     }
 
     private ShareGroupDescription describe(String group) {

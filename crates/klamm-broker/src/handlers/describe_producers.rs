@@ -10,6 +10,7 @@ use klamm_wire::{ErrorCode, StrBytes};
 
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
+use crate::handlers::UNKNOWN_PARTITION;
 
 /// Tells what this broker's replicas know of those who produce to them.
 pub(crate) fn handle(
@@ -23,7 +24,7 @@ pub(crate) fn handle(
         let refused = match topic_name::validate(&topic.name) {
             Err(message) => Some((ErrorCode::InvalidTopicException, message.to_string())),
             Ok(()) if core.topic_id(&topic.name).is_none() => {
-                Some((ErrorCode::UnknownTopicOrPartition, UNKNOWN.to_owned()))
+                Some((ErrorCode::UnknownTopicOrPartition, UNKNOWN_PARTITION.to_owned()))
             }
             Ok(()) => None,
         };
@@ -42,9 +43,6 @@ pub(crate) fn handle(
     let response = DescribeProducersResponse::default().with_topics(topics.collect());
     ctx.reply(rc.reply_to, ResponseKind::DescribeProducers(response));
 }
-
-/// `Errors.UNKNOWN_TOPIC_OR_PARTITION`
-const UNKNOWN: &str = "This server does not host this topic-partition.";
 
 fn describe(core: &Core, name: &TopicPartition) -> PartitionResponse {
     let refuse = |error: ErrorCode| PartitionResponse::default().with_error_code(error.code());

@@ -33,6 +33,9 @@ use klamm_wire::Request;
 use crate::broker::Broker;
 use crate::core::RequestContext;
 
+/// What Kafka says of a partition that it does not know (`Errors.UNKNOWN_TOPIC_OR_PARTITION`).
+pub(crate) const UNKNOWN_PARTITION: &str = "This server does not host this topic-partition.";
+
 /// What Kafka says of an invalid request when there is nothing more to say of it (`Errors.INVALID_REQUEST`).
 pub(crate) const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by the client library \
                                           or the message was sent to an incompatible broker. See the broker logs for more \

@@ -1,9 +1,10 @@
-//! What members say of the records that they have, and what happens when they say nothing: acknowledging, releasing, losing them
-//! (`SharePartition.acknowledge`, `releaseAcquiredRecords`, `releaseAcquisitionLockOnTimeout`).
+//! What members say of the records that they have, and what happens when they say nothing: acknowledging, keeping, releasing, losing
+//! them (`SharePartition.acknowledge`, `releaseAcquiredRecords`, `releaseAcquisitionLockOnTimeout`).
 
 use klamm_node::Timestamp;
 use klamm_wire::ErrorCode;
 
+use super::acquire::Span;
 use super::partition::{Limits, Refusal, SharePartition};
 use super::record_state::{InFlight, RecordState};
 use crate::share_coordinator::state::StateBatch;
@@ -15,8 +16,29 @@ pub(crate) struct Acknowledgement {
     pub(crate) first: i64,
     /// The last record.
     pub(crate) last: i64,
-    /// What it says: one type for all, or one for each. 0 is a gap, 1 accepts, 2 releases, 3 rejects.
+    /// What it says: one type for all, or one for each. 0 is a gap, 1 accepts, 2 releases, 3 rejects, [`RENEW`] keeps.
     pub(crate) types: Vec<i8>,
+}
+
+/// The type that has its member keep a record for as long again as when it got it (`AcknowledgeType.RENEW`, KIP-1222).
+pub(crate) const RENEW: i8 = 4;
+
+/// What acknowledgements do, while they are gone through.
+#[derive(Debug, Default)]
+struct Effects {
+    /// What has to be written down.
+    changes: Vec<StateBatch>,
+    /// Records whose locks were renewed; neighbours are one.
+    renewed: Vec<Span>,
+}
+
+impl Effects {
+    fn renew(&mut self, first: i64, last: i64) {
+        match self.renewed.last_mut() {
+            Some(before) if before.1 + 1 == first => before.1 = last,
+            _ => self.renewed.push((first, last)),
+        }
+    }
 }
 
 const NOT_FOUND: Refusal =
@@ -33,6 +55,7 @@ const OFFSET_NOT_ACQUIRED: Refusal =
 const CHANGING: Refusal =
     invalid_state("The record state is invalid. The acknowledgement of delivery could not be completed.");
 const NOT_BATCH_OWNER: Refusal = invalid_state("Member is not the owner of batch record");
+const NO_RENEWAL: Refusal = invalid_state("Renewing acquisition locks is not enabled for the group.");
 const NOT_OFFSET_OWNER: Refusal = invalid_state("Member is not the owner of offset");
 
 const fn invalid_state(message: &'static str) -> Refusal {
@@ -44,7 +67,8 @@ const fn invalid_request(message: &'static str) -> Refusal {
 }
 
 impl SharePartition {
-    /// Takes note of what a member says. What has to be written down before it counts; nothing changed where it is refused.
+    /// Takes note of what a member says: the records whose locks were renewed, which counts at once, and what has to be written down
+    /// before it counts. Where something is refused nothing changes, but what was renewed before that stays so, as in Kafka.
     /// Follow with [`SharePartition::end_changes`].
     pub(crate) fn acknowledge(
         &mut self,
@@ -52,15 +76,21 @@ impl SharePartition {
         acknowledgements: &[Acknowledgement],
         limits: Limits,
         now: Timestamp,
-    ) -> Result<Vec<StateBatch>, Refusal> {
-        let mut changes = Vec::new();
-        for acknowledgement in acknowledgements {
-            if let Err(refusal) = self.acknowledge_one(member, acknowledgement, limits, &mut changes) {
-                self.end_changes(&changes, false, now);
-                return Err(refusal);
-            }
+    ) -> (Vec<Span>, Result<Vec<StateBatch>, Refusal>) {
+        let mut effects = Effects::default();
+        let lock = limits.lock_from(now);
+        let all = acknowledgements
+            .iter()
+            .try_for_each(|said| self.acknowledge_one(member, said, limits, lock, &mut effects));
+        let Effects { changes, renewed } = effects;
+        if !renewed.is_empty() {
+            self.note_lock(lock);
         }
-        Ok(changes)
+        if let Err(refusal) = all {
+            self.end_changes(&changes, false, now);
+            return (renewed, Err(refusal));
+        }
+        (renewed, Ok(changes))
     }
 
     fn acknowledge_one(
@@ -68,9 +98,11 @@ impl SharePartition {
         member: &str,
         said: &Acknowledgement,
         limits: Limits,
-        changes: &mut Vec<StateBatch>,
+        lock: Timestamp,
+        effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        if said.types.iter().any(|ack_type| state_for(*ack_type).is_none()) || said.types.is_empty() {
+        let is_known = |ack_type: &i8| *ack_type == RENEW || state_for(*ack_type).is_some();
+        if !said.types.iter().all(is_known) || said.types.is_empty() {
             return Err(WRONG_TYPE);
         }
         if said.last < self.start_offset {
@@ -124,11 +156,19 @@ impl SharePartition {
                         .copied()
                         .ok_or(WRONG_TYPE)?,
                 };
+                if ack_type == RENEW {
+                    if !limits.renews {
+                        return Err(NO_RENEWAL);
+                    }
+                    state.lock = Some(lock);
+                    effects.renew(at, last);
+                    continue;
+                }
                 let next = state_for(ack_type).ok_or(WRONG_TYPE)?;
                 if !state.begin(next, limits.max_deliveries) {
                     return Err(invalid_state("Unable to acknowledge records for the batch"));
                 }
-                note(changes, at, last, state);
+                note(&mut effects.changes, at, last, state);
             }
         }
         Ok(())
@@ -240,7 +280,7 @@ impl SharePartition {
     }
 }
 
-/// What an acknowledgement makes of a record. Renewing (4) came with a later version of the API.
+/// What an acknowledgement makes of a record; [`RENEW`] leaves it what it is.
 const fn state_for(ack_type: i8) -> Option<RecordState> {
     Some(match ack_type {
         0 | 3 => RecordState::Archived,

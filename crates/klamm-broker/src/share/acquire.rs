@@ -1,7 +1,6 @@
 //! Giving records to a member (`SharePartition.acquire`).
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use klamm_node::Timestamp;
 use klamm_wire::StrBytes;
@@ -23,8 +22,10 @@ pub(crate) struct Acquisition<'a> {
     pub(crate) member: &'a StrBytes,
     /// How many records one acquired batch shall have, about.
     pub(crate) batch_size: i32,
-    /// How many records it wants, about: batches of the log are not divided for it.
+    /// How many records it wants, about: batches of the log are not divided for it, unless [`Acquisition::strict`].
     pub(crate) max_records: i32,
+    /// Whether it gets no record more than that (`ShareAcquireMode.RECORD_LIMIT`, KIP-1206).
+    pub(crate) strict: bool,
     /// Where the log was read.
     pub(crate) fetch_offset: i64,
     /// The batches of the log that were read.
@@ -73,7 +74,7 @@ impl SharePartition {
         if max <= 0 {
             return Vec::new();
         }
-        let lock = now + Duration::from_millis(limits.lock_ms);
+        let lock = limits.lock_from(now);
         let read_from = first_read.0;
         self.archive_stale(wanted.fetch_offset, read_from);
         let mut base = read_from;
@@ -156,9 +157,12 @@ impl SharePartition {
             if batch.whole().is_some_and(|state| !state.is_free()) {
                 continue;
             }
-            if !batch.is_within(read_from, last) || throttled || batch.whole().is_none() {
+            let left = max - count(acquired);
+            let too_many = wanted.strict && batch.len() > left;
+            if !batch.is_within(read_from, last) || throttled || too_many || batch.whole().is_none() {
                 let before = acquired.len();
-                acquire_each(batch, wanted.member, (read_from, last), limits, lock, acquired);
+                let at_most = wanted.strict.then_some(left);
+                acquire_each(batch, wanted.member, (read_from, last), at_most, limits, lock, acquired);
                 self.note_lock(lock);
                 if throttled && acquired.len() > before {
                     max = 0;
@@ -205,16 +209,37 @@ impl SharePartition {
         if first > last {
             return;
         }
+        if wanted.strict {
+            // The log's batch is in flight whole; what lies beyond the limit is free.
+            let given = last.min(first + max - 1);
+            let state = InFlight::new(RecordState::Acquired, 1, wanted.member.clone(), Some(lock));
+            let mut batch = Batch::new(first, last, state);
+            if given < last {
+                let beyond = batch.split().iter_mut().skip(usize::try_from(given - first + 1).unwrap_or(0));
+                beyond.for_each(|state| {
+                    *state = InFlight::new(RecordState::Available, 0, StrBytes::default(), None);
+                });
+                self.look_for_free = true;
+            }
+            self.batches.insert(first, batch);
+            acquired.push(Acquired { first, last: given, deliveries: 1 });
+            return self.acquired_new((first, given), last, lock);
+        }
         for (first, last) in divide(wanted.log, (first, last), wanted.batch_size.into()) {
             let state = InFlight::new(RecordState::Acquired, 1, wanted.member.clone(), Some(lock));
             self.batches.insert(first, Batch::new(first, last, state));
             acquired.push(Acquired { first, last, deliveries: 1 });
         }
+        self.acquired_new((first, last), last, lock);
+    }
+
+    /// Records that were never given out before were, of batches that end at `end`.
+    fn acquired_new(&mut self, (first, last): Span, end: i64, lock: Timestamp) {
         self.note_lock(lock);
         if self.batches.first_key_value().is_some_and(|(at, _)| *at == first) {
             self.start_offset = first;
         }
-        self.end_offset = self.end_offset.max(last);
+        self.end_offset = self.end_offset.max(end);
         self.move_gap(last + 1);
     }
 
@@ -257,15 +282,18 @@ fn is_throttled(batch: &Batch, (first, last): Span, max_deliveries: i16) -> bool
     })
 }
 
-/// Gives out single records of a batch: fewer of those that were delivered often, and the last delivery of a record alone.
+/// Gives out single records of a batch, no more than `limit`: fewer of those that were delivered often, and the last delivery of a
+/// record alone.
 fn acquire_each(
     batch: &mut Batch,
     member: &StrBytes,
     (first, last): Span,
+    limit: Option<i64>,
     limits: Limits,
     lock: Timestamp,
     acquired: &mut Vec<Acquired>,
 ) {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     let throttle_from = throttle_from(limits.max_deliveries);
     let goes_alone = limits.max_deliveries > 2;
     let batch_first = batch.first;
@@ -287,7 +315,8 @@ fn acquire_each(
             continue;
         }
         taken.push(Acquired { first: offset, last: offset, deliveries: state.deliveries });
-        if goes_alone && state.deliveries == limits.max_deliveries || at_most == Some(taken.len()) {
+        let enough = [at_most, limit].contains(&Some(taken.len()));
+        if goes_alone && state.deliveries == limits.max_deliveries || enough {
             break;
         }
     }

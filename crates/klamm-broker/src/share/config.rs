@@ -37,6 +37,7 @@ impl ShareConfig {
                 max_deliveries: i16::try_from(config.get(share::GROUP_SHARE_DELIVERY_COUNT_LIMIT))
                     .unwrap_or(i16::MAX),
                 lock_ms: u64::try_from(config.get(share::GROUP_SHARE_RECORD_LOCK_DURATION_MS)).unwrap_or(0),
+                renews: true,
             },
             max_sessions: usize::try_from(config.get(share::GROUP_SHARE_MAX_SHARE_SESSIONS)).unwrap_or(0),
         }
@@ -56,6 +57,9 @@ impl ShareConfig {
         }
         if let Some(value) = number(own::SHARE_RECORD_LOCK_DURATION_MS).and_then(|v| u64::try_from(v).ok()) {
             limits.lock_ms = value;
+        }
+        if let Some(value) = core.group_config(group, own::SHARE_RENEW_ACKNOWLEDGE_ENABLE.name()) {
+            limits.renews = !value.trim().eq_ignore_ascii_case("false");
         }
         limits
     }

@@ -57,6 +57,8 @@ pub(crate) struct ShareFetch {
     pub(crate) max_bytes: i32,
     /// The most records to return, about.
     pub(crate) max_records: i32,
+    /// Whether it gets no record more than that.
+    pub(crate) strict: bool,
     /// How many records an acquired batch shall have, about.
     pub(crate) batch_size: i32,
     /// How far it may see.
@@ -245,6 +247,7 @@ impl SharePartitionManager {
             member: &op.member,
             batch_size: op.batch_size,
             max_records: i32::try_from(*wanted).unwrap_or(i32::MAX),
+            strict: op.strict,
             fetch_offset: offset,
             log: &log,
             aborted: &aborted,

@@ -6,6 +6,7 @@ use klamm_log::special_timestamp;
 use klamm_node::{ConnectionId, Ctx, ShareEvent, TopicPartition};
 use klamm_wire::{ErrorCode, StrBytes};
 
+use super::acquire::Span;
 use super::config::{OffsetReset, ShareConfig};
 use super::fetch::{Wait, Watch};
 use super::key::SharePartitionKey;
@@ -474,6 +475,28 @@ pub(super) fn trace_changes(
             state,
             deliveries: change.count,
             cause,
+        });
+    }
+}
+
+/// Says that a member keeps records for longer.
+pub(super) fn trace_renewed(
+    core: &Core,
+    ctx: &mut Ctx<'_>,
+    key: &SharePartitionKey,
+    member: &StrBytes,
+    renewed: &[Span],
+) {
+    if !ctx.tracing() {
+        return;
+    }
+    for (first, last) in renewed {
+        ctx.trace(ShareEvent::ShareRecordsRenewed {
+            group: key.group.clone(),
+            member: member.clone(),
+            partition: trace_name(core, key),
+            first: *first,
+            last: *last,
         });
     }
 }

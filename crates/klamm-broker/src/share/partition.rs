@@ -4,6 +4,7 @@
 //! returned. The records before `start_offset` are done with; those after `end_offset` were never given out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use klamm_node::Timestamp;
 use klamm_wire::{ErrorCode, StrBytes};
@@ -24,6 +25,15 @@ pub(crate) struct Limits {
     pub(crate) max_deliveries: i16,
     /// `share.record.lock.duration.ms`
     pub(crate) lock_ms: u64,
+    /// `share.renew.acknowledge.enable`
+    pub(crate) renews: bool,
+}
+
+impl Limits {
+    /// Until when a member holds what it gets now.
+    pub(super) fn lock_from(&self, now: Timestamp) -> Timestamp {
+        now + Duration::from_millis(self.lock_ms)
+    }
 }
 
 /// Why an operation of a member is refused.

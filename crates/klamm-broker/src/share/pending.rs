@@ -13,9 +13,10 @@ use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use super::acknowledge::Acknowledgement;
 use super::key::SharePartitionKey;
-use super::manager::{Done, SharePartitionManager, trace_changes};
+use super::manager::{Done, SharePartitionManager, trace_changes, trace_renewed};
 use super::session::{FINAL_EPOCH, SessionKey, TopicPartitionId, next_epoch};
 use crate::core::Core;
+use crate::handlers::UNKNOWN_PARTITION;
 
 /// Names a request; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,10 +81,18 @@ impl SharePartitionManager {
             match (said, held) {
                 (Err(error), _) => result = Some((error, None)),
                 (Ok(said), _) if said.is_empty() => result = Some((ErrorCode::None, None)),
-                (Ok(_), None) => result = Some((ErrorCode::UnknownTopicOrPartition, None)),
+                (Ok(_), None) => {
+                    let message = StrBytes::from_static_str(UNKNOWN_PARTITION);
+                    result = Some((ErrorCode::UnknownTopicOrPartition, Some(message)));
+                }
                 (Ok(said), Some(held)) => {
                     let instance = held.instance;
-                    match held.partition.acknowledge(&member, &said, limits, ctx.now) {
+                    let (renewed, changes) = held.partition.acknowledge(&member, &said, limits, ctx.now);
+                    if !renewed.is_empty() {
+                        self.watch_locks(core, &key);
+                        trace_renewed(core, ctx, &key, &member, &renewed);
+                    }
+                    match changes {
                         Err(refusal) => {
                             let message = StrBytes::from_static_str(refusal.message);
                             result = Some((refusal.error, Some(message)));
@@ -123,7 +132,7 @@ impl SharePartitionManager {
     }
 
     /// A fetch is done.
-    pub(super) fn fetched(
+    pub(crate) fn fetched(
         &mut self,
         core: &mut Core,
         ctx: &mut Ctx<'_>,
@@ -134,6 +143,14 @@ impl SharePartitionManager {
             place.get_or_insert_default().extend(fetched);
         }
         self.maybe_answer(core, ctx, id);
+    }
+
+    /// Answers a request with an error of its own. What it said of records is seen to all the same.
+    pub(crate) fn fail(&mut self, ctx: &mut Ctx<'_>, id: PendingId, error: ErrorCode) {
+        if let Some(Pending { to, kind: Kind::Fetch(_), .. }) = self.pending.remove(&id) {
+            let response = ShareFetchResponse::default().with_error_code(error.code());
+            ctx.reply(to, ResponseKind::ShareFetch(response));
+        }
     }
 
     /// Answers a request whose parts are all there.
@@ -148,16 +165,18 @@ impl SharePartitionManager {
         let Some(Pending { to, session, epoch, kind, acknowledged }) = self.pending.remove(&id) else {
             return;
         };
+        let lock_ms = i32::try_from(self.config.limits(core, &session.0).lock_ms).unwrap_or(i32::MAX);
         let response = match kind {
-            Kind::Acknowledge => ResponseKind::ShareAcknowledge(acknowledge_answer(core, acknowledged)),
+            Kind::Acknowledge => {
+                let answer = acknowledge_answer(core, acknowledged);
+                ResponseKind::ShareAcknowledge(answer.with_acquisition_lock_timeout_ms(lock_ms))
+            }
             Kind::Fetch(fetched) => {
                 let fetched = self.filter(&session, epoch, fetched.unwrap_or_default());
-                let lock_ms = self.config.limits(core, &session.0).lock_ms;
                 let answer = match fetched {
                     Ok(fetched) => fetch_answer(core, fetched, acknowledged),
                     Err(error) => ShareFetchResponse::default().with_error_code(error.code()),
                 };
-                let lock_ms = i32::try_from(lock_ms).unwrap_or(i32::MAX);
                 ResponseKind::ShareFetch(answer.with_acquisition_lock_timeout_ms(lock_ms))
             }
         };

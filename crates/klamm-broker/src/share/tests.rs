@@ -7,14 +7,14 @@ use klamm_node::Timestamp;
 use klamm_wire::{ErrorCode, StrBytes};
 use proptest::prelude::*;
 
-use super::acknowledge::Acknowledgement;
-use super::acquire::{Acquired, Acquisition, Span};
+use super::acknowledge::{Acknowledgement, RENEW};
+use super::acquire::{Acquired, Acquisition, Span, count};
 use super::partition::{Limits, SharePartition};
 use super::record_state::RecordState;
 use crate::share_coordinator::state::{StateBatch, combine};
 
 const LOCK_MS: u64 = 1_000;
-const LIMITS: Limits = Limits { max_in_flight: 40, max_deliveries: 4, lock_ms: LOCK_MS };
+const LIMITS: Limits = Limits { max_in_flight: 40, max_deliveries: 4, lock_ms: LOCK_MS, renews: true };
 
 fn member(n: u8) -> StrBytes {
     StrBytes::from_string(format!("m{n}"))
@@ -29,6 +29,8 @@ struct Leader {
     stored: Vec<StateBatch>,
     /// Changes on their way: start offset, what changed, and whether they end a member's change.
     writes: VecDeque<(i64, Vec<StateBatch>, bool)>,
+    /// What the last acknowledgement renewed.
+    renewed: Vec<Span>,
 }
 
 impl Leader {
@@ -42,6 +44,7 @@ impl Leader {
             stored_start: 0,
             stored: Vec::new(),
             writes: VecDeque::new(),
+            renewed: Vec::new(),
         }
     }
 
@@ -55,6 +58,22 @@ impl Leader {
     }
 
     fn fetch(&mut self, n: u8, max_records: i32, batch_size: i32, batches: usize) -> Vec<Acquired> {
+        self.fetch_as(n, max_records, false, batch_size, batches)
+    }
+
+    /// As [`Leader::fetch`], of no record more than `max_records`.
+    fn fetch_strictly(&mut self, n: u8, max_records: i32) -> Vec<Acquired> {
+        self.fetch_as(n, max_records, true, 500, 9)
+    }
+
+    fn fetch_as(
+        &mut self,
+        n: u8,
+        max_records: i32,
+        strict: bool,
+        batch_size: i32,
+        batches: usize,
+    ) -> Vec<Acquired> {
         if !self.partition.can_acquire(LIMITS) {
             return Vec::new();
         }
@@ -65,6 +84,7 @@ impl Leader {
             member: &member(n),
             batch_size,
             max_records,
+            strict,
             fetch_offset,
             log: &read,
             aborted: &[],
@@ -74,11 +94,9 @@ impl Leader {
 
     fn acknowledge(&mut self, n: u8, first: i64, last: i64, types: &[i8]) -> Result<(), ErrorCode> {
         let said = Acknowledgement { first, last, types: types.to_vec() };
-        let changes = self
-            .partition
-            .acknowledge(&member(n), &[said], LIMITS, self.now)
-            .map_err(|refusal| refusal.error)?;
-        self.write(changes, true);
+        let (renewed, changes) = self.partition.acknowledge(&member(n), &[said], LIMITS, self.now);
+        self.renewed = renewed;
+        self.write(changes.map_err(|refusal| refusal.error)?, true);
         Ok(())
     }
 
@@ -145,6 +163,67 @@ fn what_nobody_acknowledges_is_given_out_again_until_the_limit() {
 }
 
 #[test]
+fn a_renewed_lock_begins_anew_and_is_no_delivery() {
+    let mut leader = Leader::new();
+    leader.produce(4);
+    leader.fetch(1, 500, 500, 9);
+    leader.advance(LOCK_MS - 1);
+    // Of two of four, one of which is done with.
+    leader.acknowledge(1, 0, 2, &[RENEW, RENEW, 1]).unwrap();
+    assert_eq!((leader.renewed.as_slice(), leader.writes.len()), (&[(0, 1)][..], 1));
+    leader.finish_write(true);
+    leader.advance(1);
+    assert_eq!(leader.fetch(2, 500, 500, 9), [Acquired { first: 3, last: 3, deliveries: 2 }]);
+    leader.advance(LOCK_MS - 2);
+    assert_eq!(leader.fetch(2, 500, 500, 9), []);
+    leader.acknowledge(1, 0, 1, &[RENEW]).unwrap();
+    assert!(leader.writes.len() == 1, "nothing of a renewal is written down, only of 3 that was lost");
+    leader.advance(LOCK_MS - 1);
+    assert_eq!(leader.state(0), Some(RecordState::Acquired));
+    leader.advance(1);
+    assert_eq!(leader.acknowledge(1, 0, 1, &[RENEW]), Err(ErrorCode::InvalidRecordState), "too late");
+    let again = leader.fetch(2, 500, 500, 9);
+    assert_eq!(again.first().map(|a| (a.first, a.deliveries)), Some((0, 2)));
+}
+
+#[test]
+fn a_group_may_have_no_renewals() {
+    let mut leader = Leader::new();
+    leader.produce(2);
+    leader.fetch(1, 500, 500, 9);
+    let none = Limits { renews: false, ..LIMITS };
+    for said in [(0, 1, RENEW), (0, 0, RENEW)] {
+        let said = Acknowledgement { first: said.0, last: said.1, types: vec![said.2] };
+        let (renewed, refused) = leader.partition.acknowledge("m1", &[said], none, leader.now);
+        assert_eq!((renewed, refused.map_err(|r| r.error)), (vec![], Err(ErrorCode::InvalidRecordState)));
+    }
+    leader.acknowledge(1, 0, 1, &[1]).unwrap();
+}
+
+#[test]
+fn a_strict_limit_divides_the_logs_batches() {
+    let mut leader = Leader::new();
+    leader.produce(10);
+    leader.produce(3);
+    let one = |first, last, deliveries| [Acquired { first, last, deliveries }];
+    assert_eq!(leader.fetch_strictly(1, 4), one(0, 3, 1));
+    assert_eq!((leader.partition.end_offset, leader.state(4)), (9, Some(RecordState::Available)));
+    assert_eq!(leader.fetch_strictly(2, 5), one(4, 8, 1));
+    leader.acknowledge(1, 0, 3, &[2]).unwrap();
+    leader.finish_write(true);
+    assert_eq!(leader.fetch_strictly(2, 3), one(0, 2, 2));
+    // What is left of the first batch, and of the second one what there is room for.
+    let rest = [(3, 3, 2), (9, 9, 1), (10, 10, 1)].map(|(first, last, deliveries)| Acquired {
+        first,
+        last,
+        deliveries,
+    });
+    assert_eq!(leader.fetch_strictly(3, 3), rest);
+    assert_eq!(leader.fetch_strictly(3, 9), one(11, 12, 1));
+    assert_eq!(leader.fetch_strictly(3, 9), []);
+}
+
+#[test]
 fn a_record_that_fails_its_readers_is_given_out_alone_in_the_end() {
     let mut leader = Leader::new();
     leader.produce(8);
@@ -191,7 +270,8 @@ fn what_a_member_does_not_have_it_cannot_acknowledge() {
         (2, 0, 3, &[1][..], ErrorCode::InvalidRecordState),
         (1, 0, 7, &[1], ErrorCode::InvalidRequest),
         (1, 5, 6, &[1], ErrorCode::InvalidRequest),
-        (1, 0, 3, &[4], ErrorCode::InvalidRequest),
+        (1, 0, 3, &[5], ErrorCode::InvalidRequest),
+        (2, 0, 3, &[RENEW], ErrorCode::InvalidRecordState),
         (1, 0, 3, &[-1], ErrorCode::InvalidRequest),
         (1, 0, 3, &[], ErrorCode::InvalidRequest),
         (1, -5, -1, &[1], ErrorCode::None),
@@ -206,7 +286,7 @@ fn what_a_member_does_not_have_it_cannot_acknowledge() {
         Acknowledgement { first: 0, last: 1, types: vec![1] },
         Acknowledgement { first: 6, last: 7, types: vec![1] },
     ];
-    leader.partition.acknowledge("m1", &half, LIMITS, leader.now).unwrap_err();
+    leader.partition.acknowledge("m1", &half, LIMITS, leader.now).1.unwrap_err();
     assert!((0..4).all(|at| leader.state(at) == Some(RecordState::Acquired)));
 }
 
@@ -249,7 +329,7 @@ fn state_that_makes_no_sense_is_not_loaded() {
 #[derive(Debug, Clone)]
 enum Step {
     Produce(i64),
-    Fetch { member: u8, max_records: i32, batch_size: i32, batches: usize },
+    Fetch { member: u8, max_records: i32, strict: bool, batch_size: i32, batches: usize },
     Acknowledge { member: u8, skip: usize, take: i64, types: Vec<i8> },
     Forge { member: u8, first: i64, len: i64, ack_type: i8 },
     Release(u8),
@@ -261,10 +341,12 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (1_i64..9).prop_map(Step::Produce),
-        6 => (0_u8..3, 1_i32..20, 1_i32..10, 1_usize..5).prop_map(|(member, max_records, batch_size, batches)| {
-            Step::Fetch { member, max_records, batch_size, batches }
-        }),
-        6 => (0_u8..3, 0_usize..4, 1_i64..9, prop::collection::vec(0_i8..4, 1..3)).prop_map(
+        6 => (0_u8..3, 1_i32..20, prop::bool::ANY, 1_i32..10, 1_usize..5).prop_map(
+            |(member, max_records, strict, batch_size, batches)| {
+                Step::Fetch { member, max_records, strict, batch_size, batches }
+            }
+        ),
+        6 => (0_u8..3, 0_usize..4, 1_i64..9, prop::collection::vec(0_i8..5, 1..3)).prop_map(
             |(member, skip, take, types)| Step::Acknowledge { member, skip, take, types }
         ),
         2 => (0_u8..3, -3_i64..60, 0_i64..12, 0_i8..5)
@@ -284,6 +366,14 @@ struct Model {
 }
 
 impl Model {
+    fn kept(&mut self, now: Timestamp, renewed: &[Span]) {
+        for at in renewed.iter().flat_map(|(first, last)| *first..=*last) {
+            if let Some((_, until)) = self.held.get_mut(&at) {
+                *until = now + Duration::from_millis(LOCK_MS);
+            }
+        }
+    }
+
     fn took(&mut self, now: Timestamp, n: u8, acquired: &[Acquired]) -> Result<(), TestCaseError> {
         for a in acquired {
             prop_assert!(a.deliveries >= 1 && a.deliveries <= LIMITS.max_deliveries, "{a:?}");
@@ -310,8 +400,9 @@ proptest! {
         for step in steps {
             match step {
                 Step::Produce(records) => leader.produce(records),
-                Step::Fetch { member, max_records, batch_size, batches } => {
-                    let acquired = leader.fetch(member, max_records, batch_size, batches);
+                Step::Fetch { member, max_records, strict, batch_size, batches } => {
+                    let acquired = leader.fetch_as(member, max_records, strict, batch_size, batches);
+                    prop_assert!(!strict || count(&acquired) <= i64::from(max_records), "{:?}", acquired);
                     model.took(leader.now, member, &acquired)?;
                 }
                 Step::Acknowledge { member, skip, take, types } => {
@@ -323,8 +414,11 @@ proptest! {
                         [one] => vec![*one],
                         more => (first..=last).map(|at| more[at as usize % more.len()]).collect(),
                     };
-                    if leader.acknowledge(member, first, last, &types).is_ok() {
-                        for at in first..=last {
+                    let accepted = leader.acknowledge(member, first, last, &types).is_ok();
+                    model.kept(leader.now, &leader.renewed);
+                    if accepted {
+                        let kept = |at| leader.renewed.iter().any(|(first, last)| (*first..=*last).contains(&at));
+                        for at in (first..=last).filter(|at| !kept(*at)) {
                             model.held.remove(&at);
                         }
                     }
@@ -334,8 +428,16 @@ proptest! {
                     if (first..=first + len).all(mine) {
                         continue;
                     }
-                    let before = leader.partition.states();
-                    if leader.acknowledge(member, first, first + len, &[ack_type]).is_err() {
+                    let mut before = leader.partition.states();
+                    let accepted = leader.acknowledge(member, first, first + len, &[ack_type]).is_ok();
+                    model.kept(leader.now, &leader.renewed);
+                    if !accepted || ack_type == RENEW {
+                        for at in leader.renewed.iter().flat_map(|(first, last)| *first..=*last) {
+                            prop_assert_eq!(model.held.get(&at).map(|(holder, _)| *holder), Some(member));
+                            if let Some(state) = before.get_mut(&at) {
+                                state.lock = Some(leader.now + Duration::from_millis(LOCK_MS));
+                            }
+                        }
                         prop_assert_eq!(leader.partition.states(), before);
                     } else {
                         // What lies before the start is passed over; the rest was this member's.

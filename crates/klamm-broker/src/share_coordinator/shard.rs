@@ -88,8 +88,7 @@ const NEGATIVE_STATE_EPOCH: &str = "The state epoch cannot be a negative number.
 const READ_UNINITIALIZED: &str = "Read operation on uninitialized share partition not allowed.";
 const WRITE_UNINITIALIZED: &str = "Write operation on uninitialized share partition not allowed.";
 const WRONG_BATCH: &str = "A state batch ends before it begins.";
-const UNKNOWN_PARTITION: Refusal =
-    (ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.");
+const UNKNOWN_PARTITION: Refusal = (ErrorCode::UnknownTopicOrPartition, crate::handlers::UNKNOWN_PARTITION);
 const FENCED_LEADER: Refusal =
     (ErrorCode::FencedLeaderEpoch, "The leader epoch in the request is older than the epoch on the broker.");
 const FENCED_STATE: Refusal = (

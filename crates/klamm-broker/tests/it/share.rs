@@ -17,7 +17,7 @@ use klamm_wire::messages::{
     ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse,
     ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, TopicName,
 };
-use klamm_wire::{ErrorCode, Uuid};
+use klamm_wire::{BatchBuilder, ErrorCode, Uuid};
 use klamm_world::{Command, Input};
 
 use crate::cluster::{Cluster, Sent};
@@ -99,6 +99,10 @@ impl Member {
     }
 
     fn acknowledge_at(&self, c: &mut Cluster, epoch: i32, said: &[Said<'_>]) -> ShareAcknowledgeResponse {
+        self.say(c, 1, self.saying(epoch, said))
+    }
+
+    fn saying(&self, epoch: i32, said: &[Said<'_>]) -> ShareAcknowledgeRequest {
         let batches = said.iter().map(|(first, last, types)| {
             acknowledge::AcknowledgementBatch::default()
                 .with_first_offset(*first)
@@ -109,15 +113,52 @@ impl Member {
             .with_partition_index(0)
             .with_acknowledgement_batches(batches.collect());
         let topic = AcknowledgeTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
-        let request = ShareAcknowledgeRequest::default()
+        ShareAcknowledgeRequest::default()
             .with_group_id(Some(GroupId(s("g"))))
             .with_member_id(Some(s(self.id)))
             .with_share_session_epoch(epoch)
-            .with_topics(vec![topic]);
-        let sent = c.send_over(self.connection, 1, request);
+            .with_topics(vec![topic])
+    }
+
+    fn say(
+        &self,
+        c: &mut Cluster,
+        version: i16,
+        request: ShareAcknowledgeRequest,
+    ) -> ShareAcknowledgeResponse {
+        let sent = c.send_over(self.connection, version, request);
         c.wait_for("an answer", Duration::from_secs(60), |c| c.outcome(sent).is_some());
         let ResponseKind::ShareAcknowledge(answer) = c.answer(sent) else { panic!("another answer") };
         answer.clone()
+    }
+}
+
+/// Renewals, which have to be announced.
+impl Member {
+    /// Keeps records for longer: what became of that, and the time for which they are kept.
+    fn renew(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> (ErrorCode, Duration) {
+        let request = self.saying(self.epoch, said).with_is_renew_ack(true);
+        let answer = self.say(c, 2, request);
+        assert_eq!(error(answer.error_code), ErrorCode::None);
+        self.epoch += 1;
+        let lock_ms = answer.acquisition_lock_timeout_ms.unsigned_abs();
+        let told = error(answer.responses[0].partitions[0].error_code);
+        (told, Duration::from_millis(lock_ms.into()))
+    }
+
+    /// As [`Member::renew`], with a fetch.
+    fn renew_with_fetch(&mut self, c: &mut Cluster, said: &[Said<'_>]) -> ShareFetchResponse {
+        let request = self.request(said).with_is_renew_ack(true);
+        let request = request.with_max_bytes(0).with_min_bytes(0).with_max_records(0).with_max_wait_ms(0);
+        let sent = c.send_over(self.connection, 2, request);
+        fetched(c, sent)
+    }
+
+    /// Fetches no more than so many records.
+    fn fetch_strictly(&mut self, c: &mut Cluster, records: i32) -> Vec<(i64, i64, i16)> {
+        let request = self.request(&[]).with_share_acquire_mode(1).with_max_records(records);
+        let sent = c.send_over(self.connection, 2, request);
+        acquired(&fetched(c, sent))
     }
 }
 
@@ -224,6 +265,99 @@ fn a_member_loses_records_that_it_keeps_for_too_long() {
     assert_eq!(other.fetch(&mut c), [(1, 1, 1)]);
     assert_eq!(other.acknowledge(&mut c, &[(1, 1, &[1])]), ErrorCode::None);
     assert_eq!(other.fetch(&mut c), []);
+}
+
+#[test]
+fn a_member_keeps_records_for_as_long_as_it_renews_their_locks() {
+    let (mut c, leader) = cluster(1, &[]);
+    c.produce("t", 0, "a");
+    c.produce("t", 0, "b");
+    let mut slow = Member::new(&mut c, "slow", leader);
+    let mut other = Member::new(&mut c, "other", leader);
+    assert_eq!(slow.fetch(&mut c), [(0, 1, 1)]);
+    let nearly = LOCK - Duration::from_secs(1);
+    c.run(nearly);
+    assert_eq!(slow.renew(&mut c, &[(0, 0, &[4])]), (ErrorCode::None, LOCK));
+    c.run(Duration::from_secs(1));
+    assert_eq!(other.fetch(&mut c), [(1, 1, 2)], "the one that was not renewed");
+    assert_eq!(slow.renew(&mut c, &[(1, 1, &[4])]).0, ErrorCode::InvalidRecordState, "it is another's");
+    assert_eq!(other.acknowledge(&mut c, &[(1, 1, &[1])]), ErrorCode::None);
+    c.produce("t", 0, "c");
+    for _ in 0..10 {
+        c.run(nearly - Duration::from_secs(2));
+        let answer = slow.renew_with_fetch(&mut c, &[(0, 0, &[4])]);
+        assert_eq!(error(only(&answer).acknowledge_error_code), ErrorCode::None);
+        assert_eq!(acquired(&answer), [], "what it would wait for may outlast what it renewed");
+    }
+    assert_eq!(other.fetch(&mut c), [(2, 2, 1)]);
+    c.run(LOCK);
+    assert_eq!(slow.renew(&mut c, &[(0, 0, &[4])]).0, ErrorCode::InvalidRecordState, "too late");
+    assert_eq!(other.fetch(&mut c), [(0, 0, 2), (2, 2, 2)], "a renewal is no delivery");
+    let pattern = TracePattern::kind(EventKind::ShareRecordsRenewed).text("group g t-0 0-0 renewed by slow");
+    let renewed = c.world.trace().events().filter(|event| pattern.matches(event)).count();
+    assert_eq!(renewed, 11);
+}
+
+#[test]
+fn locks_are_renewed_by_who_says_so_and_where_the_group_allows_it() {
+    let (mut c, leader) = cluster(1, &[]);
+    c.produce("t", 0, "a");
+    let mut member = Member::new(&mut c, "one", leader);
+    assert_eq!(member.fetch(&mut c), [(0, 0, 1)]);
+    assert_eq!(member.acknowledge(&mut c, &[(0, 0, &[4])]), ErrorCode::InvalidRequest, "not in version 1");
+    let silent = member.saying(member.epoch, &[(0, 0, &[4])]);
+    let answer = member.say(&mut c, 2, silent);
+    assert_eq!(
+        error(answer.responses[0].partitions[0].error_code),
+        ErrorCode::InvalidRequest,
+        "not announced"
+    );
+    member.epoch += 1;
+    // Who announces renewals may ask for nothing else.
+    let request = member.request(&[(0, 0, &[4])]).with_is_renew_ack(true);
+    let sent = c.send_over(member.connection, 2, request);
+    assert_eq!(error(fetched(&mut c, sent).error_code), ErrorCode::InvalidRequest);
+    member.epoch -= 1;
+    c.alter_config(32, "g", "share.renew.acknowledge.enable", Some("false"));
+    c.run(Duration::from_secs(1));
+    assert_eq!(member.renew(&mut c, &[(0, 0, &[4])]).0, ErrorCode::InvalidRecordState);
+    c.alter_config(32, "g", "share.renew.acknowledge.enable", None);
+    c.run(Duration::from_secs(1));
+    assert_eq!(member.renew(&mut c, &[(0, 0, &[4])]).0, ErrorCode::None);
+    // The time is what the group has by now, though it is shorter.
+    c.alter_config(32, "g", "share.record.lock.duration.ms", Some("15000"));
+    c.run(Duration::from_secs(1));
+    assert_eq!(member.renew(&mut c, &[(0, 0, &[4])]), (ErrorCode::None, Duration::from_secs(15)));
+    c.run(Duration::from_secs(15));
+    assert_eq!(member.fetch(&mut c), [(0, 0, 2)]);
+}
+
+#[test]
+fn a_strict_limit_gives_a_batch_to_several_members() {
+    let (mut c, leader) = cluster(1, &[]);
+    let mut batch = BatchBuilder::new();
+    for value in ["a", "b", "c"] {
+        batch.push(1_700_000_000_000, None, Some(value.as_bytes()), &[]);
+    }
+    let batch = batch.build().expect("an uncompressed batch").to_bytes();
+    let produced = c.send_records(leader, "t", 0, 1, batch);
+    c.wait_for("an ack", Duration::from_secs(10), |c| c.outcome(produced).is_some());
+    let mut first = Member::new(&mut c, "one", leader);
+    let mut second = Member::new(&mut c, "two", leader);
+    assert_eq!(first.fetch_strictly(&mut c, 2), [(0, 1, 1)]);
+    assert_eq!(second.fetch_strictly(&mut c, 2), [(2, 2, 1)]);
+    assert_eq!(first.acknowledge(&mut c, &[(0, 1, &[2])]), ErrorCode::None);
+    assert_eq!(second.fetch_strictly(&mut c, 1), [(0, 0, 2)]);
+    assert_eq!(first.fetch(&mut c), [(1, 1, 2)]);
+    // A limit that nobody knows.
+    let request = first.request(&[(1, 1, &[1])]).with_share_acquire_mode(2);
+    let sent = c.send_over(first.connection, 2, request);
+    assert_eq!(error(fetched(&mut c, sent).error_code), ErrorCode::UnknownServerError);
+    assert_eq!(
+        first.acknowledge(&mut c, &[(1, 1, &[1])]),
+        ErrorCode::InvalidRecordState,
+        "it was accepted all the same"
+    );
 }
 
 #[test]

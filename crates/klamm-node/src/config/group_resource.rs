@@ -43,6 +43,8 @@ config_keys! {
         /// How long a member of the share group may hold a record before it is given to another, in milliseconds.
         SHARE_RECORD_LOCK_DURATION_MS: i32 = "share.record.lock.duration.ms", default "30000", Valid::AtLeast(1_000), Medium, ClusterWide,
             synonyms &[same("group.share.record.lock.duration.ms")];
+        /// Whether members of the share group may begin the time anew for which they hold a record.
+        SHARE_RENEW_ACKNOWLEDGE_ENABLE: bool = "share.renew.acknowledge.enable", default "true", Valid::Any, Medium, ClusterWide;
         /// How long a member of the share group may be silent, in milliseconds.
         SHARE_SESSION_TIMEOUT_MS: i32 = "share.session.timeout.ms", default "45000", Valid::AtLeast(1), Medium, ClusterWide,
             synonyms &[same("group.share.session.timeout.ms")];
@@ -264,6 +266,7 @@ mod tests {
             ("share.isolation.level", "read_uncommitted", ConfigSource::Default),
             ("share.partition.max.record.locks", "2000", ConfigSource::Default),
             ("share.record.lock.duration.ms", "30000", ConfigSource::Default),
+            ("share.renew.acknowledge.enable", "true", ConfigSource::Default),
             ("share.session.timeout.ms", "45000", ConfigSource::Default),
         ];
         assert_eq!(described, expected.map(|(n, v, s)| (n.to_owned(), v.to_owned(), s)));

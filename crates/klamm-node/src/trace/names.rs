@@ -121,6 +121,7 @@ names! {
         SharePartitionLoaded,
         SharePartitionDropped,
         ShareRecordsAcquired,
+        ShareRecordsRenewed,
         ShareRecordsChanged,
         ShareStateLoaded,
     }

@@ -44,6 +44,19 @@ pub enum ShareEvent {
         /// How often they were delivered, this time included.
         deliveries: i16,
     },
+    /// The time for which a share group's member holds records has begun anew.
+    ShareRecordsRenewed {
+        /// The group.
+        group: StrBytes,
+        /// The member.
+        member: StrBytes,
+        /// The partition.
+        partition: TopicPartition,
+        /// The first record.
+        first: i64,
+        /// The last record.
+        last: i64,
+    },
     /// Records of a share group were acknowledged, given back, or lost by their member.
     ShareRecordsChanged {
         /// The group.
@@ -79,6 +92,7 @@ impl ShareEvent {
             Self::SharePartitionLoaded { partition, .. }
             | Self::SharePartitionDropped { partition, .. }
             | Self::ShareRecordsAcquired { partition, .. }
+            | Self::ShareRecordsRenewed { partition, .. }
             | Self::ShareRecordsChanged { partition, .. }
             | Self::ShareStateLoaded { partition, .. } => Some(partition),
         }
@@ -105,6 +119,9 @@ impl fmt::Display for ShareEvent {
                     f,
                     "share group {group} {partition} {first}-{last} acquired by {member}, delivery {deliveries}"
                 )
+            }
+            Self::ShareRecordsRenewed { group, member, partition, first, last } => {
+                write!(f, "share group {group} {partition} {first}-{last} renewed by {member}")
             }
             Self::ShareRecordsChanged { group, partition, first, last, state, deliveries, cause } => {
                 write!(

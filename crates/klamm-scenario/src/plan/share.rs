@@ -8,10 +8,10 @@ use super::steps::error;
 use crate::error::Mistake;
 use crate::expect::Expectation;
 use crate::line::Line;
-use crate::step::{ShareStep, ShareWhat, Step};
+use crate::step::{RENEW, ShareStep, ShareWhat, Step};
 
 /// What a consumer says of a record (`AcknowledgeType`).
-const KINDS: [(&str, i8); 3] = [("accept", 1), ("release", 2), ("reject", 3)];
+const KINDS: [(&str, i8); 4] = [("accept", 1), ("release", 2), ("reject", 3), ("renew", RENEW)];
 
 impl Planner<'_> {
     pub(super) fn share_consumer(&mut self, line: &Line) -> Option<Step> {

@@ -18,12 +18,14 @@ use klamm_wire::{ApiKey, ErrorCode, Request, Response, StrBytes, Uuid};
 
 use super::{Runner, ask, txn};
 use crate::report::Failure;
-use crate::step::{ShareStep, ShareWhat};
+use crate::step::{RENEW, ShareStep, ShareWhat};
 use crate::theatre::{Answer, Theatre};
 
 const HEARTBEAT: (ApiKey, i16) = (ApiKey::ShareGroupHeartbeat, 1);
 const FETCH: (ApiKey, i16) = (ApiKey::ShareFetch, 1);
 const ACKNOWLEDGE: (ApiKey, i16) = (ApiKey::ShareAcknowledge, 1);
+/// As [`ACKNOWLEDGE`], of records that are kept.
+const KEEP: (ApiKey, i16) = (ApiKey::ShareAcknowledge, 2);
 /// The member epochs of who joins, and of who leaves.
 const JOIN: i32 = 0;
 const LEAVE: i32 = -1;
@@ -227,7 +229,12 @@ impl<T: Theatre> Runner<T> {
         let Some(member) = self.share.get_mut(name) else { return Ok(()) };
         let client = member.client;
         let meant = |held: &Held| records.is_empty() || records.contains(&held.value);
-        let said: Vec<_> = member.held.extract_if(.., |_, held| meant(held)).collect();
+        let said: Vec<_> = if how == RENEW {
+            let kept = member.held.iter().filter(|(_, held)| meant(held));
+            kept.map(|(place, held)| (place.clone(), held.clone())).collect()
+        } else {
+            member.held.extract_if(.., |_, held| meant(held)).collect()
+        };
         let known = |record: &&String| !said.iter().any(|(_, held)| held.value == **record);
         if let Some(unknown) = records.iter().find(known) {
             return Err(format!("{name} does not hold {unknown}"));
@@ -252,9 +259,11 @@ impl<T: Theatre> Runner<T> {
                 .with_group_id(Some(GroupId(text(&member.group))))
                 .with_member_id(Some(text(name)))
                 .with_share_session_epoch(*session)
+                .with_is_renew_ack(how == RENEW)
                 .with_topics(vec![topic]);
             *session += 1;
-            let answer = self.share_ask(client, broker, ACKNOWLEDGE, Request::ShareAcknowledge(request))?;
+            let api = if how == RENEW { KEEP } else { ACKNOWLEDGE };
+            let answer = self.share_ask(client, broker, api, Request::ShareAcknowledge(request))?;
             let Some(ResponseKind::ShareAcknowledge(answer)) = kind(&answer) else {
                 return Err("DISCONNECTED".to_owned());
             };

@@ -23,7 +23,9 @@ mod quotas;
 mod reassignments;
 mod records;
 mod share_groups;
+mod share_member;
 mod share_records;
+mod share_renewals;
 mod strict;
 mod transaction_lists;
 mod transaction_markers;
@@ -76,5 +78,6 @@ pub const SUBJECTS: &[Subject] = &[
     plain("transaction_lists", transaction_lists::run),
     Subject { name: "share_groups", properties: share_groups::PROPERTIES, run: share_groups::run },
     Subject { name: "share_records", properties: share_groups::PROPERTIES, run: share_records::run },
+    Subject { name: "share_renewals", properties: share_groups::PROPERTIES, run: share_renewals::run },
     Subject { name: "strict", properties: strict::PROPERTIES, run: strict::run },
 ];

@@ -5,17 +5,13 @@ use klamm_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
 };
 use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use klamm_wire::messages::share_acknowledge_request::{
-    self as acknowledge, AcknowledgePartition, AcknowledgeTopic,
-};
-use klamm_wire::messages::share_fetch_request::{self as fetch, FetchPartition, FetchTopic, ForgottenTopic};
-use klamm_wire::messages::{
-    DescribeShareGroupOffsetsRequest, IncrementalAlterConfigsRequest, ShareAcknowledgeRequest,
-    ShareFetchRequest,
-};
+use klamm_wire::messages::share_acknowledge_request::AcknowledgePartition;
+use klamm_wire::messages::share_fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+use klamm_wire::messages::{DescribeShareGroupOffsetsRequest, IncrementalAlterConfigsRequest};
 
 use super::records::{To, batch};
 use super::share_groups::joined;
+use super::share_member::{ACCEPT, GAP, Member, REJECT, RELEASE, Said};
 use crate::Session;
 use crate::session::{group, text, topic};
 
@@ -23,115 +19,24 @@ const NAME: &str = "share-records";
 const TOPIC: &str = "share-records-topic";
 const GROUP_RESOURCE: i8 = 32;
 
-const GAP: i8 = 0;
-const ACCEPT: i8 = 1;
-const RELEASE: i8 = 2;
-const REJECT: i8 = 3;
-
-/// What is said of some records: first offset, last offset, types.
-type Said<'a> = (i64, i64, &'a [i8]);
-
-/// A member and its share session.
-struct Member {
-    id: &'static str,
-    topic: Uuid,
-    epoch: i32,
+const fn member(id: &'static str, topic: Uuid) -> Member {
+    Member::new(NAME, id, 1, topic)
 }
 
-impl Member {
-    const fn new(id: &'static str, topic: Uuid) -> Self {
-        Self { id, topic, epoch: 0 }
-    }
-
-    /// A fetch of these partitions of the topic, each with what is said of its records.
-    fn fetching(&self, partitions: &[(i32, &[Said<'_>])]) -> ShareFetchRequest {
-        let partitions = partitions.iter().map(|(partition, said)| {
-            let batches = said.iter().map(|(first, last, types)| {
-                fetch::AcknowledgementBatch::default()
-                    .with_first_offset(*first)
-                    .with_last_offset(*last)
-                    .with_acknowledge_types(types.to_vec())
-            });
-            FetchPartition::default()
-                .with_partition_index(*partition)
-                .with_acknowledgement_batches(batches.collect())
-        });
-        let topics =
-            vec![FetchTopic::default().with_topic_id(self.topic).with_partitions(partitions.collect())];
-        ShareFetchRequest::default()
-            .with_group_id(Some(group(NAME)))
-            .with_member_id(Some(text(self.id)))
-            .with_share_session_epoch(self.epoch)
-            .with_max_wait_ms(300)
-            .with_min_bytes(1)
-            .with_max_bytes(1 << 20)
-            .with_max_records(100)
-            .with_batch_size(100)
-            .with_topics(topics)
-    }
-
-    /// Fetches, and waits until there is something.
-    fn fetch(
-        &mut self,
-        s: &mut Session,
-        label: &str,
-        partitions: &[(i32, &[Said<'_>])],
-    ) -> anyhow::Result<()> {
-        let request = self.fetching(partitions).with_max_wait_ms(5_000);
-        self.get(s, label, request)
-    }
-
-    /// Fetches where there is nothing to be had.
-    fn nothing(
-        &mut self,
-        s: &mut Session,
-        label: &str,
-        partitions: &[(i32, &[Said<'_>])],
-    ) -> anyhow::Result<()> {
-        let request = self.fetching(partitions);
-        self.get(s, label, request)
-    }
-
-    fn get(&mut self, s: &mut Session, label: &str, request: ShareFetchRequest) -> anyhow::Result<()> {
-        self.next(s.at(label, 1, request)?.is_some_and(|answer| answer.error_code == 0));
-        Ok(())
-    }
-
-    fn saying(&self, topic: Uuid, partition: i32, said: &[Said<'_>]) -> ShareAcknowledgeRequest {
-        let batches = said.iter().map(|(first, last, types)| {
-            acknowledge::AcknowledgementBatch::default()
-                .with_first_offset(*first)
-                .with_last_offset(*last)
-                .with_acknowledge_types(types.to_vec())
-        });
-        let partition = AcknowledgePartition::default()
-            .with_partition_index(partition)
-            .with_acknowledgement_batches(batches.collect());
-        let topic = AcknowledgeTopic::default().with_topic_id(topic).with_partitions(vec![partition]);
-        ShareAcknowledgeRequest::default()
-            .with_group_id(Some(group(NAME)))
-            .with_member_id(Some(text(self.id)))
-            .with_share_session_epoch(self.epoch)
-            .with_topics(vec![topic])
-    }
-
-    /// Says something of records of partition 0.
-    fn say(&mut self, s: &mut Session, label: &str, said: &[Said<'_>]) -> anyhow::Result<()> {
-        let request = self.saying(self.topic, 0, said);
-        self.send(s, label, request)
-    }
-
-    fn send(&mut self, s: &mut Session, label: &str, request: ShareAcknowledgeRequest) -> anyhow::Result<()> {
-        self.next(s.at(label, 1, request)?.is_some_and(|answer| answer.error_code == 0));
-        Ok(())
-    }
-
-    /// The session's epoch moves with every request that it took.
-    const fn next(&mut self, taken: bool) {
-        if taken {
-            self.epoch += 1;
-        }
-    }
+/// Gives a group a key of its own.
+pub(super) fn configure(
+    s: &mut Session,
+    label: &str,
+    name: &str,
+    key: &str,
+    value: &str,
+) -> anyhow::Result<()> {
+    let config = AlterableConfig::default().with_name(text(key)).with_value(Some(text(value)));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(GROUP_RESOURCE)
+        .with_resource_name(text(name))
+        .with_configs(vec![config]);
+    s.at(label, 1, IncrementalAlterConfigsRequest::default().with_resources(vec![resource])).map(drop)
 }
 
 fn start(s: &mut Session, coordinator: i32, label: &str) -> anyhow::Result<()> {
@@ -154,20 +59,13 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     for count in [4, 6] {
         to.fill(s, 0, batch(count).to_bytes())?;
     }
-    let config = AlterableConfig::default()
-        .with_name(text("share.auto.offset.reset"))
-        .with_value(Some(text("earliest")));
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(GROUP_RESOURCE)
-        .with_resource_name(text(NAME))
-        .with_configs(vec![config]);
-    s.at("from the beginning", 1, IncrementalAlterConfigsRequest::default().with_resources(vec![resource]))?;
+    configure(s, "from the beginning", NAME, "share.auto.offset.reset", "earliest")?;
     s.coordinate(NAME)?;
     let coordinator = s.asked();
     joined(s, NAME, "m-1", &[TOPIC], 2)?;
     s.on(1);
 
-    let mut one = Member::new("m-1", id);
+    let mut one = member("m-1", id);
     no_sessions(s, &one)?;
     one.fetch(s, "open: one partition", &[(0, &[])])?;
     one.nothing(s, "open: the other one too", &[(1, &[])])?;
@@ -175,7 +73,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     refused(s, &mut one)?;
     start(s, coordinator, "offsets: after the refusals")?;
 
-    let mut two = Member::new("m-2", id);
+    let mut two = member("m-2", id);
     two.nothing(s, "another member: nothing is left", &[(0, &[])])?;
     two.say(s, "another member: records of the first", &[(0, 3, &[ACCEPT])])?;
     dispositions(s, &mut one, &mut two)?;
@@ -347,7 +245,7 @@ fn endings(s: &mut Session, to: To<'_>, one: &mut Member, two: &mut Member) -> a
     let said = two.saying(two.topic, 0, &[(15, 15, &[ACCEPT])]).with_share_session_epoch(-1);
     s.at("closed with an acknowledgement", 1, said)?;
     s.at("and gone too", 1, two.saying(two.topic, 0, &[(15, 15, &[ACCEPT])]))?;
-    *one = Member::new(one.id, one.topic);
+    *one = member(one.id, one.topic);
     to.fill(s, 1, batch(1).to_bytes())?;
     one.fetch(s, "opened again", &[(1, &[])])?;
     one.epoch = 0;
@@ -356,7 +254,7 @@ fn endings(s: &mut Session, to: To<'_>, one: &mut Member, two: &mut Member) -> a
 
 /// A topic that nobody knows and a negative size, in a session of its own. It takes the requests, whatever the answers are.
 fn unknown_topic(s: &mut Session, id: Uuid) -> anyhow::Result<()> {
-    let mut three = Member::new("m-3", id);
+    let mut three = member("m-3", id);
     three.nothing(s, "unknown: a session", &[(1, &[])])?;
     let none = || Uuid::from_u128(77);
     let unknown =

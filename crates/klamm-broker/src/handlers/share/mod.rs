@@ -7,14 +7,19 @@ use klamm_metadata::features::SHARE_VERSION;
 use klamm_wire::{ErrorCode, StrBytes, Uuid};
 
 use crate::core::Core;
-use crate::share::acknowledge::Acknowledgement;
+use crate::share::acknowledge::{Acknowledgement, RENEW};
 use crate::share::pending::Said;
 use crate::share::session::{SessionKey, TopicPartitionId};
 
 /// The longest id of a member, in UTF-16 units.
 const MAX_MEMBER_ID: usize = 36;
-/// The highest type of an acknowledgement in the versions served: rejected.
-const MAX_ACKNOWLEDGE_TYPE: i8 = 3;
+/// The version of ShareFetch and ShareAcknowledge that brought [`RENEW`], the highest type of an acknowledgement.
+const RENEWING: i16 = 2;
+
+/// Whether a request may say that its member keeps records: it has to announce that.
+const fn renews(version: i16, is_renew_ack: bool) -> bool {
+    version >= RENEWING && is_renew_ack
+}
 
 /// Whether the cluster has share groups: `share.version` is 1 or more.
 pub(crate) fn enabled(core: &Core) -> bool {
@@ -45,9 +50,13 @@ fn session_key(
 }
 
 /// What a request says of each partition's records, as far as it may be said (`handleAcknowledgements`).
-fn checked(core: &Core, said: impl Iterator<Item = (TopicPartitionId, Vec<Acknowledgement>)>) -> Vec<Said> {
+fn checked(
+    core: &Core,
+    renews: bool,
+    said: impl Iterator<Item = (TopicPartitionId, Vec<Acknowledgement>)>,
+) -> Vec<Said> {
     let mut said: Vec<Said> =
-        said.map(|(id, said)| (id, check_acknowledgements(core, id.0, id.1, said))).collect();
+        said.map(|(id, said)| (id, check_acknowledgements(core, renews, id.0, id.1, said))).collect();
     // A partition of which nothing is said is answered beside one of which something is, and else left out.
     let nothing = |said: &Said| said.1.as_ref().is_ok_and(Vec::is_empty);
     if said.iter().all(|partition| partition.1.is_err() || nothing(partition)) {
@@ -59,6 +68,7 @@ fn checked(core: &Core, said: impl Iterator<Item = (TopicPartitionId, Vec<Acknow
 /// Looks at what a request says of one partition's records before anybody takes note of it (`validateAcknowledgementBatches`).
 fn check_acknowledgements(
     core: &Core,
+    renews: bool,
     topic: Uuid,
     partition: i32,
     said: Vec<Acknowledgement>,
@@ -66,6 +76,7 @@ fn check_acknowledgements(
     let Some(known) = core.metadata.image().topics.by_id(topic) else {
         return Err(ErrorCode::UnknownTopicId);
     };
+    let highest = if renews { RENEW } else { RENEW - 1 };
     let mut previous_last = -1;
     for batch in &said {
         let span = batch.last.wrapping_sub(batch.first);
@@ -73,7 +84,7 @@ fn check_acknowledgements(
             || batch.first < previous_last
             || batch.types.is_empty()
             || batch.types.len() > 1 && span != batch.types.len() as i64 - 1
-            || batch.types.iter().any(|ack_type| !(0..=MAX_ACKNOWLEDGE_TYPE).contains(ack_type));
+            || batch.types.iter().any(|ack_type| !(0..=highest).contains(ack_type));
         if wrong {
             return Err(ErrorCode::InvalidRequest);
         }

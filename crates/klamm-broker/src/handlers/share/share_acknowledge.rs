@@ -1,12 +1,12 @@
-//! ShareAcknowledge (key 79), version 1. Answers to `KafkaApis.handleShareAcknowledgeRequest` (KIP-932).
+//! ShareAcknowledge (key 79), versions 1 to 2. Answers to `KafkaApis.handleShareAcknowledgeRequest` (KIP-932).
 //!
-//! Difference: version 2, which renews locks (KIP-1222), waits until `kafka-protocol` has it.
+//! * v2 renewed locks (KIP-1222)
 
 use klamm_node::Ctx;
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::{ResponseKind, ShareAcknowledgeRequest, ShareAcknowledgeResponse};
 
-use super::{checked, session_key};
+use super::{checked, renews, session_key};
 use crate::broker::Broker;
 use crate::core::RequestContext;
 use crate::share::acknowledge::Acknowledgement;
@@ -52,7 +52,7 @@ pub(crate) fn handle(
             ((topic_id, p.partition_index), batches.collect::<Vec<_>>())
         })
     });
-    let said = checked(core, said);
+    let said = checked(core, renews(rc.api_version, request.is_renew_ack), said);
     share.acknowledge(core, ctx, pending, said);
     share.maybe_answer(core, ctx, pending);
 }

@@ -1,6 +1,6 @@
-//! ShareFetch (key 78), version 1. Answers to `KafkaApis.handleShareFetchRequest` (KIP-932).
+//! ShareFetch (key 78), versions 1 to 2. Answers to `KafkaApis.handleShareFetchRequest` (KIP-932).
 //!
-//! Difference: version 2, which renews locks (KIP-1222) and limits records strictly (KIP-1206), waits until `kafka-protocol` has it.
+//! * v2 renewed locks (KIP-1222), a strict limit of records (KIP-1206)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,18 @@ use klamm_wire::ErrorCode;
 use klamm_wire::messages::share_fetch_response::PartitionData;
 use klamm_wire::messages::{ResponseKind, ShareFetchRequest, ShareFetchResponse};
 
-use super::{checked, session_key};
+use super::{checked, renews, session_key};
 use crate::broker::Broker;
 use crate::core::{Core, RequestContext};
 use crate::share::acknowledge::Acknowledgement;
 use crate::share::fetch::ShareFetch;
 use crate::share::pending::{Fetched, Kind};
 use crate::share::session::{FINAL_EPOCH, INITIAL_EPOCH, TopicPartitionId};
+
+/// How strictly `MaxRecords` is meant (`ShareAcquireMode`): batches of the log are given whole.
+const BATCH_OPTIMIZED: i8 = 0;
+/// No record more.
+const RECORD_LIMIT: i8 = 1;
 
 /// Takes note of acknowledgements, and gives records.
 pub(crate) fn handle(
@@ -34,6 +39,12 @@ pub(crate) fn handle(
         Ok(session) => session,
         Err(error) => return refuse(ctx, error),
     };
+    let renews = renews(rc.api_version, request.is_renew_ack);
+    // What it asks for would take time, which the locks that it renews may not have.
+    let sizes = [request.max_bytes, request.min_bytes, request.max_records, request.max_wait_ms];
+    if renews && sizes != [0; 4] {
+        return refuse(ctx, ErrorCode::InvalidRequest);
+    }
     let epoch = request.share_session_epoch;
     let named = request.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|partition| (topic.topic_id, partition.partition_index))
@@ -74,6 +85,7 @@ pub(crate) fn handle(
         min_bytes: 0,
         max_bytes: request.max_bytes.min(core.config.hot.fetch_max_bytes),
         max_records: request.max_records,
+        strict: request.share_acquire_mode == RECORD_LIMIT,
         batch_size: request.batch_size,
         isolation: core.share_isolation(&group),
         group,
@@ -99,8 +111,14 @@ pub(crate) fn handle(
                 ((topic_id, p.partition_index), batches.collect::<Vec<_>>())
             })
         });
-        let said = checked(core, said);
+        let said = checked(core, renews, said);
         share.acknowledge(core, ctx, op.pending, said);
+    }
+    if renews {
+        return share.fetched(core, ctx, op.pending, Vec::new());
+    }
+    if !(BATCH_OPTIMIZED..=RECORD_LIMIT).contains(&request.share_acquire_mode) && !op.partitions.is_empty() {
+        return share.fail(ctx, op.pending, ErrorCode::UnknownServerError);
     }
     share.start_fetch(core, ctx, op, request.max_wait_ms);
 }

@@ -39,7 +39,7 @@ pub(super) const WORDS: &[Word] = &[
         args: &[arg("share-consumer", Kind::Name), arg("how", Kind::Text), any("record", Kind::Text)],
         props: &[prop("error", Kind::Error, "the result must be this (NONE)")],
         doc: "Says what became of records that it was given, of all of them when none is named: `accept` (done), `release` (somebody may try \
-              again), `reject` (nobody shall).",
+              again), `reject` (nobody shall). With `renew` it keeps them, and their locks begin anew.",
         example: "share-consumer s group=work\nshare-join s t\nshare-poll s\nproduce p a b\nshare-poll s\nacknowledge s accept a\nacknowledge s release b",
         ..WORD
     },

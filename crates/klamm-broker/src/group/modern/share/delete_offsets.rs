@@ -13,7 +13,6 @@ use klamm_wire::{ErrorCode, StrBytes, Uuid};
 use super::super::refusal::Refusal;
 use super::group::{NOT_EMPTY, not_a_share_group};
 use super::initialize::{Answers, Asks, ShareAsked};
-use super::offsets::UNKNOWN_PARTITION;
 use super::records::ShareRecord;
 use crate::core::RequestContext;
 use crate::group::GroupCoordinator;
@@ -23,6 +22,7 @@ use crate::group::host::Host;
 use crate::group::member::own;
 use crate::group::records::Record;
 use crate::group::shard::{Env, Shard};
+use crate::handlers::UNKNOWN_PARTITION;
 use crate::share::key::SharePartitionKey;
 use crate::share_coordinator::ask::Ask;
 

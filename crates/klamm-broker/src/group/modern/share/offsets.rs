@@ -20,9 +20,6 @@ use crate::share::key::SharePartitionKey;
 use crate::share_coordinator::ask::Ask;
 use crate::share_coordinator::state::UNINITIALIZED_START_OFFSET;
 
-/// Kafka's words for a topic or partition that does not exist.
-pub(super) const UNKNOWN_PARTITION: &str = "This server does not host this topic-partition.";
-
 /// A group's place in the answer of a DescribeShareGroupOffsets.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetsAsked {

@@ -184,7 +184,7 @@ apis! {
     AddOffsetsToTxn 0-4, flexible 3, Broker, served;
     EndTxn 0-5, flexible 3, Broker, served;
     WriteTxnMarkers 1-2, flexible 1, Broker, served;
-    TxnOffsetCommit 0-5, flexible 3, Broker, served;
+    TxnOffsetCommit 0-6, flexible 3, Broker, served;
     DescribeAcls 1-3, flexible 2, Both, no;
     CreateAcls 1-3, flexible 2, Both, no;
     DeleteAcls 1-3, flexible 2, Both, no;

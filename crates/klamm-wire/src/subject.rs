@@ -65,9 +65,9 @@ pub fn is_about(request: &Request, is: &mut dyn FnMut(TopicRef<'_>, Option<i32>)
         Request::OffsetDelete(r) => {
             r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Name(&t.name.0), Some(p.partition_index))))
         }
-        Request::TxnOffsetCommit(r) => {
-            r.topics.iter().any(|t| t.partitions.iter().any(|p| is(Name(&t.name.0), Some(p.partition_index))))
-        }
+        Request::TxnOffsetCommit(r) => r.topics.iter().any(|t| {
+            t.partitions.iter().any(|p| is(TopicRef::new(&t.name, t.topic_id), Some(p.partition_index)))
+        }),
         Request::AddPartitionsToTxn(r) => r
             .v3_and_below_topics
             .iter()

@@ -8,7 +8,7 @@ use klamm_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequestParti
 use klamm_wire::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
-use klamm_wire::messages::{ResponseKind, TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use klamm_wire::messages::{ResponseKind, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use klamm_wire::record::control::EndTxnMarker;
 use klamm_wire::{ErrorCode, RecordBatch, StrBytes, Uuid};
 
@@ -29,10 +29,8 @@ use crate::handlers::write_txn_markers::{MarkerOutcome, MarkersId, TxnEnd};
 /// A TxnOffsetCommit whose topics are known.
 #[derive(Debug, Clone)]
 pub(crate) struct TxnCommit {
-    /// The request, less what was refused.
+    /// The request, less what was refused; its topics have both their names and their ids.
     pub(crate) request: TxnOffsetCommitRequest,
-    /// The ids of its topics.
-    pub(crate) topic_ids: Vec<Uuid>,
     /// What was refused.
     pub(crate) response: TxnOffsetCommitResponse,
     /// What lets it begin its transaction in the log.
@@ -95,9 +93,9 @@ impl GroupCoordinator {
 
 impl Shard {
     fn commit_transactional(&mut self, env: &mut Env<'_, '_>, rc: &RequestContext, commit: TxnCommit) {
-        let TxnCommit { request, topic_ids, mut response, guard } = commit;
+        let TxnCommit { request, mut response, guard } = commit;
         let (to, version) = (rc.reply_to, rc.api_version);
-        if let Err(error) = self.accept_txn_commit(env, version, &request, &topic_ids) {
+        if let Err(error) = self.accept_txn_commit(env, version, &request) {
             merge(&mut response, commit_error(&request, error));
             return self.finish(env, Done::TxnCommit { to, version, response }, Ok(()));
         }
@@ -108,8 +106,8 @@ impl Shard {
         };
         let mut records = Vec::new();
         let mut topics = Vec::with_capacity(request.topics.len());
-        for (at, topic) in request.topics.into_iter().enumerate() {
-            let topic_id = topic_ids.get(at).copied().unwrap_or_default();
+        for topic in request.topics {
+            let topic_id = topic.topic_id;
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for partition in topic.partitions {
                 let too_large =
@@ -156,14 +154,13 @@ impl Shard {
         env: &Env<'_, '_>,
         version: i16,
         request: &TxnOffsetCommitRequest,
-        topic_ids: &[Uuid],
     ) -> Result<(), ErrorCode> {
         match self.groups.group(&request.group_id.0) {
             Some(Group::Classic(group)) => group.validate_txn_offset_commit(request),
             Some(Group::Consumer(group)) => {
                 let max = env.config.metadata_max_size;
                 let fits = |metadata: Option<&StrBytes>| !is_longer(metadata, max);
-                let valid = group.validate_txn_offset_commit(request, topic_ids, env.config.release, fits);
+                let valid = group.validate_txn_offset_commit(request, env.config.release, fits);
                 valid.map_err(|error| match error {
                     // Before KIP-1319 producers know but the older word for it.
                     ErrorCode::StaleMemberEpoch if version < 6 => ErrorCode::IllegalGeneration,
@@ -290,6 +287,7 @@ fn commit_error(request: &TxnOffsetCommitRequest, error: ErrorCode) -> Vec<TxnOf
         let partitions = topic.partitions.iter().map(|p| refusal(p.partition_index, error));
         TxnOffsetCommitResponseTopic::default()
             .with_name(topic.name.clone())
+            .with_topic_id(topic.topic_id)
             .with_partitions(partitions.collect())
     });
     topics.collect()
@@ -297,10 +295,12 @@ fn commit_error(request: &TxnOffsetCommitRequest, error: ErrorCode) -> Vec<TxnOf
 
 /// Joins the coordinator's topics to the refused ones; a topic that is in both keeps one entry.
 fn merge(response: &mut TxnOffsetCommitResponse, topics: Vec<TxnOffsetCommitResponseTopic>) {
-    let known: BTreeMap<TopicName, usize> =
-        response.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
+    // Whoever is asked by id knows no name of what it refuses, and whoever is asked by name no id.
+    let place = |topic: &TxnOffsetCommitResponseTopic| (topic.topic_id, topic.name.clone());
+    let known: BTreeMap<_, usize> =
+        response.topics.iter().enumerate().map(|(at, topic)| (place(topic), at)).collect();
     for topic in topics {
-        match known.get(&topic.name) {
+        match known.get(&place(&topic)) {
             Some(at) => response.topics[*at].partitions.extend(topic.partitions),
             None => response.topics.push(topic),
         }

@@ -1,9 +1,8 @@
-//! TxnOffsetCommit (key 28), versions 0–5. Answers to `KafkaApis.handleTxnOffsetCommitRequest`.
+//! TxnOffsetCommit (key 28), versions 0–6. Answers to `KafkaApis.handleTxnOffsetCommitRequest`.
 //!
 //! * v2 leader epochs (KIP-320) · v3 flexible, member and generation (KIP-447) · v4 `TRANSACTION_ABORTABLE` (KIP-890)
 //! * v5 the offsets' partition is added to the transaction on the way (KIP-890)
-//!
-//! Difference: version 6 (topic ids and `STALE_MEMBER_EPOCH`, KIP-1319) waits for its schema.
+//! * v6 topic ids instead of names, `GROUP_ID_NOT_FOUND` and `STALE_MEMBER_EPOCH` (KIP-1319)
 
 use klamm_node::{Ctx, TopicPartition};
 use klamm_wire::ErrorCode;
@@ -15,6 +14,9 @@ use crate::core::RequestContext;
 use crate::group::txn::{self, TxnCommit};
 use crate::group::{coordinator_error, offsets_partition};
 use crate::transaction::verification::{PartitionErrors, Question, TransactionSupportedOperation, Waiter};
+
+/// Since this version topics are named by their ids.
+const FIRST_WITH_IDS: i16 = 6;
 
 /// A TxnOffsetCommit that waits for the transaction coordinator.
 #[derive(Debug, Clone)]
@@ -31,38 +33,39 @@ pub(crate) fn handle(
     rc: RequestContext,
     mut request: TxnOffsetCommitRequest,
 ) {
+    let by_id = rc.api_version >= FIRST_WITH_IDS;
+    let unknown = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
     let mut response = TxnOffsetCommitResponse::default();
-    let mut topic_ids = Vec::new();
     request.topics.retain_mut(|topic| {
-        let id = broker.core.topic_id(&topic.name);
+        let id = if by_id { Some(topic.topic_id) } else { broker.core.topic_id(&topic.name) };
         let known = id.and_then(|id| broker.core.topic_name(id).map(|name| (name, id)));
         let count = known.as_ref().map_or(0, |(name, _)| broker.core.partition_count(name).unwrap_or(0));
-        let mut answer = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
+        let error = if known.is_some() { ErrorCode::UnknownTopicOrPartition } else { unknown };
+        let mut answer = TxnOffsetCommitResponseTopic::default()
+            .with_name(topic.name.clone())
+            .with_topic_id(id.unwrap_or_default());
         topic.partitions.retain(|partition| {
             let exists = (0..count).contains(&partition.partition_index);
             if !exists {
-                let error = ErrorCode::UnknownTopicOrPartition;
                 answer.partitions.push(txn::refusal(partition.partition_index, error));
             }
             exists
         });
-        if !answer.partitions.is_empty() {
+        if let Some((name, id)) = &known {
+            // The metadata's own name: it is kept, and that of the request would keep the request with it.
+            topic.name = TopicName::from(name.clone());
+            topic.topic_id = *id;
+            answer.name = topic.name.clone();
+        }
+        if known.is_none() || !answer.partitions.is_empty() {
             response.topics.push(answer);
         }
-        match known {
-            Some((name, id)) if !topic.partitions.is_empty() => {
-                // The metadata's own name: it is kept, and that of the request would keep the request with it.
-                topic.name = TopicName::from(name);
-                topic_ids.push(id);
-                true
-            }
-            _ => false,
-        }
+        known.is_some() && !topic.partitions.is_empty()
     });
     if request.topics.is_empty() {
         return txn::reply(ctx, rc.reply_to, rc.api_version, response);
     }
-    let commit = TxnCommit { request, topic_ids, response, guard: None };
+    let commit = TxnCommit { request, response, guard: None };
     if commit.request.group_id.is_empty() {
         return commit.refuse(ctx, &rc, ErrorCode::InvalidGroupId);
     }

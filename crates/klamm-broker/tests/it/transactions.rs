@@ -3,4 +3,5 @@
 mod coordinator;
 mod failover;
 mod markers;
+mod offsets;
 mod requests;

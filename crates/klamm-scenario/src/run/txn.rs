@@ -11,9 +11,9 @@ use klamm_wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, GroupId,
     InitProducerIdRequest, ProducerId, ResponseKind, TopicName, TransactionalId, TxnOffsetCommitRequest,
 };
-use klamm_wire::{Api, ApiKey, ErrorCode, KafkaVersion, Request, Response, StrBytes};
+use klamm_wire::{Api, ApiKey, ErrorCode, KafkaVersion, Request, Response, StrBytes, Uuid};
 
-use super::Runner;
+use super::{Runner, ask};
 use crate::report::Failure;
 use crate::step::{Metadata, Transaction, TransactionStep, TransactionalSpec};
 use crate::theatre::{Answer, Theatre};
@@ -177,6 +177,7 @@ impl<T: Theatre> Runner<T> {
         let Some(producer) = self.producers.get(&step.client) else { return ErrorCode::UnknownServerError };
         let Some(spec) = producer.spec().transactional.clone() else { return ErrorCode::UnknownServerError };
         let identity = producer.identity().map(|(id, epoch)| (id, step.epoch.unwrap_or(epoch)));
+        let producer_client = producer.client();
         match &step.what {
             Transaction::Begin | Transaction::WriteEpoch(_) => ErrorCode::None,
             Transaction::Init => {
@@ -215,7 +216,10 @@ impl<T: Theatre> Runner<T> {
                     }
                     self.uses(step, group);
                 }
-                let request = commit_offset(&spec, identity, &step.what);
+                let request = match self.commit_offset(producer_client, &spec, identity, &step.what) {
+                    Ok(request) => request,
+                    Err(error) => return error,
+                };
                 match self.ask_coordinator(step, &spec, &Of::Group(group.clone()), request) {
                     Ok(_) => {
                         self.uses(step, group);
@@ -244,6 +248,39 @@ impl<T: Theatre> Runner<T> {
                 .and_then(|group| group.instance_id.as_ref())
                 .map(ToString::to_string),
         }
+    }
+
+    /// A commit of a position. Since version 6 its topic is named by its id.
+    fn commit_offset(
+        &mut self,
+        client: u32,
+        spec: &TransactionalSpec,
+        identity: (i64, i16),
+        what: &Transaction,
+    ) -> Result<Asked, ErrorCode> {
+        let (key, version, mut request) = commit_offset(spec, identity, what);
+        if version >= 6
+            && let Request::TxnOffsetCommit(request) = &mut request
+        {
+            for topic in &mut request.topics {
+                topic.topic_id = self.topic_id(client, &topic.name.0)?;
+                topic.name = TopicName::default();
+            }
+        }
+        Ok((key, version, request))
+    }
+
+    /// What the first broker that answers knows a topic by.
+    fn topic_id(&mut self, client: u32, topic: &StrBytes) -> Result<Uuid, ErrorCode> {
+        let (key, version) = ask::METADATA;
+        for broker in self.stage.brokers() {
+            let ticket = self.stage.ask(client, broker, key, version, ask::metadata(topic, false));
+            let Some(Answer::Response(answer)) = self.answer(ticket) else { continue };
+            if let Some(ResponseKind::Metadata(answer)) = kind(&answer) {
+                return Ok(answer.topics.first().map(|topic| topic.topic_id).unwrap_or_default());
+            }
+        }
+        Err(ErrorCode::NetworkException)
     }
 
     fn uses(&mut self, step: &TransactionStep, group: &str) {
@@ -373,7 +410,8 @@ fn add_offsets(spec: &TransactionalSpec, identity: (i64, i16), group: &str) -> A
     (ApiKey::AddOffsetsToTxn, version, Request::AddOffsetsToTxn(request))
 }
 
-/// From version 5 on the group's partition is added to the transaction on the way.
+/// From version 5 on the group's partition is added to the transaction on the way; version 6 has all that it says, and more words for
+/// what is wrong.
 fn commit_offset(spec: &TransactionalSpec, identity: (i64, i16), what: &Transaction) -> Asked {
     let mut request = TxnOffsetCommitRequest::default()
         .with_transactional_id(TransactionalId(text(&spec.id)))
@@ -395,7 +433,7 @@ fn commit_offset(spec: &TransactionalSpec, identity: (i64, i16), what: &Transact
             .with_group_instance_id(of.instance.as_deref().map(text))
             .with_topics(vec![topic]);
     }
-    let newest = if spec.v2 { 5 } else { 4 };
+    let newest = if spec.v2 { 6 } else { 4 };
     (
         ApiKey::TxnOffsetCommit,
         version(ApiKey::TxnOffsetCommit, spec.release, newest),

@@ -77,6 +77,7 @@ pub(super) fn answer(request: &Request, version: i16, code: i16) -> Option<Respo
                 });
                 TxnOffsetCommitResponseTopic::default()
                     .with_name(topic.name.clone())
+                    .with_topic_id(topic.topic_id)
                     .with_partitions(partitions.collect())
             });
             ResponseKind::TxnOffsetCommit(TxnOffsetCommitResponse::default().with_topics(topics.collect()))

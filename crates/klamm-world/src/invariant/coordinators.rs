@@ -184,9 +184,11 @@ impl Checker {
             self.look_at_group(world, node, &group.0);
         }
         if let Request::TxnOffsetCommit(request) = request {
+            let topics = &self.metadata.image().topics;
             let names = request.topics.iter().flat_map(|topic| {
-                let partitions = topic.partitions.iter();
-                partitions.map(|p| TopicPartition::new(topic.name.0.clone(), p.partition_index))
+                let by_id = topics.by_id(topic.topic_id).map(|topic| StrBytes::from(topic.name.to_string()));
+                let name = by_id.unwrap_or_else(|| topic.name.0.clone());
+                topic.partitions.iter().map(move |p| TopicPartition::new(name.clone(), p.partition_index))
             });
             self.coordinators.commits.transactional(&group.0, names);
         }

@@ -37,7 +37,7 @@ fn request(group: &str, generation: i32, member: &str, offset: i64) -> TxnOffset
 fn commit_in_txn(h: &mut Harness, request: TxnOffsetCommitRequest) -> ErrorCode {
     let rc = h.rc(5);
     let response = TxnOffsetCommitResponse::default();
-    let commit = TxnCommit { request, topic_ids: Vec::new(), response, guard: None };
+    let commit = TxnCommit { request, response, guard: None };
     h.step(|coordinator, broker, ctx| coordinator.commit_transactional(broker, ctx, &rc, commit));
     match h.answer(h.requests_sent()) {
         Some(ResponseKind::TxnOffsetCommit(response)) => error(response.topics[0].partitions[0].error_code),

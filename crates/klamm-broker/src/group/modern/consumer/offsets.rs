@@ -45,7 +45,6 @@ impl ConsumerGroup {
     pub(crate) fn validate_txn_offset_commit(
         &self,
         request: &TxnOffsetCommitRequest,
-        topic_ids: &[Uuid],
         release: KafkaVersion,
         metadata_fits: impl Fn(Option<&StrBytes>) -> bool,
     ) -> Result<(), ErrorCode> {
@@ -61,10 +60,10 @@ impl ConsumerGroup {
         if epoch > member.epoch || release < KafkaVersion::V4_3 {
             return Err(stale(member));
         }
-        for (topic, id) in request.topics.iter().zip(topic_ids) {
+        for topic in &request.topics {
             for partition in &topic.partitions {
                 if metadata_fits(partition.committed_metadata.as_ref()) {
-                    self.validate_partition(member, epoch, *id, partition.partition_index)?;
+                    self.validate_partition(member, epoch, topic.topic_id, partition.partition_index)?;
                 }
             }
         }

@@ -123,7 +123,8 @@ impl Shard {
                     });
                 }
             }
-            let answer = TxnOffsetCommitResponseTopic::default().with_name(topic.name);
+            let answer =
+                TxnOffsetCommitResponseTopic::default().with_name(topic.name).with_topic_id(topic_id);
             topics.push(answer.with_partitions(partitions));
         }
         merge(&mut response, topics);

@@ -219,9 +219,13 @@ impl LogManager {
         now_ms: i64,
     ) -> Result<Log, LogError> {
         let dir = self.log_dir(topic, partition);
+        let is_new = !disk.exists(&dir);
         disk.create_dir(&dir)?;
         if let Some(id) = topic_id {
             checkpoint::write_topic_id(disk, &dir, id)?;
+        }
+        if is_new {
+            return Log::create(disk, dir, config, self.settings.limits, now_ms);
         }
         Log::open(disk, &dir, config, self.settings.limits, OpenLog::default(), now_ms)
     }

@@ -48,8 +48,28 @@ impl Log {
         now_ms: i64,
     ) -> Result<Self, LogError> {
         disk.create_dir(dir)?;
-        let mut log = Self {
-            dir: dir.to_owned(),
+        let mut log = Self::empty(dir.to_owned(), config, limits, options, now_ms);
+        log.load(disk, options, now_ms)?;
+        Ok(log)
+    }
+
+    /// Makes a log in a directory in which nothing can be.
+    pub(crate) fn create(
+        disk: &mut dyn Disk,
+        dir: String,
+        config: Arc<LogConfig>,
+        limits: LogLimits,
+        now_ms: i64,
+    ) -> Result<Self, LogError> {
+        let mut log = Self::empty(dir, config, limits, OpenLog::default(), now_ms);
+        let jitter = roll_jitter_ms(&log.config, limits.seed, &log.dir, 0);
+        log.segments.push(Segment::create(disk, &log.dir, 0, &log.config, jitter, now_ms)?);
+        Ok(log)
+    }
+
+    fn empty(dir: String, config: Arc<LogConfig>, limits: LogLimits, options: OpenLog, now_ms: i64) -> Self {
+        Self {
+            dir,
             config,
             limits,
             segments: Vec::new(),
@@ -68,9 +88,7 @@ impl Log {
             cleaning: None,
             verify_crcs: false,
             heads: BytesMut::new(),
-        };
-        log.load(disk, options, now_ms)?;
-        Ok(log)
+        }
     }
 
     fn load(&mut self, disk: &mut dyn Disk, options: OpenLog, now_ms: i64) -> Result<(), LogError> {

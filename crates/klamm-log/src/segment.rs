@@ -85,27 +85,67 @@ impl Segment {
             disk.preallocate(log, config.segment_bytes.into())?;
         }
         let max_bytes = config.segment_index_bytes;
-        let offset_index = OffsetIndex::open(disk, &path(names::INDEX), base_offset, max_bytes)?;
-        let time_index = TimeIndex::open(disk, &path(names::TIME_INDEX), base_offset, max_bytes)?;
-        let txn_index = TransactionIndex::open(disk, &path(names::TXN_INDEX))?;
-        let mut segment = Self {
+        let indexes = (
+            OffsetIndex::open(disk, &path(names::INDEX), base_offset, max_bytes)?,
+            TimeIndex::open(disk, &path(names::TIME_INDEX), base_offset, max_bytes)?,
+            TransactionIndex::open(disk, &path(names::TXN_INDEX))?,
+        );
+        let mut segment = Self::empty(base_offset, log, indexes, roll_jitter_ms, now_ms);
+        segment.preallocated = preallocated;
+        segment.size = disk.len(log);
+        segment.load_timestamps(disk)?;
+        Ok(segment)
+    }
+
+    /// The first segment of a log in a directory that is new. Its indexes have no files before their first entries: many a partition has
+    /// few records or none.
+    pub(crate) fn create(
+        disk: &mut dyn Disk,
+        dir: &str,
+        base_offset: i64,
+        config: &LogConfig,
+        roll_jitter_ms: i64,
+        now_ms: i64,
+    ) -> Result<Self, DiskError> {
+        let path = |kind: &str| names::file(dir, base_offset, kind);
+        let log = disk.open(&path(names::LOG), FileKind::Log)?;
+        if config.preallocate {
+            disk.preallocate(log, config.segment_bytes.into())?;
+        }
+        let max_bytes = config.segment_index_bytes;
+        let indexes = (
+            OffsetIndex::unmade(path(names::INDEX), base_offset, max_bytes),
+            TimeIndex::unmade(path(names::TIME_INDEX), base_offset, max_bytes),
+            TransactionIndex::default(),
+        );
+        let mut segment = Self::empty(base_offset, log, indexes, roll_jitter_ms, now_ms);
+        segment.preallocated = config.preallocate;
+        Ok(segment)
+    }
+
+    fn empty(
+        base_offset: i64,
+        log: FileId,
+        (offset_index, time_index, txn_index): (OffsetIndex, TimeIndex, TransactionIndex),
+        roll_jitter_ms: i64,
+        now_ms: i64,
+    ) -> Self {
+        Self {
             base_offset,
             log,
             offset_index,
             time_index,
             txn_index,
-            size: disk.len(log),
+            size: 0,
             bytes_since_index_entry: 0,
             first_batch_timestamp: None,
             max_timestamp: (-1, base_offset),
             created_ms: now_ms,
             modified_ms: now_ms,
             roll_jitter_ms,
-            preallocated,
+            preallocated: false,
             recent: VecDeque::new(),
-        };
-        segment.load_timestamps(disk)?;
-        Ok(segment)
+        }
     }
 
     pub(crate) const fn size(&self) -> u64 {
@@ -386,8 +426,10 @@ impl Segment {
     /// The segment is active no more: completes the time index, and cuts a preallocated file (`onBecomeInactiveSegment`).
     pub(crate) fn seal(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         self.time_index.maybe_append(disk, self.max_timestamp.0, self.max_timestamp.1, true)?;
-        disk.seal(self.offset_index.file())?;
-        disk.seal(self.time_index.file())?;
+        // Whoever finds the segment without them takes it for damaged.
+        for index in [self.offset_index.make(disk)?, self.time_index.make(disk)?] {
+            disk.seal(index)?;
+        }
         if std::mem::take(&mut self.preallocated) {
             disk.seal(self.log)?;
         }
@@ -440,7 +482,7 @@ impl Segment {
 
     /// The files that hold something to flush.
     pub(crate) fn files(&self) -> impl Iterator<Item = FileId> + use<> {
-        [Some(self.log), Some(self.offset_index.file()), Some(self.time_index.file()), self.txn_index.file()]
+        [Some(self.log), self.offset_index.file(), self.time_index.file(), self.txn_index.file()]
             .into_iter()
             .flatten()
     }

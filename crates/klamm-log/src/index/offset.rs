@@ -41,7 +41,18 @@ impl OffsetIndex {
         Ok(Self { entries: SparseIndex::open(disk, path, base, max_bytes)? })
     }
 
-    pub(crate) const fn file(&self) -> FileId {
+    /// An empty index that has no file before its first entry; nothing may lie at `path`.
+    pub(crate) fn unmade(path: String, base: i64, max_bytes: u32) -> Self {
+        Self { entries: SparseIndex::unmade(path, base, max_bytes) }
+    }
+
+    /// The file, which is made if it is not there yet.
+    pub(crate) fn make(&mut self, disk: &mut dyn Disk) -> Result<FileId, DiskError> {
+        self.entries.make(disk)
+    }
+
+    /// The file, if there is one.
+    pub(crate) const fn file(&self) -> Option<FileId> {
         self.entries.file()
     }
 

@@ -18,14 +18,29 @@ pub(super) trait Entry: Copy {
 /// An index file and its last entry.
 #[derive(Debug, Clone)]
 pub(super) struct SparseIndex<E> {
-    file: FileId,
+    place: Place,
     base_offset: i64,
     entries: usize,
     max_entries: usize,
     last: Option<E>,
 }
 
+/// Where an index lies.
+#[derive(Debug, Clone)]
+enum Place {
+    File(FileId),
+    /// Nowhere yet: it is empty. Its first entry makes a file of this path.
+    Unmade(Box<str>),
+}
+
 impl<E: Entry> SparseIndex<E> {
+    /// An empty index whose file is made with its first entry, or by [`make`](Self::make). Until then nothing may lie there, and the
+    /// directory keeps its name.
+    pub(super) fn unmade(path: String, base_offset: i64, max_bytes: u32) -> Self {
+        let max_entries = max_bytes as usize / E::SIZE;
+        Self { place: Place::Unmade(path.into()), base_offset, entries: 0, max_entries, last: None }
+    }
+
     pub(super) fn open(
         disk: &mut dyn Disk,
         path: &str,
@@ -33,15 +48,37 @@ impl<E: Entry> SparseIndex<E> {
         max_bytes: u32,
     ) -> Result<Self, DiskError> {
         let max_entries = max_bytes as usize / E::SIZE;
-        let file = disk.open(path, FileKind::Index { max_bytes: (max_entries * E::SIZE) as u64 })?;
-        let entries = disk.len(file) as usize / E::SIZE;
-        let mut index = Self { file, base_offset, entries, max_entries, last: None };
+        let mut index =
+            Self { place: Place::Unmade(path.into()), base_offset, entries: 0, max_entries, last: None };
+        let file = index.make(disk)?;
+        index.entries = disk.len(file) as usize / E::SIZE;
         index.refresh(disk)?;
         Ok(index)
     }
 
-    pub(super) const fn file(&self) -> FileId {
-        self.file
+    /// The file, which is made if it is not there yet.
+    pub(super) fn make(&mut self, disk: &mut dyn Disk) -> Result<FileId, DiskError> {
+        match &self.place {
+            Place::File(file) => Ok(*file),
+            Place::Unmade(path) => {
+                let max_bytes = (self.max_entries * E::SIZE) as u64;
+                let file = disk.open(path, FileKind::Index { max_bytes })?;
+                self.place = Place::File(file);
+                Ok(file)
+            }
+        }
+    }
+
+    /// The file, if there is one.
+    pub(super) const fn file(&self) -> Option<FileId> {
+        match self.place {
+            Place::File(file) => Some(file),
+            Place::Unmade(_) => None,
+        }
+    }
+
+    fn contents<'a>(&self, disk: &'a dyn Disk) -> Result<&'a [u8], DiskError> {
+        self.file().map_or(Ok(&[]), |file| disk.contents(file))
     }
 
     pub(super) const fn base_offset(&self) -> i64 {
@@ -69,7 +106,7 @@ impl<E: Entry> SparseIndex<E> {
 
     /// Every entry.
     pub(super) fn all(&self, disk: &dyn Disk) -> Result<Vec<E>, DiskError> {
-        let bytes = disk.contents(self.file)?;
+        let bytes = self.contents(disk)?;
         Ok((0..self.entries).filter_map(|n| self.entry(bytes, n)).collect())
     }
 
@@ -79,10 +116,11 @@ impl<E: Entry> SparseIndex<E> {
         disk: &dyn Disk,
         follows: impl Fn(Option<E>, E) -> bool,
     ) -> Result<bool, DiskError> {
-        if !disk.len(self.file).is_multiple_of(E::SIZE as u64) {
+        let len = self.file().map_or(0, |file| disk.len(file));
+        if !len.is_multiple_of(E::SIZE as u64) {
             return Ok(false);
         }
-        let bytes = disk.contents(self.file)?;
+        let bytes = self.contents(disk)?;
         let mut previous = None;
         for n in 0..self.entries {
             let entry = self.entry(bytes, n);
@@ -103,14 +141,15 @@ impl<E: Entry> SparseIndex<E> {
         if self.entries == 0 {
             return Ok(None);
         }
-        let bytes = disk.contents(self.file)?;
+        let bytes = self.contents(disk)?;
         let count = self.count_where(bytes, before);
         Ok(count.checked_sub(1).and_then(|n| self.entry(bytes, n)))
     }
 
     /// Adds an entry; whether it is in order is the caller's to see.
     pub(super) fn append(&mut self, disk: &mut dyn Disk, entry: E) -> Result<(), DiskError> {
-        disk.append_bytes(self.file, entry.write(self.base_offset).as_ref())?;
+        let file = self.make(disk)?;
+        disk.append_bytes(file, entry.write(self.base_offset).as_ref())?;
         self.entries += 1;
         self.last = Some(entry);
         Ok(())
@@ -122,7 +161,7 @@ impl<E: Entry> SparseIndex<E> {
         disk: &mut dyn Disk,
         before: impl Fn(E) -> bool,
     ) -> Result<(), DiskError> {
-        let keep = self.count_where(disk.contents(self.file)?, before);
+        let keep = self.count_where(self.contents(disk)?, before);
         self.keep(disk, keep)
     }
 
@@ -131,14 +170,16 @@ impl<E: Entry> SparseIndex<E> {
     }
 
     fn keep(&mut self, disk: &mut dyn Disk, entries: usize) -> Result<(), DiskError> {
-        disk.truncate(self.file, (entries * E::SIZE) as u64)?;
+        if let Some(file) = self.file() {
+            disk.truncate(file, (entries * E::SIZE) as u64)?;
+        }
         self.entries = entries;
         self.refresh(disk)
     }
 
     fn refresh(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
         self.last = match self.entries.checked_sub(1) {
-            Some(last) => self.entry(disk.contents(self.file)?, last),
+            Some(last) => self.entry(self.contents(disk)?, last),
             None => None,
         };
         Ok(())

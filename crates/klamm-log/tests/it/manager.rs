@@ -56,6 +56,43 @@ fn logs_come_back_with_their_offsets_and_ids() {
 }
 
 #[test]
+fn a_new_log_has_an_index_when_it_has_entries_or_was_closed() {
+    const INDEXES: [&str; 2] = ["00000000000000000000.index", "00000000000000000000.timeindex"];
+    let has_indexes = |disk: &dyn Disk, dir: &str| {
+        INDEXES.map(|name| disk.list(dir).unwrap().iter().any(|entry| entry.name == name))
+    };
+    both(|disk| {
+        let (mut manager, _) = boot(disk);
+        let config = || config(&[("index.interval.bytes", "50")]);
+        let mut small = manager.create_log(disk, "small", 0, None, config(), NOW).unwrap();
+        let mut large = manager.create_log(disk, "large", 0, None, config(), NOW).unwrap();
+        append(&mut small, disk, &["one"]);
+        for n in 0..20 {
+            append(&mut large, disk, &[&format!("value {n}")]);
+        }
+        assert_eq!(has_indexes(disk, "data/small-0"), [false; 2]);
+        assert_eq!(has_indexes(disk, "data/large-0"), [true; 2]);
+        disk.crash();
+
+        let (_, logs) = boot(disk);
+        assert_eq!(logs[0].log.log_end_offset(), 20);
+        assert_eq!(values(&logs[1].log, disk), ["one"]);
+        assert_eq!(
+            has_indexes(disk, "data/small-0"),
+            [true; 2],
+            "found without indexes, it was given new ones"
+        );
+        disk.crash();
+
+        let (mut manager, _) = boot(disk);
+        let mut log = manager.create_log(disk, "closed", 0, None, config(), NOW).unwrap();
+        append(&mut log, disk, &["one"]);
+        manager.close(disk, &mut [&mut log], None, NOW).unwrap();
+        assert_eq!(has_indexes(disk, "data/closed-0"), [true; 2]);
+    });
+}
+
+#[test]
 fn a_power_loss_takes_what_was_not_flushed() {
     both(|disk| {
         let (mut manager, _) = boot(disk);

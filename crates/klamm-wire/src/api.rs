@@ -162,9 +162,8 @@ apis! {
     Fetch 4-18, flexible 12, Both, served;
     ListOffsets 1-10, flexible 6, Broker, served;
     Metadata 0-13, flexible 9, Broker, served;
-    // Version 10 of both brings topic ids; kafka-protocol has those requests up to 9.
-    OffsetCommit 2-9, flexible 8, Broker, served;
-    OffsetFetch 1-9, flexible 6, Broker, served;
+    OffsetCommit 2-10, flexible 8, Broker, served;
+    OffsetFetch 1-10, flexible 6, Broker, served;
     FindCoordinator 0-6, flexible 3, Broker, served;
     JoinGroup 0-9, flexible 6, Broker, served;
     Heartbeat 0-4, flexible 4, Broker, served;

@@ -190,6 +190,7 @@ fn group(request: &Request, version: i16, code: i16) -> Option<ResponseKind> {
                 });
                 OffsetCommitResponseTopic::default()
                     .with_name(topic.name.clone())
+                    .with_topic_id(topic.topic_id)
                     .with_partitions(partitions.collect())
             });
             ResponseKind::OffsetCommit(OffsetCommitResponse::default().with_topics(topics.collect()))

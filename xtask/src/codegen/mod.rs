@@ -28,7 +28,8 @@ pub(crate) struct Arguments {
 }
 
 /// The requests of which `kafka-protocol` lacks a version that klamm serves. They and their responses are written whole.
-const BESIDE: &[&str] = &["ShareAcknowledge", "ShareFetch", "TxnOffsetCommit", "WriteTxnMarkers"];
+const BESIDE: &[&str] =
+    &["OffsetCommit", "OffsetFetch", "ShareAcknowledge", "ShareFetch", "TxnOffsetCommit", "WriteTxnMarkers"];
 
 /// A folder of generated modules, and where its schemas lie in Kafka's tree.
 struct Room {

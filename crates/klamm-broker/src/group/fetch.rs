@@ -28,6 +28,9 @@ pub(crate) struct GroupFetch {
     pub(crate) refused: Vec<OffsetFetchResponseTopics>,
 }
 
+/// Since this version topics are named by their ids.
+const FIRST_WITH_IDS: i16 = 10;
+
 impl GroupFetch {
     /// One error for everything that was asked for. Version 1 has no place for it but the partitions.
     pub(crate) fn error(&self, version: i16, error: ErrorCode) -> OffsetFetchResponseGroup {
@@ -66,10 +69,19 @@ impl Shard {
             return env.gathers.fetched(env.ctx, gather, slot, fetch.error(version, error));
         }
         let view = if require_stable { View::Latest } else { View::Committed };
+        let is_of_all = fetch.topics.is_none();
         let mut topics = match fetch.topics {
             Some(topics) => topics.into_iter().map(|t| self.fetch_topic(view, &fetch.group, t)).collect(),
             None => self.fetch_all(view, &fetch.group),
         };
+        if is_of_all && version >= FIRST_WITH_IDS {
+            // What has no id any more cannot be told of.
+            topics.retain_mut(|topic: &mut OffsetFetchResponseTopics| {
+                let known = env.host.topic(&topic.name);
+                topic.topic_id = known.as_ref().map(|known| known.id).unwrap_or_default();
+                known.is_some()
+            });
+        }
         topics.extend(fetch.refused);
         let group =
             OffsetFetchResponseGroup::default().with_group_id(GroupId::from(fetch.group)).with_topics(topics);

@@ -1,5 +1,6 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete.
 
+use klamm_wire::Uuid;
 use klamm_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use klamm_wire::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use klamm_wire::messages::offset_fetch_request::{
@@ -62,7 +63,7 @@ fn delete(name: &str, from: &str, partitions: &[i32]) -> OffsetDeleteRequest {
 }
 
 pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
-    s.create("committed", &[&[1], &[2], &[3]], &[])?;
+    let id = s.create("committed", &[&[1], &[2], &[3]], &[])?;
     let name = "committing";
     s.coordinate(name)?;
     s.all("fetch: of a group that is not there", |v| fetch(v, name, Some(&[("committed", &[0])])))?;
@@ -131,6 +132,7 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.each("commit: with a retention time", 2..=4, |v| {
         commit(v, name, "committed", 0, 6).with_retention_time_ms(1000)
     })?;
+    by_id(s, id)?;
     members(s)?;
     s.coordinate(name)?.elsewhere();
     s.all("elsewhere: commit", |v| commit(v, name, "committed", 0, 5))?;
@@ -138,6 +140,45 @@ pub(super) fn run(s: &mut Session) -> anyhow::Result<()> {
     s.each("elsewhere: fetch everything", 2..=9, |v| fetch(v, name, None))?;
     s.newest("elsewhere: delete", delete(name, "committed", &[0]))?;
     deletions(s)
+}
+
+/// Topics that are named by their ids, as from version 10 on.
+fn by_id(s: &mut Session, id: Uuid) -> anyhow::Result<()> {
+    let name = "committing-by-id";
+    s.coordinate(name)?;
+    let commit = |topics: &[(Uuid, &[i32])]| {
+        let topics = topics.iter().map(|(id, partitions)| {
+            let partitions = partitions.iter().map(|index| {
+                OffsetCommitRequestPartition::default().with_partition_index(*index).with_committed_offset(7)
+            });
+            OffsetCommitRequestTopic::default().with_topic_id(*id).with_partitions(partitions.collect())
+        });
+        OffsetCommitRequest::default()
+            .with_group_id(group(name))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(topics.collect())
+    };
+    let fetch = |topics: Option<&[(Uuid, &[i32])]>| {
+        let topics = topics.map(|topics| {
+            let topics = topics.iter().map(|(id, partitions)| {
+                OffsetFetchRequestTopics::default()
+                    .with_topic_id(*id)
+                    .with_partition_indexes(partitions.to_vec())
+            });
+            topics.collect()
+        });
+        let asked = OffsetFetchRequestGroup::default().with_group_id(group(name)).with_topics(topics);
+        OffsetFetchRequest::default().with_groups(vec![asked])
+    };
+    let (none, nil) = (Uuid::from_u128(77), Uuid::nil());
+    s.at("ids: nothing that there is", 10, commit(&[(none, &[0]), (nil, &[0]), (id, &[9])]))?;
+    s.at("ids: no partitions", 10, commit(&[(id, &[]), (none, &[])]))?;
+    s.at("ids: some of what there is", 10, commit(&[(none, &[0]), (id, &[0, 9])]))?;
+    s.at("ids: fetch", 10, fetch(Some(&[(id, &[0, 1, 9])])))?;
+    s.at("ids: fetch what nobody knows", 10, fetch(Some(&[(none, &[0]), (nil, &[0]), (id, &[0])])))?;
+    s.at("ids: fetch nothing", 10, fetch(Some(&[])))?;
+    s.at("ids: fetch everything", 10, fetch(None))?;
+    s.at("ids: fetch everything that is stable", 10, fetch(None).with_require_stable(true)).map(drop)
 }
 
 fn members(s: &mut Session) -> anyhow::Result<()> {

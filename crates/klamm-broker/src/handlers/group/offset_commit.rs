@@ -1,9 +1,7 @@
-//! OffsetCommit (key 8), versions 2–9. Answers to `KafkaApis.handleOffsetCommitRequest`.
+//! OffsetCommit (key 8), versions 2–10. Answers to `KafkaApis.handleOffsetCommitRequest`.
 //!
 //! * v2–4 retention time · v3 throttle time · v6 leader epoch (KIP-320) · v7 group instance id (KIP-345) · v8 flexible
-//! * v9 `GROUP_ID_NOT_FOUND` and the new protocol's errors (KIP-848)
-//!
-//! Difference: version 10 (topic ids, KIP-848) waits for its schema; what it asks for is answered here already.
+//! * v9 `GROUP_ID_NOT_FOUND` and the new protocol's errors · v10 topic ids instead of names (KIP-848)
 
 use klamm_node::Ctx;
 use klamm_wire::messages::offset_commit_response::{
@@ -28,6 +26,7 @@ pub(crate) fn handle(
         let id = if by_id { Some(topic.topic_id) } else { broker.core.topic_id(&topic.name) };
         let known = id.and_then(|id| broker.core.topic_name(id).map(|name| (name, id)));
         let mut answer = OffsetCommitResponseTopic::default();
+        let is_unknown = known.is_none();
         if let Some((name, id)) = known {
             // The metadata's own name: it is kept, and that of the request would keep the request with it.
             topic.name = TopicName::from(name);
@@ -50,7 +49,7 @@ pub(crate) fn handle(
                 topic.topic_id = Uuid::nil();
             }
         }
-        if !answer.partitions.is_empty() || topic.partitions.is_empty() {
+        if is_unknown || !answer.partitions.is_empty() {
             refused.push(answer.with_name(topic.name.clone()).with_topic_id(topic.topic_id));
         }
         !topic.partitions.is_empty()

@@ -1,10 +1,10 @@
-//! OffsetFetch (key 9), versions 1–9. Answers to `KafkaApis.handleOffsetFetchRequest`.
+//! OffsetFetch (key 9), versions 1–10. Answers to `KafkaApis.handleOffsetFetchRequest`.
 //!
 //! * v2 every topic of the group, an error at the top · v3 throttle time · v5 leader epoch (KIP-320) · v6 flexible
-//! * v7 require stable (KIP-447) · v8 several groups (KIP-709) · v9 member id and epoch (KIP-848)
+//! * v7 require stable (KIP-447) · v8 several groups (KIP-709) · v9 member id and epoch · v10 topic ids instead of names
+//!   (KIP-848)
 //!
-//! Difference: of a group that is named twice only the first request is answered. Version 10 (topic ids) waits for its
-//! schema; what it asks for is answered here already.
+//! Difference: of a group that is named twice only the first request is answered.
 
 use std::collections::BTreeSet;
 

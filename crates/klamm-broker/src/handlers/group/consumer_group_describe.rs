@@ -5,8 +5,6 @@
 //! Difference: what is told is the newest state, also while its records are not committed yet; Kafka tells the committed one. A group
 //! that is named twice is told once.
 
-use std::collections::BTreeSet;
-
 use klamm_node::Ctx;
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::consumer_group_describe_response::DescribedGroup;
@@ -14,6 +12,7 @@ use klamm_wire::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeRe
 
 use super::consumer_group_heartbeat::is_enabled;
 use super::describe_groups::GROUP_OPERATIONS;
+use super::distinct;
 use crate::broker::Broker;
 use crate::core::RequestContext;
 
@@ -37,9 +36,7 @@ pub(crate) fn handle(
         0 if request.include_authorized_operations => group.with_authorized_operations(GROUP_OPERATIONS),
         _ => group,
     };
-    // Named a hundred thousand times, a large group would fill the memory.
-    let mut named = BTreeSet::new();
-    let ids = request.group_ids.iter().filter(|id| named.insert((*id).clone()));
+    let ids = distinct(&request.group_ids);
     let groups = ids.map(describe).map(with_operations).collect();
     let response = ConsumerGroupDescribeResponse::default().with_groups(groups);
     ctx.reply(rc.reply_to, ResponseKind::ConsumerGroupDescribe(response));

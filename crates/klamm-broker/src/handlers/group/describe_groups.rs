@@ -5,11 +5,10 @@
 //!
 //! Difference: a group that is named twice is described once.
 
-use std::collections::BTreeSet;
-
 use klamm_node::Ctx;
 use klamm_wire::messages::{DescribeGroupsRequest, DescribeGroupsResponse, ResponseKind};
 
+use super::distinct;
 use crate::broker::Broker;
 use crate::core::RequestContext;
 
@@ -25,9 +24,7 @@ pub(crate) fn handle(
     request: &DescribeGroupsRequest,
 ) {
     let with_operations = rc.api_version >= 3 && request.include_authorized_operations;
-    // Named a hundred thousand times, a large group would fill the memory.
-    let mut named = BTreeSet::new();
-    let groups = request.groups.iter().filter(|id| named.insert((*id).clone())).map(|id| {
+    let groups = distinct(&request.groups).map(|id| {
         let group = broker.groups.describe(id, rc.api_version);
         if with_operations && group.error_code == 0 {
             group.with_authorized_operations(GROUP_OPERATIONS)

@@ -19,11 +19,20 @@ mod share_group_describe;
 mod share_group_heartbeat;
 mod sync_group;
 
+use std::collections::BTreeSet;
+
 use klamm_node::Ctx;
 use klamm_wire::Request;
+use klamm_wire::messages::GroupId;
 
 use crate::broker::Broker;
 use crate::core::RequestContext;
+
+/// The groups that a request names, each once: named a hundred thousand times, a large group would fill the memory.
+fn distinct(groups: &[GroupId]) -> impl Iterator<Item = &GroupId> {
+    let mut named = BTreeSet::new();
+    groups.iter().filter(move |group| named.insert(*group))
+}
 
 /// Answers a request that belongs to the group coordinator.
 pub(crate) fn handle(broker: &mut Broker, ctx: &mut Ctx<'_>, rc: RequestContext, request: Request) {

@@ -3,14 +3,13 @@
 //! Difference: what is told is the newest state, also while its records are not committed yet; Kafka tells the committed one. A group
 //! that is named twice is told once.
 
-use std::collections::BTreeSet;
-
 use klamm_node::Ctx;
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::share_group_describe_response::DescribedGroup;
 use klamm_wire::messages::{ResponseKind, ShareGroupDescribeRequest, ShareGroupDescribeResponse};
 
 use super::describe_groups::GROUP_OPERATIONS;
+use super::distinct;
 use crate::broker::Broker;
 use crate::core::RequestContext;
 use crate::handlers::share::enabled;
@@ -34,9 +33,7 @@ pub(crate) fn handle(
         0 if request.include_authorized_operations => group.with_authorized_operations(GROUP_OPERATIONS),
         _ => group,
     };
-    // Named a hundred thousand times, a large group would fill the memory.
-    let mut named = BTreeSet::new();
-    let ids = request.group_ids.iter().filter(|id| named.insert((*id).clone()));
+    let ids = distinct(&request.group_ids);
     let groups = ids.map(describe).map(with_operations).collect();
     let response = ShareGroupDescribeResponse::default().with_groups(groups);
     ctx.reply(rc.reply_to, ResponseKind::ShareGroupDescribe(response));

@@ -23,10 +23,23 @@ static RESOLVING: Mutex<()> = Mutex::new(());
 /// # Errors
 /// When Maven is missing or cannot resolve.
 pub fn classpath() -> Result<String> {
+    resolve(None)
+}
+
+/// The same with another release of Kafka than the pom's, such as `3.9.1`.
+///
+/// # Errors
+/// As [`classpath`].
+pub fn classpath_of(release: &str) -> Result<String> {
+    resolve(Some(release))
+}
+
+fn resolve(release: Option<&str>) -> Result<String> {
     let _one = RESOLVING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let pom = workspace::clients().join("java/pom.xml");
     let cache = workspace::cache().join("java");
-    let (resolved, resolved_for) = (cache.join("classpath"), cache.join("classpath.pom.xml"));
+    let name = release.map_or_else(|| "classpath".to_owned(), |release| format!("classpath-{release}"));
+    let (resolved, resolved_for) = (cache.join(&name), cache.join(format!("{name}.pom.xml")));
     let wanted = std::fs::read_to_string(&pom).with_context(|| format!("cannot read {}", pom.display()))?;
     if std::fs::read_to_string(&resolved_for).is_ok_and(|had| had == wanted)
         && let Ok(path) = std::fs::read_to_string(&resolved)
@@ -38,6 +51,7 @@ pub fn classpath() -> Result<String> {
     let mut maven = Command::new("mvn");
     maven.args(["-q", "-B", "-f"]).arg(&pom).arg("dependency:build-classpath");
     maven.arg(format!("-Dmdep.outputFile={}", resolved.display()));
+    maven.args(release.map(|release| format!("-Dkafka.version={release}")));
     process::run("maven", maven, &workspace::cache().join("logs"), Duration::from_secs(300))?;
     let path = std::fs::read_to_string(&resolved).context("Maven wrote no class path")?.trim().to_owned();
     std::fs::write(&resolved, &path)?;

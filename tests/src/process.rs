@@ -92,6 +92,31 @@ impl Running {
         self.wait(deadline)
     }
 
+    /// Asks it to end (SIGTERM), and does not wait.
+    pub fn ask_to_end(&self) {
+        signal(self.child.id(), libc::SIGTERM);
+    }
+
+    /// Kills it and everything that it started (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the operating system refuses to tell how it ended.
+    pub fn kill(mut self) -> Result<()> {
+        signal_group(self.child.id(), libc::SIGKILL);
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Lets it do nothing until it is resumed (SIGSTOP).
+    pub fn pause(&self) {
+        signal_group(self.child.id(), libc::SIGSTOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        signal_group(self.child.id(), libc::SIGCONT);
+    }
+
     fn wait(&mut self, deadline: Duration) -> Result<Option<ExitStatus>> {
         let end = Instant::now() + deadline;
         loop {

@@ -5,6 +5,7 @@ mod clients;
 mod codegen;
 mod conformance;
 mod kafka;
+mod scenarios;
 mod test;
 mod tidy;
 
@@ -33,6 +34,9 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run Apache Kafka from its Maven jars, until Enter or a signal.
     Kafka(kafka::Arguments),
+    /// Run scenario files on Apache Kafka itself, in real time.
+    #[command(disable_help_flag = true)]
+    Scenarios(scenarios::Arguments),
     /// Run every check and test: formatting, tidiness, clippy, unit, property, integration and real-client tests.
     Test(test::Arguments),
     /// Check the rules of this repository that no compiler knows.
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Kafka(arguments) => kafka::run(arguments),
+        Task::Scenarios(arguments) => scenarios::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy => tidy::check(&klamm_tests::workspace::root()),
     };

@@ -1,10 +1,5 @@
 //! `klamm scenario`: run, check and begin scenario files.
 
-mod remote;
-mod seen;
-mod served;
-mod sockets;
-
 use std::fs;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,8 +11,7 @@ use klamm_scenario::syntax;
 use klamm_scenario::{Mistakes, Options};
 use klamm_server::Visit;
 
-use self::remote::Remote;
-use self::served::Served;
+use klamm_theatre::{Remote, Served};
 
 use crate::errors::Mistake;
 

@@ -18,7 +18,7 @@ pub use error::{Mistake, Mistakes};
 pub use line::{Line, Scenario, Span, Spanned, Value};
 pub use plan::ClusterSpec;
 pub use report::Report;
-pub use run::{Options, Setting};
+pub use run::{Asked, Options, Setting};
 pub use syntax::parse;
 
 /// Checks a scenario's text without running it.

@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klamm_node::{NodeId, Timestamp};
+use bytes::Bytes;
+use klamm_metadata::MetadataImage;
+use klamm_node::{NodeId, Timestamp, TopicPartition};
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
-use klamm_world::{Command, PartitionStatus, World};
+use klamm_world::scripted::{ClientOp, MemberStatus, OpId, OpResult};
+use klamm_world::{
+    ClientId, ClientSpec, Command, Fault, FaultId, FaultStatus, GroupStatus, PartitionStatus, QuorumView,
+    StoredLog, World,
+};
 
 /// A request that was sent, by which its answer is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +26,21 @@ pub enum Answer {
     Nothing,
     /// The connection broke before an answer came, or was never made.
     Closed,
+}
+
+/// What can be seen in one place and not in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// What nodes decided, event by event.
+    Trace,
+    /// Which leader epoch a broker believes to be its replica's.
+    EpochOfReplica,
+    /// Whether a controller runs, decides, and whom it takes for the quorum's leader in which epoch.
+    Quorum,
+    /// What a controller takes itself for, and its high watermark.
+    RoleOfController,
+    /// What coordinators have of groups.
+    Groups,
 }
 
 /// Requests to the brokers of a cluster.
@@ -60,6 +81,98 @@ pub trait Theatre: Wire {
     fn take_trouble(&mut self) -> Vec<String>;
     /// Why a fault was refused since this was last asked.
     fn take_refusals(&mut self) -> Vec<String>;
+
+    /// Whether something can be seen here. What cannot is not checked, and counted in the report.
+    fn sees(&self, _sight: Sight) -> bool {
+        true
+    }
+
+    /// How much later than a file says something may come to be: real time is not exact. What must hold at a moment is given so much
+    /// time to come to hold, too.
+    fn leeway(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Looks at what the active controller's log says.
+    fn metadata<R>(&self, f: impl FnOnce(&MetadataImage) -> R) -> Option<R> {
+        self.look(|world| world.metadata().map(f)).flatten()
+    }
+
+    /// The log of a partition's replica, record by record.
+    fn stored_log(&self, broker: NodeId, topic: &str, partition: i32) -> Option<StoredLog> {
+        self.look(|world| world.stored_log(broker, topic, partition)).flatten()
+    }
+
+    /// Every group, as its coordinator has it.
+    fn groups(&self) -> BTreeMap<StrBytes, GroupStatus> {
+        self.look(World::groups).unwrap_or_default()
+    }
+
+    /// A controller's part in the quorum.
+    fn quorum(&self, controller: NodeId) -> Option<QuorumView> {
+        self.look(|world| world.quorum().remove(&controller)).flatten()
+    }
+
+    /// The controller that decides for the cluster.
+    fn active_controller(&self) -> Option<NodeId> {
+        self.look(World::active_controller).flatten()
+    }
+
+    /// The name that the next fault has; `None` where nothing can go wrong on purpose.
+    fn next_fault_id(&self) -> Option<FaultId> {
+        self.look(World::next_fault_id)
+    }
+
+    /// Whether a fault can be.
+    ///
+    /// # Errors
+    /// Why not, for a person.
+    fn check_fault(&self, fault: &Fault) -> Result<(), String> {
+        let checked = self.look(|world| world.check_fault(fault).map_err(|error| error.to_string()));
+        checked.unwrap_or(Ok(()))
+    }
+
+    /// How a fault is doing.
+    fn fault(&self, id: FaultId) -> Option<FaultStatus> {
+        self.look(|world| world.fault(id)).flatten()
+    }
+
+    /// Adds a client that behaves as Kafka's own. The first is [`ClientId`] 0, the next 1.
+    fn add_client(&mut self, spec: ClientSpec) {
+        self.command(Command::AddClient(spec));
+    }
+
+    /// Asks such a client to do something; `None` when there is none such.
+    fn ask_client(&mut self, client: ClientId, op: ClientOp) -> Option<OpId> {
+        let id = self.look(|world| world.next_client_op(client)).flatten()?;
+        self.command(Command::Client { client, op: Box::new(op) });
+        Some(id)
+    }
+
+    /// Ends such a client.
+    fn end_client(&mut self, client: ClientId) {
+        self.command(Command::StopClient(client));
+    }
+
+    /// How an operation of such a client ended, if it has.
+    fn client_op(&self, client: ClientId, id: OpId) -> Option<OpResult> {
+        self.look(|world| Some(world.client_op(client, id)?.ended.as_ref()?.1.clone())).flatten()
+    }
+
+    /// Such a client's place in its group, as it sees itself.
+    fn client_member(&self, client: ClientId) -> Option<MemberStatus> {
+        self.look(|world| world.client_member(client)).flatten()
+    }
+
+    /// The partitions that such a client reads, and the offset that it reads next in each, where it has one.
+    fn client_positions(&self, client: ClientId) -> BTreeMap<TopicPartition, Option<i64>> {
+        self.look(|world| world.client_positions(client)).unwrap_or_default()
+    }
+
+    /// The value of every record of a partition that such a client has read, in order.
+    fn client_reads(&self, client: ClientId, partition: &TopicPartition) -> Vec<Option<Bytes>> {
+        self.look(|world| world.client_history().reads(client, partition)).unwrap_or_default()
+    }
 
     /// One partition.
     fn partition(&self, topic: &str, partition: i32) -> Option<PartitionStatus> {

@@ -27,8 +27,9 @@ mod probe;
 
 pub use client::scripted;
 pub use client::{
-    Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, ProducerReport, ProducerSpec,
-    SeenRecord, TransactionOutcome, TransactionalReport, TransactionalSpec, WatcherSpec,
+    Acknowledged, ClientId, ClientSpec, ConsumerReport, ConsumerSpec, Does, Heard, OutsideClient,
+    ProducerReport, ProducerSpec, SeenRecord, TransactionOutcome, TransactionalReport, TransactionalSpec,
+    WatcherSpec,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultStatus};
 pub use input::{ClientRequest, Command, Damage, Input, Output};

@@ -21,6 +21,7 @@ fn run(report: &Report) -> Value {
         "variant": report.variant,
         "seed": report.seed,
         "held": report.held(),
+        "unseen": report.unseen,
         "steps": report.rows.iter().map(row).collect::<Vec<_>>(),
     })
 }

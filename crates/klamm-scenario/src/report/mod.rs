@@ -24,6 +24,8 @@ pub struct Report {
     pub variant: Option<String>,
     /// The seed of every random draw.
     pub seed: u64,
+    /// How many expectations, or facts of one, were not checked, for they are about what cannot be seen where it ran.
+    pub unseen: usize,
     /// The steps, in order. It ends with the step that failed.
     pub rows: Vec<Row>,
 }

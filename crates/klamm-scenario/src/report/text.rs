@@ -32,6 +32,9 @@ pub fn render(report: &Report, style: Style) -> String {
         before.clone_from(&row.state);
     }
     let _ = writeln!(out, "{}", verdict(report, paint));
+    if report.unseen > 0 {
+        let _ = writeln!(out, "not checked, for it cannot be seen here: {} expectations", report.unseen);
+    }
     out
 }
 

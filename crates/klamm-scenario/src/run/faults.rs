@@ -1,7 +1,7 @@
 //! Injects faults, heals them, and finds those that never fired.
 
 use klamm_world::fault::NodeFault;
-use klamm_world::{Command, Fault, FaultId, FaultStatus, World};
+use klamm_world::{Command, Fault, FaultId, FaultStatus};
 
 use super::Runner;
 use crate::report::Failure;
@@ -32,9 +32,9 @@ const fn at_once(fault: &Fault) -> Option<Command> {
 impl<T: Theatre> Runner<T> {
     pub(super) fn inject(&mut self, all: &[Inject]) -> Vec<Failure> {
         for inject in all {
-            let Some(id) = self.stage.look(World::next_fault_id) else { break };
-            if let Some(Err(error)) = self.stage.look(|world| world.check_fault(&inject.fault)) {
-                return vec![Failure::new(inject.fault.to_string(), "it can be", error.to_string())];
+            let Some(id) = self.stage.next_fault_id() else { break };
+            if let Err(error) = self.stage.check_fault(&inject.fault) {
+                return vec![Failure::new(inject.fault.to_string(), "it can be", error)];
             }
             if let Some(command) = at_once(&inject.fault) {
                 self.stage.command(command);
@@ -70,7 +70,7 @@ impl<T: Theatre> Runner<T> {
     }
 
     fn status(&self, id: FaultId) -> Option<FaultStatus> {
-        self.stage.look(|world| world.fault(id)).flatten()
+        self.stage.fault(id)
     }
 
     /// How often the faults of a name have fired.

@@ -1,7 +1,5 @@
 //! What must hold of a group and of its members.
 
-use klamm_world::World;
-
 use super::Runner;
 use super::hold::{Check, node, or_empty};
 use crate::expect::{GroupFact, MemberFact};
@@ -12,8 +10,7 @@ impl<T: Theatre> Runner<T> {
     pub(super) fn check_member(&self, client: &str, facts: &[MemberFact]) -> Vec<Failure> {
         let mut check = Check::new(format!("member {client}"));
         let id = self.member_id(client);
-        let Some(member) = id.and_then(|id| self.stage.look(|world| world.client_member(id)).flatten())
-        else {
+        let Some(member) = id.and_then(|id| self.stage.client_member(id)) else {
             return check.unless(false, "it is in a group".to_owned(), "it never joined one".to_owned());
         };
         for fact in facts {
@@ -26,9 +23,7 @@ impl<T: Theatre> Runner<T> {
                     check.text("coordinator", &node(*broker), &node(member.coordinator));
                 }
                 MemberFact::Assigned(expected) => {
-                    let actual = id
-                        .and_then(|id| self.stage.look(|world| world.client_positions(id)))
-                        .unwrap_or_default();
+                    let actual = id.map(|id| self.stage.client_positions(id)).unwrap_or_default();
                     let names = |partitions: Vec<String>| or_empty(partitions.join(" "));
                     let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
                     let mut actual: Vec<_> = actual.keys().map(ToString::to_string).collect();
@@ -42,7 +37,7 @@ impl<T: Theatre> Runner<T> {
     }
 
     pub(super) fn check_group(&self, group: &str, facts: &[GroupFact]) -> Vec<Failure> {
-        let groups = self.stage.look(World::groups).unwrap_or_default();
+        let groups = self.stage.groups();
         let mut check = Check::new(format!("group {group}"));
         let Some(status) = groups.get(group.as_bytes()) else {
             return check.unless(false, "it exists".to_owned(), "no coordinator knows it".to_owned());

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use klamm_metadata::LeaderRecoveryState;
 use klamm_node::{NodeId, TopicPartition, TracePattern};
-use klamm_world::World;
 
 use super::Runner;
 use super::producer::Producer;
+use super::quorum::role;
 use crate::expect::{BrokerFact, Expectation, PartitionFact, RecordPattern, ReplicaFact};
 use crate::report::Failure;
-use crate::theatre::Theatre;
+use crate::theatre::{Sight, Theatre};
+
+/// How exact a time that a broker tells is taken where time is real.
+const ABOUT: Duration = Duration::from_millis(500);
 
 impl<T: Theatre> Runner<T> {
     /// What of all this does not hold now.
@@ -18,7 +21,26 @@ impl<T: Theatre> Runner<T> {
         all.iter().flat_map(|expectation| self.check_one(expectation)).collect()
     }
 
+    /// How many of these, or of what they say, cannot be seen here.
+    pub(super) fn unseen(&self, all: &[Expectation]) -> usize {
+        let hidden = |sight: Option<Sight>| sight.is_some_and(|sight| !self.stage.sees(sight));
+        let facts = |expectation: &Expectation| match expectation {
+            Expectation::Replica { facts, .. } => facts.iter().filter(|fact| hidden(sight_of(fact))).count(),
+            Expectation::Controller { facts, .. } => facts.iter().filter(|fact| hidden(role(fact))).count(),
+            _ => 0,
+        };
+        all.iter().map(|one| if hidden(needs(one)) { 1 } else { facts(one) }).sum()
+    }
+
+    /// Whether nothing of all this can be seen here.
+    pub(super) fn all_unseen(&self, all: &[Expectation]) -> bool {
+        all.iter().all(|one| needs(one).is_some_and(|sight| !self.stage.sees(sight)))
+    }
+
     fn check_one(&self, expectation: &Expectation) -> Vec<Failure> {
+        if needs(expectation).is_some_and(|sight| !self.stage.sees(sight)) {
+            return Vec::new();
+        }
         match expectation {
             Expectation::Partition { partition, facts } => self.check_partition(partition, facts),
             Expectation::Replica { partition, broker, facts } => {
@@ -55,7 +77,7 @@ impl<T: Theatre> Runner<T> {
             }
             Expectation::Group { group, facts } => self.check_group(group, facts),
             Expectation::Committed { group, partition, offset } => {
-                let groups = self.stage.look(World::groups).unwrap_or_default();
+                let groups = self.stage.groups();
                 let actual = groups
                     .get(group.as_bytes())
                     .and_then(|group| group.group.offsets.get(partition).copied());
@@ -67,8 +89,7 @@ impl<T: Theatre> Runner<T> {
                 check.failures
             }
             Expectation::Position { client, partition, offset } => {
-                let positions =
-                    self.member_id(client).and_then(|id| self.stage.look(|world| world.client_positions(id)));
+                let positions = self.member_id(client).map(|id| self.stage.client_positions(id));
                 let actual = positions.and_then(|positions| positions.get(partition).copied().flatten());
                 let mut check = Check::new(format!("{client} of {partition}"));
                 check.number("position", *offset, actual);
@@ -184,7 +205,8 @@ impl<T: Theatre> Runner<T> {
         let mut check = Check::new(format!("replica of {at} on broker {broker}"));
         let status = self.stage.partition(&at.topic, at.partition);
         let log = status.and_then(|status| status.logs.get(&broker).copied());
-        for fact in facts {
+        let seen = |fact: &&ReplicaFact| sight_of(fact).is_none_or(|sight| self.stage.sees(sight));
+        for fact in facts.iter().filter(seen) {
             match fact {
                 ReplicaFact::Hosted(hosted) => check.flag("hosted", *hosted, log.is_some()),
                 ReplicaFact::LogStart(start) => {
@@ -201,8 +223,7 @@ impl<T: Theatre> Runner<T> {
                     check.number("leader epoch", *epoch, log.map(|log| log.leader_epoch.into()));
                 }
                 ReplicaFact::Epochs(expected) => {
-                    let stored =
-                        self.stage.look(|world| world.stored_log(broker, &at.topic, at.partition)).flatten();
+                    let stored = self.stage.stored_log(broker, &at.topic, at.partition);
                     let actual: Vec<_> = stored
                         .iter()
                         .flat_map(|stored| &stored.epochs)
@@ -282,13 +303,17 @@ impl<T: Theatre> Runner<T> {
         failures
     }
 
-    /// What the answers to records said of their producer.
+    /// What the answers to records said of their producer. Real time has passed since the quota's window began, a moment more or less.
     fn check_throttle(&self, client: &str, records: &[String], by: Duration) -> Vec<Failure> {
         let Some(producer) = self.producers.get(client) else { return Vec::new() };
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let near = millis(self.stage.leeway().min(ABOUT));
         let failures = records.iter().flat_map(|record| {
             let mut check = Check::new(format!("result of {client} {record}"));
-            let actual = producer.outcome(record).map(|(outcome, _)| outcome.throttle_ms.into());
-            check.number("throttle in ms", i64::try_from(by.as_millis()).unwrap_or(i64::MAX), actual);
+            let actual = producer.outcome(record).map(|(outcome, _)| i64::from(outcome.throttle_ms));
+            if actual.is_none_or(|actual| (actual - millis(by)).abs() > near) {
+                check.number("throttle in ms", millis(by), actual);
+            }
             check.failures
         });
         failures.collect()
@@ -335,8 +360,7 @@ impl<T: Theatre> Runner<T> {
     }
 
     fn check_broker(&self, broker: NodeId, facts: &[BrokerFact]) -> Vec<Failure> {
-        let registered =
-            self.stage.look(|world| Some(world.metadata()?.cluster.broker(broker)?.clone())).flatten();
+        let registered = self.stage.metadata(|image| image.cluster.broker(broker).cloned()).flatten();
         let registered = registered.as_ref();
         let mut check = Check::new(format!("broker {broker}"));
         for fact in facts {
@@ -356,6 +380,26 @@ impl<T: Theatre> Runner<T> {
             }
         }
         check.failures
+    }
+}
+
+/// What must be seen for an expectation to be checked at all.
+const fn needs(expectation: &Expectation) -> Option<Sight> {
+    match expectation {
+        Expectation::Happened { .. } | Expectation::Never { .. } | Expectation::HappenedBefore { .. } => {
+            Some(Sight::Trace)
+        }
+        Expectation::Controller { .. } => Some(Sight::Quorum),
+        Expectation::Group { .. } | Expectation::Committed { .. } => Some(Sight::Groups),
+        _ => None,
+    }
+}
+
+/// What must be seen for a fact of a replica.
+const fn sight_of(fact: &ReplicaFact) -> Option<Sight> {
+    match fact {
+        ReplicaFact::LeaderEpoch(_) => Some(Sight::EpochOfReplica),
+        _ => None,
     }
 }
 

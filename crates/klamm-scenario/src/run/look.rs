@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use klamm_metadata::MetadataImage;
 use klamm_node::{NodeId, TopicPartition};
 
 use super::Runner;
@@ -26,15 +27,12 @@ impl<T: Theatre> Runner<T> {
 
     /// Brokers that run and that the controller has not let in yet: a partition may look settled while all of its replicas start again.
     fn fenced_but_up(&self) -> Vec<NodeId> {
-        let fenced = self.stage.look(|world| {
-            let metadata = world.metadata()?;
-            let brokers = world.settings().brokers.iter().map(|broker| broker.node);
-            let fenced = |id: &NodeId| {
-                world.is_up(*id) && metadata.cluster.broker(*id).is_none_or(|broker| broker.fenced)
-            };
-            Some(brokers.filter(fenced).collect())
-        });
-        fenced.flatten().unwrap_or_default()
+        let mut up = self.stage.brokers();
+        up.retain(|broker| self.stage.is_up(*broker));
+        let is_fenced =
+            |image: &MetadataImage, id| image.cluster.broker(id).is_none_or(|broker| broker.fenced);
+        let fenced = self.stage.metadata(|image| up.into_iter().filter(|id| is_fenced(image, *id)).collect());
+        fenced.unwrap_or_default()
     }
 
     fn is_partition_settled(&self, at: &TopicPartition) -> bool {
@@ -64,12 +62,11 @@ impl<T: Theatre> Runner<T> {
     }
 
     pub(super) fn look(&self) -> State {
-        let brokers = self.stage.look(|world| {
-            let metadata = world.metadata();
-            let brokers = world.settings().brokers.iter().map(|broker| {
-                let registered = metadata.and_then(|image| image.cluster.broker(broker.node));
-                let fenced = registered.is_none_or(|registered| registered.fenced);
-                (broker.node, BrokerState { up: world.is_up(broker.node), fenced })
+        let ids = self.stage.brokers();
+        let brokers = self.stage.metadata(|image| {
+            let brokers = ids.into_iter().map(|id| {
+                let fenced = image.cluster.broker(id).is_none_or(|registered| registered.fenced);
+                (id, BrokerState { up: self.stage.is_up(id), fenced })
             });
             brokers.collect::<BTreeMap<_, _>>()
         });
@@ -99,11 +96,7 @@ impl<T: Theatre> Runner<T> {
 
     /// A replica's records: offset, epoch, value.
     pub(super) fn records(&self, broker: klamm_node::NodeId, at: &TopicPartition) -> Vec<(i64, i32, String)> {
-        let stored = self
-            .stage
-            .look(|world| world.stored_log(broker, &at.topic, at.partition))
-            .flatten()
-            .unwrap_or_default();
+        let stored = self.stage.stored_log(broker, &at.topic, at.partition).unwrap_or_default();
         let records = stored.records.into_iter().map(|record| {
             let value = record
                 .value

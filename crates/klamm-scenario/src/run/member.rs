@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::TopicPartition;
-use klamm_world::scripted::{
-    ClientSettings, ConsumerOp, HistoryEvent, OpId, OpResult, OpValue, ScriptedConsumerSpec,
-};
-use klamm_world::{ClientId, ClientSpec, Command};
+use klamm_world::scripted::{ClientSettings, ConsumerOp, OpId, OpResult, OpValue, ScriptedConsumerSpec};
+use klamm_world::{ClientId, ClientSpec};
 
 use super::Runner;
 use crate::report::Failure;
@@ -47,7 +45,7 @@ impl<T: Theatre> Runner<T> {
         };
         let id = ClientId(self.members.next);
         self.members.next += 1;
-        self.stage.command(Command::AddClient(ClientSpec::ScriptedConsumer(spec)));
+        self.stage.add_client(ClientSpec::ScriptedConsumer(spec));
         self.members.clients.insert(name.to_owned(), id);
         Some(id)
     }
@@ -66,10 +64,7 @@ impl<T: Theatre> Runner<T> {
         patience: Duration,
     ) -> Vec<Failure> {
         let Some(client) = self.member(name) else { return Vec::new() };
-        let Some(id) = self.stage.look(|world| world.next_client_op(client)).flatten() else {
-            return Vec::new();
-        };
-        self.stage.command(Command::Client { client, op: Box::new(op.clone().into()) });
+        let Some(id) = self.stage.ask_client(client, op.clone().into()) else { return Vec::new() };
         if !wait {
             return Vec::new();
         }
@@ -85,7 +80,7 @@ impl<T: Theatre> Runner<T> {
 
     /// How an operation ended, if it has.
     fn ended(&self, client: ClientId, id: OpId) -> Option<OpResult> {
-        self.stage.look(|world| Some(world.client_op(client, id)?.ended.as_ref()?.1.clone())).flatten()
+        self.stage.client_op(client, id)
     }
 
     fn op_error(&self, client: ClientId, id: OpId) -> String {
@@ -113,7 +108,7 @@ impl<T: Theatre> Runner<T> {
 
     pub(super) fn end_member(&mut self, name: &str) {
         if let Some(client) = self.members.clients.remove(name) {
-            self.stage.command(Command::StopClient(client));
+            self.stage.end_client(client);
         }
     }
 
@@ -124,15 +119,7 @@ impl<T: Theatre> Runner<T> {
     /// Every record of a partition that a consumer of the world has read, in order.
     pub(super) fn member_records(&self, name: &str, partition: &TopicPartition) -> Vec<String> {
         let Some(client) = self.member_id(name) else { return Vec::new() };
-        let read = self.stage.look(|world| {
-            let entries = world.client_history().entries().filter(|entry| entry.client == client);
-            let values = entries.filter_map(|entry| match &entry.event {
-                HistoryEvent::Read { partition: of, value, .. } if of == partition => Some(value.clone()),
-                _ => None,
-            });
-            values.collect::<Vec<_>>()
-        });
-        let values = read.unwrap_or_default().into_iter();
+        let values = self.stage.client_reads(client, partition).into_iter();
         values
             .map(|value| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned())
             .collect()

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use klamm_node::{Rng, Timestamp, TraceEvent};
-use klamm_world::{Command, LinkSettings};
+use klamm_world::{Command, Fault, LinkSettings};
 
 use self::consumer::Consumer;
 use self::faults::Injected;
@@ -32,7 +32,7 @@ use crate::theatre::{Answer, Theatre};
 
 use crate::plan::{ClusterSpec, Plan, Planned, Run};
 use crate::report::{Failure, Report, Row};
-use crate::step::{Admin, Step, Wait};
+use crate::step::{Admin, Step, Wait, When};
 
 /// How a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +58,33 @@ pub struct Setting<'a> {
     pub seed: u64,
     /// How much slower every link between nodes is than the file says.
     pub slower: LinkSettings,
+    /// The variant of the file that is run.
+    pub variant: Option<&'a str>,
+    /// What the steps ask for beyond requests, each with its line.
+    pub asks: Vec<(usize, Asked<'a>)>,
+}
+
+/// What a step asks for that not every theatre has.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// Something goes wrong.
+    Fault(&'a Fault),
+    /// A link becomes slower.
+    Link,
+    /// So much time goes by.
+    Time(Duration),
+}
+
+/// What a step asks for beyond requests.
+fn asked(step: &Step) -> Vec<Asked<'_>> {
+    match step {
+        Step::Inject(all) => all.iter().map(|inject| Asked::Fault(&inject.fault)).collect(),
+        Step::Link { .. } => vec![Asked::Link],
+        Step::Advance(time)
+        | Step::Expect { when: When::Always(time), .. }
+        | Step::Expect { when: When::Eventually { not_before: time, .. }, .. } => vec![Asked::Time(*time)],
+        _ => Vec::new(),
+    }
 }
 
 /// Runs every release and variant of a plan in virtual time.
@@ -84,9 +111,15 @@ pub(crate) fn run_in<T: Theatre>(
             version: run.version.clone(),
             variant: run.variant.clone(),
             seed,
+            unseen: 0,
             rows: Vec::new(),
         };
-        match open(&Setting { cluster: &run.cluster, seed, slower }) {
+        let asks = run.steps.iter().flat_map(|planned| {
+            let line = line_of(text, planned);
+            asked(&planned.step).into_iter().map(move |asked| (line, asked))
+        });
+        let variant = run.variant.as_deref();
+        match open(&Setting { cluster: &run.cluster, seed, slower, variant, asks: asks.collect() }) {
             Ok(theatre) => play(text, run, Runner::new(theatre), &mut report),
             Err(message) => report.rows.push(Row::failed(not_up(message))),
         }
@@ -108,6 +141,7 @@ fn play<T: Theatre>(text: &str, run: &Run, mut runner: Runner<T>, report: &mut R
     for planned in &run.steps {
         runner.line = line_of(text, planned);
         let failures = runner.step(&planned.step);
+        report.unseen = runner.unseen;
         let failed = !failures.is_empty();
         report.rows.push(runner.row(text, Some(planned), failures));
         if failed {
@@ -115,7 +149,8 @@ fn play<T: Theatre>(text: &str, run: &Run, mut runner: Runner<T>, report: &mut R
         }
     }
     let inert = runner.inert();
-    if !inert.is_empty() {
+    // In real time it is chance whether a request falls into the moment before the next step.
+    if !inert.is_empty() && runner.stage.leeway().is_zero() {
         report.rows.push(runner.row(text, None, inert));
     }
 }
@@ -149,6 +184,8 @@ struct Runner<T> {
     faults: Vec<Injected>,
     /// The line of the step that is carried out.
     line: usize,
+    /// How many expectations could not be checked, for nobody sees here what they are about.
+    unseen: usize,
     members: Members,
     share: BTreeMap<String, share::ShareMember>,
 }
@@ -172,6 +209,7 @@ impl<T: Theatre> Runner<T> {
             told: Vec::new(),
             faults: Vec::new(),
             line: 0,
+            unseen: 0,
             members: Members::default(),
             share: BTreeMap::new(),
         }
@@ -283,7 +321,7 @@ impl<T: Theatre> Runner<T> {
                 self.pass(at.since(now));
             }
             Step::Settle(within) => {
-                if !self.wait(*within, Self::is_settled) {
+                if !self.wait(*within + self.stage.leeway(), Self::is_settled) {
                     let unsettled = self.unsettled();
                     return vec![Failure::new("all replicas", "in sync and equal", unsettled)];
                 }
@@ -296,7 +334,7 @@ impl<T: Theatre> Runner<T> {
             }
             Step::Heal(names) => self.heal(names),
             Step::AwaitFired { name, times, within } => {
-                if !self.wait(*within, |runner| runner.fired(name) >= *times) {
+                if !self.wait(*within + self.stage.leeway(), |runner| runner.fired(name) >= *times) {
                     let actual = format!("{} times", self.fired(name));
                     return vec![Failure::new(
                         format!("fault `{name}`"),
@@ -352,7 +390,8 @@ impl<T: Theatre> Runner<T> {
                 .is_none_or(|producer| records.iter().all(|record| producer.outcome(record).is_some()))
         };
         // A little more, for the client's own timeout to end first.
-        self.wait(wait.within.unwrap_or(patience + Duration::from_secs(1)), done);
+        let within = wait.within.map(|within| within + self.stage.leeway());
+        self.wait(within.unwrap_or(patience + Duration::from_secs(1)), done);
         self.check_results(client, records, Some(&wait.error), wait.offset)
     }
 

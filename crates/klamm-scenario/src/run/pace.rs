@@ -61,16 +61,31 @@ impl<T: Theatre> Runner<T> {
     }
 
     pub(super) fn expect(&mut self, when: When, all: &[crate::expect::Expectation]) -> Vec<Failure> {
+        self.unseen += self.unseen(all);
+        let leeway = self.stage.leeway();
         match when {
-            When::Now => self.check(all),
+            When::Now if leeway.is_zero() => self.check(all),
+            When::Now => {
+                self.wait(leeway, |runner| runner.check(all).is_empty());
+                self.check(all)
+            }
+            When::Eventually { within, .. } if self.all_unseen(all) => {
+                // It has come to be when its time is over, for all that is known.
+                self.pass(within);
+                Vec::new()
+            }
             When::Eventually { within, not_before } => {
                 let began = self.stage.now();
-                let held = self.wait(within, |runner| runner.check(all).is_empty());
+                let held = self.wait(within + leeway, |runner| runner.check(all).is_empty());
                 let took = self.stage.now().since(began);
                 if !held {
                     return self.check(all);
                 }
                 self.told.push(format!("held after {}", look::time(took)));
+                if !leeway.is_zero() {
+                    // Where it was seen is not where the next step happens.
+                    self.pass(self.stage.breath());
+                }
                 if took < not_before {
                     return vec![Failure::new(
                         "how long it took",
@@ -81,6 +96,9 @@ impl<T: Theatre> Runner<T> {
                 Vec::new()
             }
             When::Always(during) => {
+                if !leeway.is_zero() {
+                    self.wait(leeway, |runner| runner.check(all).is_empty());
+                }
                 let until = self.stage.now() + during;
                 loop {
                     let failures = self.check(all);

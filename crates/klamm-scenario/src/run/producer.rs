@@ -300,6 +300,11 @@ impl Producer {
                 self.identity = Some(identity);
                 self.ask(at, wire)
             }
+            // A broker that fetches its first block of producer ids. Kafka's producer asks again whatever its `retries` are.
+            Err(error) if error == ErrorCode::CoordinatorLoadInProgress.name() => {
+                self.batches[at].state = State::Waiting(wire.now() + self.spec.retry_backoff);
+                false
+            }
             Err(error) => self.failed(at, error, true, wire.now()),
         }
     }

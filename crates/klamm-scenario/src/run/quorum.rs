@@ -1,20 +1,19 @@
 //! Whether expectations of controllers hold.
 
-use klamm_node::NodeId;
-use klamm_world::World;
-
 use super::Runner;
 use super::hold::{Check, node};
 use crate::expect::ControllerFact;
 use crate::report::Failure;
-use crate::theatre::Theatre;
+use crate::theatre::{Sight, Theatre};
+use klamm_node::NodeId;
 
 impl<T: Theatre> Runner<T> {
     pub(super) fn check_controller(&self, controller: NodeId, facts: &[ControllerFact]) -> Vec<Failure> {
-        let view = self.stage.look(|world| world.quorum().remove(&controller)).flatten();
-        let active = self.stage.look(World::active_controller).flatten();
+        let view = self.stage.quorum(controller);
+        let active = self.stage.active_controller();
         let mut check = Check::new(format!("controller {controller}"));
-        for fact in facts {
+        let seen = |fact: &&ControllerFact| role(fact).is_none_or(|sight| self.stage.sees(sight));
+        for fact in facts.iter().filter(seen) {
             match fact {
                 ControllerFact::Up(up) => check.flag("up", *up, self.stage.is_up(controller)),
                 ControllerFact::Active(is) => {
@@ -39,5 +38,13 @@ impl<T: Theatre> Runner<T> {
             }
         }
         check.failures
+    }
+}
+
+/// What must be seen for a fact of a controller, beyond the quorum.
+pub(super) const fn role(fact: &ControllerFact) -> Option<Sight> {
+    match fact {
+        ControllerFact::State(_) | ControllerFact::HighWatermark(_) => Some(Sight::RoleOfController),
+        _ => None,
     }
 }

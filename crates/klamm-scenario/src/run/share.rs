@@ -56,6 +56,10 @@ struct Held {
 
 type Ended<T> = Result<T, String>;
 
+/// A coordinator whose topic was only just made is about to be there.
+const COORDINATOR_COMES: [ErrorCode; 3] =
+    [ErrorCode::CoordinatorLoadInProgress, ErrorCode::CoordinatorNotAvailable, ErrorCode::NotCoordinator];
+
 impl<T: Theatre> Runner<T> {
     pub(super) fn declare_share(&mut self, name: &str, group: &str) {
         self.stage.name_client(self.next_client, name);
@@ -93,13 +97,18 @@ impl<T: Theatre> Runner<T> {
             member.topics = topics.to_vec();
             member.epoch = JOIN;
         }
-        while !self.share_beat(name)? {
-            if self.stage.now() >= until {
-                return Err("PENDING".to_owned());
+        loop {
+            let ended = self.share_beat(name);
+            match ended {
+                Ok(true) => return Ok(()),
+                _ if self.stage.now() >= until => {
+                    return Err(ended.err().unwrap_or_else(|| "PENDING".to_owned()));
+                }
+                Ok(false) => self.pass(PAUSE),
+                Err(error) if COORDINATOR_COMES.iter().any(|code| code.name() == error) => self.pass(PAUSE),
+                Err(error) => return Err(error),
             }
-            self.pass(PAUSE);
         }
-        Ok(())
     }
 
     fn share_leave(&mut self, name: &str) -> Ended<()> {

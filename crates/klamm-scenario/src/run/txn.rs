@@ -236,7 +236,7 @@ impl<T: Theatre> Runner<T> {
         let Some((client, spec)) = of.consumer.as_ref().and_then(|name| self.member_and_spec(name)) else {
             return of.clone();
         };
-        let member = self.stage.look(|world| world.client_member(client)).flatten();
+        let member = self.stage.client_member(client);
         Metadata {
             consumer: of.consumer.clone(),
             generation: of.generation.or_else(|| member.as_ref().map(|member| member.generation)),

@@ -3,6 +3,7 @@
 pub(crate) mod aborted;
 mod consumer;
 mod leaders;
+mod outside;
 mod producer;
 pub mod scripted;
 pub(crate) mod transactional;
@@ -17,6 +18,7 @@ use klamm_wire::{ApiKey, Request, Response, StrBytes};
 
 use self::consumer::Consumer;
 pub use self::consumer::{ConsumerReport, ConsumerSpec, SeenRecord};
+pub use self::outside::{Does, Heard, OutsideClient};
 pub(crate) use self::producer::DELIVERY_TIMEOUT;
 use self::producer::Producer;
 pub use self::producer::{Acknowledged, ProducerReport, ProducerSpec};

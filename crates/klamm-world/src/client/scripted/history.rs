@@ -165,6 +165,16 @@ impl History {
         self.recorded
     }
 
+    /// The value of every record of a partition that a client has read, in order, as far as the entries are kept.
+    pub fn reads(&self, client: ClientId, partition: &TopicPartition) -> Vec<Option<Bytes>> {
+        let of_client = self.entries().filter(|entry| entry.client == client);
+        let values = of_client.filter_map(|entry| match &entry.event {
+            HistoryEvent::Read { partition: of, value, .. } if of == partition => Some(value.clone()),
+            _ => None,
+        });
+        values.collect()
+    }
+
     /// The kept entries, oldest first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &HistoryEntry> {
         self.entries.iter()

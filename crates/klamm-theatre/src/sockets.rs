@@ -23,7 +23,7 @@ const MAX_FRAME: usize = 256 << 20;
 
 /// Every connection, and what waits for an answer.
 #[derive(Debug, Default)]
-pub(crate) struct Sockets {
+pub struct Sockets {
     names: BTreeMap<u32, String>,
     connections: BTreeMap<(u32, NodeId), Connection>,
     next_ticket: u64,
@@ -40,7 +40,8 @@ struct Connection {
 }
 
 impl Sockets {
-    pub(crate) fn name(&mut self, client: u32, name: &str) {
+    /// Gives a client its `client.id`.
+    pub fn name(&mut self, client: u32, name: &str) {
         self.names.insert(client, name.to_owned());
     }
 
@@ -52,7 +53,7 @@ impl Sockets {
     }
 
     /// Sends a request to a broker at `address`. Where that cannot be, its connection is closed.
-    pub(crate) fn ask(
+    pub fn ask(
         &mut self,
         client: u32,
         broker: NodeId,
@@ -116,7 +117,7 @@ impl Sockets {
     }
 
     /// Takes what has arrived; whether anything has.
-    pub(crate) fn pump(&mut self) -> bool {
+    pub fn pump(&mut self) -> bool {
         let mut any = false;
         let mut broken = Vec::new();
         for (of, connection) in &mut self.connections {
@@ -132,7 +133,8 @@ impl Sockets {
         any
     }
 
-    pub(crate) fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
+    /// Takes the answer to a request, if there is one.
+    pub fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
         self.answers.remove(&ticket)
     }
 
@@ -154,7 +156,7 @@ impl Sockets {
     }
 
     /// Closes the connection that a request waits on.
-    pub(crate) fn give_up(&mut self, ticket: Ticket) {
+    pub fn give_up(&mut self, ticket: Ticket) {
         let of = self
             .connections
             .iter()

@@ -14,8 +14,8 @@ use klamm_server::{Followed, Mirror, Server, ServerSettings, Visit};
 use klamm_wire::{ApiKey, Request, StrBytes};
 use klamm_world::{BrokerSpec, Command, Input, LinkSettings, World, WorldSettings};
 
-use super::seen::Seen;
-use super::sockets::{Sockets, correlation_id};
+use crate::seen::Seen;
+use crate::sockets::{Sockets, correlation_id};
 
 /// How long anything may take that has nothing to wait for but the machine, in real time.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -26,7 +26,7 @@ const WALL_EPOCH: i64 = 1_704_067_200_000;
 const TRACE_CAPACITY: usize = 1 << 20;
 
 /// A served cluster.
-pub(crate) struct Served {
+pub struct Served {
     way: Way,
     mirror: Mirror,
     seen: Seen,
@@ -84,7 +84,7 @@ impl Way {
 
 impl Served {
     /// A cluster in this process.
-    pub(crate) fn here(setting: &Setting<'_>) -> Result<Self, String> {
+    pub fn here(setting: &Setting<'_>) -> Result<Self, String> {
         let world = settings(setting);
         let (follow, told) = channel();
         let racks: Vec<_> = world
@@ -113,7 +113,7 @@ impl Served {
     }
 
     /// The cluster behind a control door, made anew.
-    pub(crate) fn behind(door: &str, setting: &Setting<'_>) -> Result<Self, String> {
+    pub fn behind(door: &str, setting: &Setting<'_>) -> Result<Self, String> {
         Self::begin(Way::Door(Visit::begin(door, &settings(setting))?))
     }
 

@@ -12,7 +12,7 @@ use klamm_wire::messages::{MetadataRequest, MetadataResponse, ResponseKind, Topi
 use klamm_wire::{ApiKey, Request, Response, StrBytes};
 use klamm_world::{Command, PartitionStatus, World};
 
-use super::sockets::Sockets;
+use crate::sockets::Sockets;
 
 /// The client that looks around.
 const ONLOOKER: u32 = u32::MAX;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A cluster somewhere.
-pub(crate) struct Remote {
+pub struct Remote {
     began: Instant,
     bootstrap: String,
     sockets: RefCell<Sockets>,
@@ -30,7 +30,11 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn open(bootstrap: &str) -> Result<Self, String> {
+    /// Looks for a cluster.
+    ///
+    /// # Errors
+    /// When no broker answers at any of these addresses (`HOST:PORT`, separated by commas).
+    pub fn open(bootstrap: &str) -> Result<Self, String> {
         let mut remote = Self {
             began: Instant::now(),
             bootstrap: bootstrap.to_owned(),

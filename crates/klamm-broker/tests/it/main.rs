@@ -18,6 +18,7 @@ mod produce_and_fetch;
 mod quotas;
 mod reassignment;
 mod recovery;
+mod refusals;
 mod replication;
 mod sessions;
 mod share;

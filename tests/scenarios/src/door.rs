@@ -18,6 +18,9 @@ use crate::rules::Way;
 /// How long a connection that its client closed outlives the last request that was held on it, so that the node reads it.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What a look at a connection may take.
+const INSTANT: Duration = Duration::from_millis(1);
+
 /// Opens a door to `node`, which listens at `port` itself, and tells the door's port.
 ///
 /// # Errors
@@ -132,7 +135,15 @@ impl Connection {
                 self.roads.hit_answer(id);
             }
             match fate {
-                Some((id, RequestAction::HoldAnswer)) => self.roads.wait(id),
+                Some((id, RequestAction::HoldAnswer)) => {
+                    self.roads.wait(id);
+                    // What a node said that died meanwhile does not arrive: its connections were reset.
+                    target.set_read_timeout(Some(INSTANT))?;
+                    if matches!(target.peek(&mut [0]), Ok(0)) {
+                        return Ok(());
+                    }
+                    target.set_read_timeout(None)?;
+                }
                 Some((_, RequestAction::DelayAnswer(by))) => thread::sleep(by),
                 Some((_, RequestAction::DropAnswer)) => return swallow(&mut &*target).map(drop),
                 Some((_, RequestAction::CloseAfter)) => return Ok(()),

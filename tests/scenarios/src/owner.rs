@@ -18,6 +18,9 @@ use crate::theatre::Kafka;
 /// How long the controller may take to agree.
 const AGREES: Duration = Duration::from_secs(30);
 
+/// What brokers need to hear of a decision of their controller.
+const HEARD: Duration = Duration::from_millis(500);
+
 impl Kafka {
     /// Makes a replica the preferred leader, and has it elected: the way that operators go.
     pub(crate) fn move_leader(&self, at: &TopicPartition, to: NodeId) {
@@ -47,6 +50,8 @@ impl Kafka {
             .with_topic_partitions(Some(vec![topic]))
             .with_timeout_ms(30_000);
         self.ask_as_owner(ApiKey::ElectLeaders, 2, &Request::ElectLeaders(request));
+        // The controller has decided; the brokers hear of it a moment later, where klamm's have heard.
+        std::thread::sleep(HEARD);
     }
 
     /// Asks the first broker that answers.

@@ -8,7 +8,7 @@ use klamm_wire::internal::offsets::{GroupMetadataValue, GroupRecordKey};
 use klamm_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use klamm_wire::messages::{
     ConsumerGroupDescribeRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest, OffsetFetchRequest,
-    ResponseKind,
+    ResponseKind, ShareGroupDescribeRequest,
 };
 use klamm_wire::{ApiKey, Request, StrBytes};
 use klamm_world::{GroupStatus, GroupView};
@@ -39,7 +39,7 @@ impl Kafka {
                 match view.kind {
                     "classic" => self.describe_classic(coordinator, &id, &mut view),
                     "consumer" => self.describe_consumer(coordinator, &id, &mut view),
-                    _ => {}
+                    _ => self.describe_share(coordinator, &id, &mut view),
                 }
                 groups.insert(id, GroupStatus { coordinator, group: view });
             }
@@ -66,6 +66,17 @@ impl Kafka {
         let Some(ResponseKind::ConsumerGroupDescribe(described)) = described else { return };
         let Some(group) = described.groups.into_iter().next() else { return };
         view.state = known(&group.group_state, &["Empty", "Assigning", "Reconciling", "Stable", "Dead"]);
+        view.generation = group.group_epoch;
+        view.protocol = Some(group.assignor_name);
+        view.members = group.members.into_iter().map(|member| (member.member_id, member.client_id)).collect();
+    }
+
+    fn describe_share(&self, coordinator: klamm_node::NodeId, id: &StrBytes, view: &mut GroupView) {
+        let request = ShareGroupDescribeRequest::default().with_group_ids(vec![GroupId(id.clone())]);
+        let described = self.ask_kind(coordinator, ApiKey::ShareGroupDescribe, 1, request);
+        let Some(ResponseKind::ShareGroupDescribe(described)) = described else { return };
+        let Some(group) = described.groups.into_iter().next() else { return };
+        view.state = known(&group.group_state, &["Empty", "Stable", "Dead"]);
         view.generation = group.group_epoch;
         view.protocol = Some(group.assignor_name);
         view.members = group.members.into_iter().map(|member| (member.member_id, member.client_id)).collect();

@@ -33,8 +33,6 @@ pub(crate) struct HotConfig {
     pub(crate) replica_fetch_response_max_bytes: i32,
     /// `replica.fetch.backoff.ms`
     pub(crate) replica_fetch_backoff: Duration,
-    /// `replica.socket.timeout.ms`
-    pub(crate) replica_socket_timeout_ms: u32,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub(crate) high_watermark_checkpoint_interval: Duration,
     /// `log.retention.check.interval.ms`
@@ -86,7 +84,6 @@ impl HotConfig {
             replica_fetch_max_bytes: layers.get(broker::REPLICA_FETCH_MAX_BYTES),
             replica_fetch_response_max_bytes: layers.get(broker::REPLICA_FETCH_RESPONSE_MAX_BYTES),
             replica_fetch_backoff: millis(layers.get(broker::REPLICA_FETCH_BACKOFF_MS).into()),
-            replica_socket_timeout_ms: layers.get(broker::REPLICA_SOCKET_TIMEOUT_MS).unsigned_abs(),
             high_watermark_checkpoint_interval: millis(
                 layers.get(broker::REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS),
             ),

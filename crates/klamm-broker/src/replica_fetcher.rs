@@ -287,7 +287,7 @@ impl Core {
             .with_session_epoch(fetcher.session_epoch)
             .with_topics(topics)
             .with_forgotten_topics_data(forgotten);
-        let id = ctx.send(leader, FETCH_VERSION, request.into(), self.config.hot.replica_socket_timeout_ms);
+        let id = ctx.send(leader, FETCH_VERSION, request.into(), self.config.hot.request_timeout_ms);
         self.calls.insert(id, Call::FollowerFetch { leader });
         true
     }
@@ -560,7 +560,7 @@ impl Core {
             .with_replica_id(BrokerId(self.settings.node.0))
             .with_topics(vec![topic]);
         let name = partition.name.clone();
-        let timeout = self.config.hot.replica_socket_timeout_ms;
+        let timeout = self.config.hot.request_timeout_ms;
         let id = ctx.send(leader, LIST_OFFSETS_VERSION, request.into(), timeout);
         self.calls.insert(id, Call::FollowerOffset { leader, partition: name, timestamp });
     }

@@ -209,13 +209,11 @@ config_keys! {
         /// `org.apache.kafka.common.replica.RackAwareReplicaSelector`, an in-sync replica in the rack that the consumer names
         /// (`client.rack`).
         REPLICA_SELECTOR_CLASS: Option<String> = "replica.selector.class", default null, Valid::OneOf(&["org.apache.kafka.common.replica.RackAwareReplicaSelector"]), Medium, ReadOnly;
-        /// How long a follower waits for the answer to a fetch before it takes the connection for dead, in milliseconds.
-        REPLICA_SOCKET_TIMEOUT_MS: i32 = "replica.socket.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
         /// Over how many samples the rate of throttled replication is taken.
         REPLICATION_QUOTA_WINDOW_NUM: i32 = "replication.quota.window.num", default "11", Valid::AtLeast(1), Low, ReadOnly;
         /// How long one of these samples is, in seconds.
         REPLICATION_QUOTA_WINDOW_SIZE_SECONDS: i32 = "replication.quota.window.size.seconds", default "1", Valid::AtLeast(1), Low, ReadOnly;
-        /// How long a node waits for another node's answer, in milliseconds.
+        /// How long a node waits for another node's answer, a follower for that to its fetch, in milliseconds.
         REQUEST_TIMEOUT_MS: i32 = "request.timeout.ms", default "30000", Valid::Any, High, ReadOnly;
         /// The largest request that a listener reads, in bytes.
         SOCKET_REQUEST_MAX_BYTES: i32 = "socket.request.max.bytes", default "104857600", Valid::AtLeast(1), High, ReadOnly;

@@ -18,8 +18,8 @@ mod theatre;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -53,14 +53,6 @@ struct Arguments {
     longest: u64,
 }
 
-/// What came of a run.
-enum Verdict {
-    Held(Box<Report>),
-    Failed(Box<Report>),
-    /// Kafka cannot be driven there, for this reason.
-    Cannot(String),
-}
-
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut files = Vec::new();
@@ -77,6 +69,7 @@ fn main() -> Result<ExitCode> {
             while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if let Err(error) = one(file, &arguments, &counts) {
                     say(&format!("{}: {error:#}", file.display()));
+                    count(&counts, FAILED);
                 }
             }
         };
@@ -84,7 +77,7 @@ fn main() -> Result<ExitCode> {
             scope.spawn(work);
         }
     });
-    let [held, failed, cannot] = *counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let [held, failed, cannot] = *counts.lock().unwrap_or_else(PoisonError::into_inner);
     say(&format!("{held} runs held on Kafka, {failed} did not, {cannot} it cannot be driven through"));
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -133,40 +126,37 @@ fn one(file: &Path, arguments: &Arguments, counts: &Mutex<[usize; 3]>) -> Result
         }
     })
     .map_err(|mistakes| anyhow::anyhow!("{}", mistakes.render(false)))?;
-    for (at, report) in reports.into_iter().enumerate() {
-        let (reason, release) = reasons.get(at).cloned().unwrap_or_default();
-        let verdict = match reason {
-            Some(reason) => Verdict::Cannot(reason),
-            None if arguments.check => {
-                say(&format!("can be driven   {}", named(&report)));
-                continue;
-            }
-            None if report.held() => Verdict::Held(Box::new(report.clone())),
-            None => Verdict::Failed(Box::new(report.clone())),
-        };
-        let style = text::Style::default();
-        let at = match &verdict {
-            Verdict::Held(held) => {
-                let unseen = match held.unseen {
-                    0 => String::new(),
-                    unseen => format!(" ({unseen} expectations cannot be seen there)"),
-                };
-                let shown = if arguments.show { text::render(held, style) } else { String::new() };
-                say(&format!("{shown}held on Kafka {release}   {}{unseen}", named(held)));
-                0
-            }
-            Verdict::Failed(failed) => {
-                say(&format!("{}FAILED on Kafka {release} {}", text::render(failed, style), named(failed)));
-                1
-            }
-            Verdict::Cannot(reason) => {
-                say(&format!("cannot be driven {}: {reason}", named(&report)));
-                2
-            }
-        };
-        counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] += 1;
+    let style = text::Style::default();
+    for (report, (reason, release)) in reports.iter().zip(reasons) {
+        let name = named(report);
+        if let Some(reason) = reason {
+            say(&format!("cannot be driven {name}: {reason}"));
+            count(counts, CANNOT);
+        } else if arguments.check {
+            say(&format!("can be driven   {name}"));
+        } else if report.held() {
+            let unseen = match report.unseen {
+                0 => String::new(),
+                unseen => format!(" ({unseen} expectations cannot be seen there)"),
+            };
+            let shown = if arguments.show { text::render(report, style) } else { String::new() };
+            say(&format!("{shown}held on Kafka {release}   {name}{unseen}"));
+            count(counts, HELD);
+        } else {
+            say(&format!("{}FAILED on Kafka {release} {name}", text::render(report, style)));
+            count(counts, FAILED);
+        }
     }
     Ok(())
+}
+
+/// Places in the counts of runs.
+const HELD: usize = 0;
+const FAILED: usize = 1;
+const CANNOT: usize = 2;
+
+fn count(counts: &Mutex<[usize; 3]>, what: usize) {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)[what] += 1;
 }
 
 fn named(report: &Report) -> String {

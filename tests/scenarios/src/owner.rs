@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use klamm_node::{NodeId, TopicPartition};
 use klamm_scenario::theatre::Theatre as _;
 use klamm_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
@@ -78,14 +79,14 @@ impl Kafka {
 
     /// Tells the controller in the leader's name that these are in sync: it does not look into logs. It refuses members that have
     /// not registered yet, so it is told again until it agrees.
-    pub(crate) fn set_isr(&self, at: &TopicPartition, isr: &[NodeId]) {
+    pub(crate) fn set_isr(&self, at: &TopicPartition, isr: &[NodeId]) -> anyhow::Result<()> {
         let agreed = || {
             self.propose_isr(at, isr);
             let found = self
                 .metadata(|image| Some(image.topics.partition_by_name(&at.topic, at.partition)?.isr.clone()));
             (found.flatten()? == isr).then_some(())
         };
-        klamm_tests::wait_until(AGREES, agreed);
+        klamm_tests::wait_until(AGREES, agreed).context("the controller does not take this ISR")
     }
 
     fn propose_isr(&self, at: &TopicPartition, isr: &[NodeId]) {

@@ -141,7 +141,10 @@ impl Kafka {
                 let rotten = self.folder_of(*node).rot(partition, *offset, *byte, *mask);
                 self.note(rotten.map_err(Into::into));
             }
-            Fault::Cluster(ClusterFault::SetIsr { partition, isr }) => self.set_isr(partition, isr),
+            Fault::Cluster(ClusterFault::SetIsr { partition, isr }) => {
+                let agreed = self.set_isr(partition, isr);
+                self.note(agreed);
+            }
             Fault::Disk { node, fault: DiskFault::AtPowerLoss { scope, keep } } => {
                 self.losses.push((*node, scope.clone(), *keep));
             }

@@ -52,3 +52,13 @@ fn what_kafka_cannot_be_driven_through_is_said_before_anything_is_started() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains(": a running Kafka cannot be made to: compact t-0"), "{said}");
 }
+
+#[test]
+fn a_file_that_is_no_scenario_is_a_failure() {
+    let Some((output, said)) = run(&[Path::new("--check"), Path::new("README.md"), Path::new("no-such.kdl")])
+    else {
+        return;
+    };
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no-such.kdl"), "{said}");
+}
